@@ -1,0 +1,51 @@
+"""The numerics: tensors in, tensors out. No registry, no files, no global state."""
+
+from trace_mm.ops.boundary import (
+    attention_boundary_divergence,
+    normalize_edges,
+    pseudo_edges,
+    upsample_edges,
+)
+from trace_mm.ops.divergence import (
+    DIVERGENCES,
+    cosine_distance,
+    divergence,
+    entropy_difference,
+    js_divergence,
+    kl_divergence,
+    l1_distance,
+    l2_distance,
+    symmetric_kl_divergence,
+    wasserstein_distance,
+)
+from trace_mm.ops.emergence import (
+    EmergencePoint,
+    EmergenceResult,
+    emergence_point,
+    mean_row_divergence,
+)
+from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
+
+__all__ = [
+    "DIVERGENCES",
+    "AttentionFusion",
+    "EmergencePoint",
+    "EmergenceResult",
+    "attention_boundary_divergence",
+    "cosine_distance",
+    "divergence",
+    "emergence_point",
+    "entropy_difference",
+    "finest_grid",
+    "fuse_attention",
+    "js_divergence",
+    "kl_divergence",
+    "l1_distance",
+    "l2_distance",
+    "mean_row_divergence",
+    "normalize_edges",
+    "pseudo_edges",
+    "symmetric_kl_divergence",
+    "upsample_edges",
+    "wasserstein_distance",
+]
