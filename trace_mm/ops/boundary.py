@@ -17,8 +17,8 @@ from trace_mm.ops.divergence import (
     symmetric_kl_from_logs,
 )
 
-CHUNK_ELEMENTS = 1 << 20
-"""Attention entries worked on at a time: 4 MiB of float32, which stays in a processor's cache."""
+CHUNK_ELEMENTS = 1 << 19
+"""Attention entries worked on at a time: 2 MiB of float32, which a processor caches."""
 
 Offset = tuple[int, int]
 PairScore = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -149,7 +149,7 @@ def _add_border_scores(
     flat = boundary.reshape(batch, height * width)
     for offset in offsets:
         pairs = torch.tensor(list(_border_pairs(height, width, offset)), dtype=torch.long)
-        for chunk in pairs.reshape(-1, 3).to(tokens.device).split(chunk_rows * width):
+        for chunk in torch.split(pairs.reshape(-1, 3).to(tokens.device), chunk_rows * width):
             here, ahead, behind = chunk.unbind(1)
             p = tokens[:, ahead // width, ahead % width]  # (B, pairs, N)
             q = tokens[:, behind // width, behind % width]
@@ -197,16 +197,16 @@ def pseudo_edges(boundary: Tensor, scheme: str = "mu_sigma") -> Tensor:
     """
     if scheme not in ("mu_sigma", "mu"):
         raise ValueError(f"scheme must be 'mu_sigma' or 'mu', got {scheme!r}")
-    # float64: the mean of a flat map must be exactly its value.
-    strength = _check_maps(boundary, "boundary").double()
+    # float64, since the mean of a flat map must be exactly its value; not every device has it.
+    strength = _check_maps(boundary, "boundary").cpu().double()
     mean = strength.mean(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
     if scheme == "mu":
-        return (strength >= mean).to(torch.int8)
+        return (strength >= mean).to(device=boundary.device, dtype=torch.int8)
     deviation = (strength - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    labels = torch.full(strength.shape, -1, dtype=torch.int8, device=strength.device)
+    labels = torch.full(strength.shape, -1, dtype=torch.int8)
     labels[strength > mean + deviation] = 1
     labels[strength < mean - deviation] = 0
-    return labels
+    return labels.to(boundary.device)
 
 
 def normalize_edges(boundary: Tensor, method: str = "max", quantile: float = 0.99) -> Tensor:
