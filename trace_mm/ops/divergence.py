@@ -8,7 +8,7 @@ All functions compare ``p`` and ``q`` along one dimension and agree in these poi
 - Half precision is computed in float32; float32 and float64 stay what they are.
 - Probabilities are clamped to at least ``EPSILON`` before a logarithm. A zero probability thus
   gives neither nan nor inf: 0 * log 0 counts as 0, and p * log(p / 0) as p * log(p / EPSILON).
-- NaN in gives NaN out.
+- NaN in an entry gives NaN out.
 """
 
 from collections.abc import Callable
@@ -96,12 +96,14 @@ def wasserstein_distance(p: Tensor, q: Tensor, dim: int = -1) -> Tensor:
     """Wasserstein-1 distance of two distributions on a line (Table 11, App. E.2).
 
     The entries lie one unit apart in the order in which they are stored: for an attention row
-    that is the flattened grid, as in the paper. The distance is then the sum of the absolute
-    differences of the cumulative sums, in [0, entries - 1]. Arguments, result and errors are
-    those of :func:`kl_divergence`.
+    that is the flattened grid, as in the paper. The distance is then what has to cross each gap
+    between neighbouring entries, that is the absolute difference of the cumulative sums, summed
+    over the gaps; in [0, entries - 1]. The last entry follows from the others and is not read.
+    Arguments, result and errors are those of :func:`kl_divergence`.
     """
     p, q = _check_pair(p, q)
-    return (p - q).cumsum(dim).abs().sum(dim)
+    crossing = (p - q).cumsum(dim)
+    return crossing.narrow(dim, 0, max(crossing.shape[dim] - 1, 0)).abs().sum(dim)
 
 
 def cosine_distance(p: Tensor, q: Tensor, dim: int = -1) -> Tensor:
