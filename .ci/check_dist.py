@@ -1,0 +1,43 @@
+"""Checks what a built wheel and source distribution contain: check_dist.py DIST_FOLDER."""
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+
+def main(folder: Path) -> None:
+    """Raises a ValueError that names the first thing that is missing or does not belong."""
+    (wheel,) = folder.glob("*.whl")
+    (sdist,) = folder.glob("*.tar.gz")
+    in_wheel = zipfile.ZipFile(wheel).namelist()
+    with tarfile.open(sdist) as archive:
+        in_sdist = [name.partition("/")[2] for name in archive.getnames()]
+
+    foreign = [name for name in in_wheel if not name.startswith(("trace_mm/", "trace_mm-"))]
+    if foreign:
+        raise ValueError(f"{wheel.name} holds more than the package: {foreign[:5]}")
+    for archive_name, names in ((wheel.name, in_wheel), (sdist.name, in_sdist)):
+        weights = [name for name in names if name.startswith("trace_mm/weights/")]
+        if not any(name.endswith(".safetensors") for name in weights):
+            raise ValueError(f"{archive_name} lacks the shipped model")
+        stray = [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+        if stray:
+            raise ValueError(f"{archive_name} holds compiled files: {stray[:5]}")
+    for part in (
+        "tests/",
+        "configs/",
+        "tools/",
+        "docs/",
+        "projects/",
+        "LICENSE",
+        "constraints.txt",
+    ):
+        if not any(name.startswith(part) for name in in_sdist):
+            raise ValueError(f"{sdist.name} lacks {part}")
+    for path in (wheel, sdist):
+        print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
