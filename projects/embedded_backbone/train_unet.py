@@ -1,0 +1,161 @@
+"""Train the embedded denoiser by flow matching on the latents of scenes and open photos."""
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+from training_images import TrainingCrops, load_photos
+
+TEXT_WIDTH = 32
+EMA_DECAY = 0.998
+
+
+def build_unet() -> UNet2DConditionModel:
+    """Two stages with attention everywhere; two transformer layers a block in the coarse one."""
+    return UNet2DConditionModel(
+        sample_size=32,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(80, 112),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        transformer_layers_per_block=(1, 2),
+        attention_head_dim=2,  # diffusers reads this as the number of heads
+        cross_attention_dim=TEXT_WIDTH,
+        norm_num_groups=16,
+        use_linear_projection=True,
+    )
+
+
+def null_text() -> Tensor:
+    """The embedding of the empty prompt, (1, 1, dim): the model is trained without text."""
+    return torch.zeros(1, 1, TEXT_WIDTH)
+
+
+class LatentPool:
+    """Latents of recent crops, part of which is renewed at each step.
+
+    Encoding costs about as much as a training step, so that each latent is seen several times,
+    with new noise each time.
+
+    Args:
+        vae: the frozen autoencoder.
+        crops: batches of crops (b, 3, side, side); b is how many latents a step renews.
+        size: how many latents the pool holds.
+    """
+
+    def __init__(self, vae: AutoencoderKL, crops: Iterator[Tensor], size: int) -> None:
+        self.vae, self.crops = vae, crops
+        self.latents = torch.cat([self._encode() for _ in range(size)])
+        self.next = 0
+
+    @torch.no_grad()
+    def _encode(self) -> Tensor:
+        latents = self.vae.encode(next(self.crops)).latent_dist.mode()
+        return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+
+    def draw(self, count: int) -> Tensor:
+        """Renew the oldest latents and pick ``count`` at random, (count, C, h, w)."""
+        fresh = self._encode()
+        end = self.next + len(fresh)
+        self.latents[self.next : end] = fresh
+        self.next = end % len(self.latents)
+        return self.latents[torch.randperm(len(self.latents))[:count]]
+
+
+def flow_loss(unet: UNet2DConditionModel, latents: Tensor, mean: float) -> Tensor:
+    """Velocity error at noise levels from a logit-normal distribution around ``mean``."""
+    batch = len(latents)
+    sigma = torch.sigmoid(torch.randn(batch) * 1.1 + mean)
+    noise = torch.randn_like(latents)
+    mix = sigma[:, None, None, None]
+    noisy = (1 - mix) * latents + mix * noise
+    text = null_text().expand(batch, -1, -1)
+    velocity = unet(noisy, sigma * 1000, encoder_hidden_states=text).sample
+    return (velocity.float() - (noise - latents)).square().mean()
+
+
+@torch.no_grad()
+def update_average(average: UNet2DConditionModel, model: UNet2DConditionModel, step: int) -> None:
+    """Exponential moving average of the weights, shorter at the start."""
+    decay = min(EMA_DECAY, (step + 1) / (step + 10))
+    for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+
+
+def save_model(folder: Path, unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
+    """Write a diffusers folder that ``load_backbone`` reads."""
+    unet.save_pretrained(folder / "unet")
+    vae.save_pretrained(folder / "vae")
+    FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
+    save_file({"prompt_embeds": null_text()}, folder / "null_text.safetensors")
+    (folder / "model_index.json").write_text(
+        '{"_class_name": "StableDiffusionPipeline", '
+        '"scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"], '
+        '"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}\n'
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path, help="folder of openly licensed JPEGs")
+    parser.add_argument("--vae", type=Path, required=True, help="folder from train_vae.py")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
+    parser.add_argument("--init", type=Path, help="model folder to start from")
+    parser.add_argument("--minutes", type=float, default=90.0)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--photo-share", type=float, default=0.4)
+    parser.add_argument("--sigma-mean", type=float, default=0.3)
+    parser.add_argument("--learning-rate", type=float, default=6e-4)
+    parser.add_argument("--pool", type=int, default=1024, help="pool size in units of --renew")
+    parser.add_argument("--renew", type=int, default=2, help="latents renewed at each step")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    torch.manual_seed(options.seed)
+    vae = AutoencoderKL.from_pretrained(options.vae).eval().requires_grad_(False)
+    unet = build_unet()
+    if options.init:
+        unet = UNet2DConditionModel.from_pretrained(options.init / "unet")
+    average = copy.deepcopy(unet).requires_grad_(False)
+    crops = TrainingCrops(
+        load_photos(options.photos), options.side, options.photo_share, seed=2000 + options.seed
+    )
+    pool = LatentPool(vae, iter(DataLoader(crops, options.renew)), options.pool)
+    optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.01, betas=(0.9, 0.99))
+    start, step, smooth = time.monotonic(), 0, math.nan
+    saved = 0.0
+    while (done := (time.monotonic() - start) / (60 * options.minutes)) < 1:
+        decay = 0.5 + 0.5 * math.cos(math.pi * done)
+        optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / 100, decay)
+        latents = pool.draw(options.batch_size)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = flow_loss(unet, latents, options.sigma_mean)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        update_average(average, unet, step)
+        step += 1
+        smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
+        if step % 50 == 0:
+            minutes = (time.monotonic() - start) / 60
+            print(f"step {step} ({minutes:.1f} min): loss {smooth:.4f}", flush=True)
+        if done - saved > 0.05:
+            save_model(options.out, average, vae)
+            saved = done
+    save_model(options.out, average, vae)
+
+
+if __name__ == "__main__":
+    main()

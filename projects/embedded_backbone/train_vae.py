@@ -1,0 +1,82 @@
+"""Train the small autoencoder that turns 4x4 pixels into one latent token."""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from training_images import TrainingCrops, load_photos
+
+KL_WEIGHT = 1e-4
+
+
+def build_vae() -> AutoencoderKL:
+    """The autoencoder: stride 4, four latent channels, no attention."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(32, 48, 64),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=16,
+        sample_size=128,
+        mid_block_add_attention=False,
+    )
+
+
+def vae_loss(vae: AutoencoderKL, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Absolute reconstruction error and KL term of images (B, 3, H, W) in [-1, 1]."""
+    posterior = vae.encode(images).latent_dist
+    restored = vae.decode(posterior.sample()).sample
+    return functional.l1_loss(restored.float(), images), posterior.kl().float().mean()
+
+
+def fit_latent_statistics(vae: AutoencoderKL, images: torch.Tensor) -> None:
+    """Store shift and scale in the config so that latents have zero mean and unit deviation."""
+    with torch.no_grad():
+        latents = vae.encode(images).latent_dist.mode()
+    vae.register_to_config(
+        shift_factor=float(latents.mean()), scaling_factor=float(1.0 / latents.std())
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path, help="folder of openly licensed JPEGs")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the VAE to")
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    torch.manual_seed(options.seed)
+    vae = build_vae().to(memory_format=torch.channels_last)
+    crops = TrainingCrops(load_photos(options.photos), options.side, 0.5, seed=1000 + options.seed)
+    batches = iter(DataLoader(crops, options.batch_size, num_workers=1))
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, weight_decay=1e-4)
+    start, step = time.monotonic(), 0
+    while (done := (time.monotonic() - start) / (60 * options.minutes)) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * min(1.0, (step + 1) / 50, 0.02 + 2.5 * (1 - done))
+        images = next(batches).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            reconstruction, divergence = vae_loss(vae, images)
+        loss = reconstruction + KL_WEIGHT * divergence / images[0].numel()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        if step % 50 == 0:
+            print(f"step {step} ({done:.0%}): l1 {reconstruction.item():.4f}", flush=True)
+    vae.eval()
+    fit_latent_statistics(vae, torch.cat([next(batches) for _ in range(8)]))
+    vae.save_pretrained(options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""What knows diffusers: loading, noising, the empty prompt, attention capture."""
+
+from trace_mm.diffusion.attention import AttentionTap, self_attention_map
+from trace_mm.diffusion.backbone import DiffusionBackbone
+from trace_mm.diffusion.families import AttentionLayer, attention_layers, select_layers
+from trace_mm.diffusion.loading import (
+    backbone_settings,
+    load_backbone,
+    resolve_pretrained,
+    shipped_models,
+)
+from trace_mm.diffusion.noise import content_seed, seeded_noise
+
+__all__ = [
+    "AttentionLayer",
+    "AttentionTap",
+    "DiffusionBackbone",
+    "attention_layers",
+    "backbone_settings",
+    "content_seed",
+    "load_backbone",
+    "resolve_pretrained",
+    "seeded_noise",
+    "select_layers",
+    "shipped_models",
+]

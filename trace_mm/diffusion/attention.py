@@ -1,0 +1,157 @@
+"""Reads self-attention maps out of a running denoiser without changing what it computes.
+
+Every supported denoiser reaches ``torch.nn.functional.scaled_dot_product_attention`` with query and
+key after normalisation and rotary embedding, as (B, heads, tokens, dim). The tap watches that one
+call inside chosen modules, so that no attention processor has to be replaced or written again.
+"""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from trace_mm.diffusion.families import AttentionLayer
+
+DEFAULT_WORKSPACE = 1 << 25
+"""Entries (heads x rows x keys) of the logits that exist at a time: 128 MiB of float32."""
+
+MapReceiver = Callable[[AttentionLayer, Tensor], None]
+
+
+class AttentionTap:
+    """Hands the self-attention map of each chosen layer to a receiver, as the layer runs.
+
+    Used as a context around forward passes. The wrapped call runs with its own arguments, so the
+    model's output is bitwise what it is without the tap. Maps are differentiable where gradients
+    are enabled.
+
+    Args:
+        layers: the layers to read.
+        receive: called with the layer and its map (B, n, n), float32, mean over heads, rows sum
+            to 1 over the layer's image tokens.
+        workspace: how many attention logits may exist at a time.
+
+    Example:
+        >>> with AttentionTap(layers, lambda layer, attention: print(layer.name, attention.shape)):
+        ...     denoiser(latents, timestep, **condition)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[AttentionLayer],
+        receive: MapReceiver,
+        workspace: int = DEFAULT_WORKSPACE,
+    ) -> None:
+        if not layers:
+            raise ValueError("there is no attention layer to read")
+        if workspace < 1:
+            raise ValueError(f"workspace must be at least 1, got {workspace}")
+        self._layers = tuple(layers)
+        self._mode = _AttentionMode(receive, workspace)
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> "AttentionTap":
+        for layer in self._layers:
+            self._handles += [
+                layer.module.register_forward_pre_hook(self._entering(layer)),
+                layer.module.register_forward_hook(self._leaving, always_call=True),
+            ]
+        self._mode.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._mode.__exit__(kind, error, trace)
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _entering(self, layer: AttentionLayer) -> Callable[[nn.Module, Any], None]:
+        def hook(module: nn.Module, inputs: Any) -> None:
+            self._mode.layer = layer
+
+        return hook
+
+    def _leaving(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._mode.layer = None
+
+
+class _AttentionMode(TorchFunctionMode):
+    """Sees each function call; acts on the attention call of the layer that is running."""
+
+    def __init__(self, receive: MapReceiver, workspace: int) -> None:
+        super().__init__()
+        self.layer: AttentionLayer | None = None
+        self._receive = receive
+        self._workspace = workspace
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.layer is None or func is not nn.functional.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        layer, self.layer = self.layer, None  # what follows must not see itself
+        try:
+            query, key = _query_and_key(args, kwargs, layer)
+            attention = self_attention_map(query, key, kwargs.get("scale"), self._workspace)
+            self._receive(layer, attention)
+        finally:
+            self.layer = layer
+        return func(*args, **kwargs)
+
+
+def _query_and_key(
+    args: tuple[Any, ...], kwargs: dict[str, Any], layer: AttentionLayer
+) -> tuple[Tensor, Tensor]:
+    query = args[0] if args else kwargs["query"]
+    key = args[1] if len(args) > 1 else kwargs["key"]
+    mask = args[3] if len(args) > 3 else kwargs.get("attn_mask")
+    causal = args[5] if len(args) > 5 else kwargs.get("is_causal", False)
+    if mask is not None or causal:
+        raise ValueError(f"layer {layer.name} masks its attention, which cannot be read as a map")
+    tokens = layer.image_tokens
+    return query[:, :, tokens], key[:, :, tokens]  # (B, heads, n, dim) each
+
+
+def self_attention_map(
+    query: Tensor, key: Tensor, scale: float | None = None, workspace: int = DEFAULT_WORKSPACE
+) -> Tensor:
+    """Mean over heads of softmax(Q K^T * scale), in float32 (Eq. 6 and 7).
+
+    Args:
+        query: (B, heads, n, dim).
+        key: (B, heads, n, dim).
+        scale: factor on the logits; None means dim ** -0.5.
+        workspace: how many logits may exist at a time; at least one row per head is computed.
+
+    Returns:
+        (B, n, n), rows sum to 1.
+
+    Raises:
+        ValueError: if query and key are not of one shape (B, heads, n, dim).
+    """
+    if query.ndim != 4 or query.shape != key.shape:
+        raise ValueError(
+            f"query and key must both be (B, heads, n, dim), "
+            f"got {tuple(query.shape)} and {tuple(key.shape)}"
+        )
+    batch, heads, tokens, width = query.shape
+    scale = width**-0.5 if scale is None else scale
+    keys = key.float().mT * scale  # (B, heads, dim, n)
+    rows = max(1, workspace // (batch * heads * tokens))
+    attention = torch.empty(batch, tokens, tokens, device=query.device, dtype=torch.float32)
+    # Autocast would silently compute the logits in half precision.
+    with torch.autocast(query.device.type, enabled=False):
+        for start in range(0, tokens, rows):
+            logits = query[:, :, start : start + rows].float() @ keys  # (B, heads, rows, n)
+            attention[:, start : start + rows] = logits.softmax(-1).mean(1)
+    return attention

@@ -1,0 +1,157 @@
+"""A frozen diffusion model as TRACE sees it: image to latent, noise, attention."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trace_mm.diffusion.attention import AttentionTap
+from trace_mm.diffusion.families import AttentionLayer, attention_layers
+from trace_mm.ops import AttentionFusion
+
+
+class DiffusionBackbone(nn.Module):
+    """Reads the fused self-attention map of an image at a noise level (paper Sec. 3.1, App. C.3).
+
+    Args:
+        denoiser: a supported diffusers model, see ``families.FAMILIES``.
+        scheduler: a diffusers scheduler; DDPM-like ones noise by ``add_noise`` at an integer
+            timestep, flow-matching ones by x = (1 - s) x0 + s e with s = timestep / 1000.
+        vae: a diffusers ``AutoencoderKL``, or None if the denoiser works on pixels in [-1, 1].
+        null_text: keyword arguments of the denoiser that stand for the empty prompt; tensors of
+            batch size 1.
+        layers: the self-attention layers to read; all of them if None.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        scheduler: Any,
+        vae: nn.Module | None,
+        null_text: Mapping[str, Tensor],
+        layers: Sequence[AttentionLayer] | None = None,
+    ) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.scheduler = scheduler
+        self.vae = vae
+        self.null_text = {name: tensor.detach() for name, tensor in null_text.items()}
+        self.layers = list(layers) if layers is not None else attention_layers(denoiser)
+        self.requires_grad_(False).eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser is."""
+        return next(self.denoiser.parameters()).device
+
+    @property
+    def latent_stride(self) -> int:
+        """Image pixels that a latent pixel spans on each axis."""
+        return 1 if self.vae is None else 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def size_multiple(self) -> int:
+        """What both sides of an image must be divisible by."""
+        halvings = len(self.denoiser.config.block_out_channels) - 1
+        return self.latent_stride * int(2**halvings)
+
+    @property
+    def native_size(self) -> int:
+        """Side in pixels of the square images that the model was trained on."""
+        return self.denoiser.config.sample_size * self.latent_stride
+
+    @property
+    def is_flow_matching(self) -> bool:
+        """Whether noise is mixed in linearly (flow matching) rather than by a DDPM schedule."""
+        return not hasattr(self.scheduler, "add_noise")
+
+    def grid(self, latents: Tensor) -> tuple[int, int]:
+        """Token grid (h, w) of the fused map of these latents (B, C, h', w')."""
+        stride = min(layer.stride for layer in self.layers)
+        return latents.shape[2] // stride, latents.shape[3] // stride
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents X0 of images.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1]; H and W divisible by ``size_multiple``.
+
+        Returns:
+            (B, C, H / latent_stride, W / latent_stride), shifted and scaled as the VAE's config
+            says; the mode of the posterior, so that nothing is random.
+
+        Raises:
+            ValueError: if the shape does not fit.
+        """
+        multiple = self.size_multiple
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images must be (B, 3, H, W), got {tuple(images.shape)}")
+        if images.shape[2] % multiple or images.shape[3] % multiple:
+            raise ValueError(
+                f"both sides must be divisible by {multiple}, got {tuple(images.shape[2:])}"
+            )
+        pixels = images.to(self.device) * 2.0 - 1.0
+        if self.vae is None:
+            return pixels
+        weights = next(self.vae.parameters())
+        latents = self.vae.encode(pixels.to(weights.dtype)).latent_dist.mode()
+        shift = getattr(self.vae.config, "shift_factor", None) or 0.0
+        return (latents.float() - shift) * self.vae.config.scaling_factor
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+        """X_t of Eq. 3: latents (B, C, h', w') with noise of the same shape mixed in.
+
+        Raises:
+            ValueError: if the timestep is outside the scheduler's range.
+        """
+        steps = self.scheduler.config.num_train_timesteps
+        if not 0 <= timestep < steps:
+            raise ValueError(f"timestep must be in [0, {steps}), got {timestep}")
+        if self.is_flow_matching:
+            sigma = timestep / steps
+            return (1.0 - sigma) * latents + sigma * noise
+        steps_tensor = torch.full((latents.shape[0],), timestep, dtype=torch.long)
+        return self.scheduler.add_noise(latents, noise, steps_tensor.to(latents.device))
+
+    def denoise(self, noisy: Tensor, timestep: int) -> Tensor:
+        """The denoiser's output for X_t (B, C, h', w') under the empty prompt."""
+        batch, dtype = noisy.shape[0], next(self.denoiser.parameters()).dtype
+        condition = {
+            name: tensor.to(noisy.device, dtype).expand(batch, *tensor.shape[1:])
+            for name, tensor in self.null_text.items()
+        }
+        arguments: dict[str, Any] = {"encoder_hidden_states": condition.pop("prompt_embeds")}
+        if condition:  # SDXL: pooled text and the image's size, as its config calls for
+            condition["time_ids"] = _time_ids(noisy, self.latent_stride, dtype)
+            arguments["added_cond_kwargs"] = condition
+        steps = torch.full((batch,), timestep, device=noisy.device)
+        return self.denoiser(noisy.to(dtype), steps, **arguments).sample
+
+    def attention(self, noisy: Tensor, timestep: int) -> Tensor:
+        """The fused self-attention SA(X_t) of Eq. 8.
+
+        Args:
+            noisy: X_t, (B, C, h', w').
+            timestep: the noise level t.
+
+        Returns:
+            (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
+        """
+        fusion = AttentionFusion(self.grid(noisy))
+
+        def receive(layer: AttentionLayer, attention: Tensor) -> None:
+            height, width = noisy.shape[2] // layer.stride, noisy.shape[3] // layer.stride
+            fusion.add(attention, (height, width))
+
+        with AttentionTap(self.layers, receive):
+            self.denoise(noisy, timestep)
+        return fusion.result()
+
+
+def _time_ids(noisy: Tensor, latent_stride: int, dtype: torch.dtype) -> Tensor:
+    """SDXL's size condition (B, 6): original size, no crop, target size."""
+    height, width = noisy.shape[2] * latent_stride, noisy.shape[3] * latent_stride
+    size = torch.tensor([height, width, 0, 0, height, width], device=noisy.device, dtype=dtype)
+    return size.expand(noisy.shape[0], 6)

@@ -1,0 +1,24 @@
+"""The sample that passes between datasets, models and metrics."""
+
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+
+
+class EdgeDataSample(BaseDataElement):
+    """One image's edges: ground truth, prediction, or both.
+
+    Meta information: ``img_path`` (str or None), ``image_id`` (int or str), ``ori_shape`` (H, W).
+
+    Attributes:
+        gt_edges: bool array (A, H, W), one thin edge map for each of A annotators
+            (A = 1 for instance and panoptic annotations).
+        pred_edges: float32 tensor (H, W) in [0, 1], at the image's own size.
+        timestep: the diffusion timestep t* that the edges were read at.
+        scores: dict that maps each timestep of the search to its emergence score (Eq. 1).
+    """
+
+    gt_edges: np.ndarray
+    pred_edges: torch.Tensor
+    timestep: int
+    scores: dict[int, float]
