@@ -25,6 +25,8 @@ from trace_mm.ops.emergence import (
     mean_row_divergence,
 )
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
+from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
+from trace_mm.ops.thinning import suppress_non_maxima, thin
 
 __all__ = [
     "DIVERGENCES",
@@ -32,6 +34,7 @@ __all__ = [
     "EmergencePoint",
     "EmergenceResult",
     "attention_boundary_divergence",
+    "candidate_graph",
     "cosine_distance",
     "divergence",
     "emergence_point",
@@ -42,10 +45,14 @@ __all__ = [
     "kl_divergence",
     "l1_distance",
     "l2_distance",
+    "match_edges",
+    "maximum_matching",
     "mean_row_divergence",
     "normalize_edges",
     "pseudo_edges",
+    "suppress_non_maxima",
     "symmetric_kl_divergence",
+    "thin",
     "upsample_edges",
     "wasserstein_distance",
 ]

@@ -1,0 +1,99 @@
+"""Counting of edge matches in worker processes, while a model makes the next maps."""
+
+import os
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts, count_edges
+
+
+class CountingPool:
+    """Counts images in the order of submission, in this or in other processes.
+
+    Results do not depend on the number of workers. At most a few images a worker wait at a time,
+    so that memory stays bounded however many are submitted. Use it as a context manager: leaving it
+    stops the workers, without waiting for what is queued if an error is on its way.
+
+    Args:
+        settings: what to count.
+        workers: number of processes; 1 counts in this process at ``submit``, None means one for
+            each core that this process may use.
+        progress: show a bar on standard error.
+
+    Raises:
+        ValueError: if ``workers`` is below 1.
+    """
+
+    def __init__(
+        self, settings: CountingSettings, workers: int | None = 1, progress: bool = False
+    ) -> None:
+        workers = usable_cores() if workers is None else workers
+        if workers < 1:
+            raise ValueError(f"at least one worker is needed, got {workers}")
+        self.settings = settings
+        self.workers = workers
+        self._done: list[ImageCounts] = []
+        self._pending: deque[Future[ImageCounts]] = deque()
+        self._bar = tqdm(desc="score edges", unit="image", disable=not progress)
+        # Workers are spawned: forking a process in which torch has threads or a GPU can deadlock.
+        self._executor = (
+            ProcessPoolExecutor(workers, get_context("spawn"), initializer=_use_one_thread)
+            if workers > 1
+            else None
+        )
+
+    def submit(self, edges: np.ndarray, targets: np.ndarray) -> None:
+        """Queue one image, (H, W) in [0, 1] and bool (A, H, W); waits while the queue is full."""
+        if self._executor is None:
+            self._finish(count_edges(edges, targets, self.settings))
+            return
+        while len(self._pending) >= 4 * self.workers:
+            self._finish(self._pending.popleft().result())
+        self._pending.append(self._executor.submit(count_edges, edges, targets, self.settings))
+
+    def results(self, total: int | None = None) -> list[ImageCounts]:
+        """Wait for the counts of all images submitted so far; ``total`` is for the bar."""
+        self._bar.total = total or len(self._done) + len(self._pending)
+        while self._pending:
+            self._finish(self._pending.popleft().result())
+        self._bar.refresh()
+        return self._done
+
+    def close(self) -> None:
+        """Stop the workers and drop what is queued; harmless if done before."""
+        self._bar.close()
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _finish(self, counts: ImageCounts) -> None:
+        self._done.append(counts)
+        self._bar.update()
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _use_one_thread() -> None:
+    cv2.setNumThreads(1)
