@@ -22,8 +22,8 @@ def build_unet() -> UNet2DConditionModel:
     """Two stages with attention everywhere; two transformer layers a block in the coarse one."""
     return UNet2DConditionModel(
         sample_size=32,
-        in_channels=4,
-        out_channels=4,
+        in_channels=8,
+        out_channels=8,
         block_out_channels=(80, 112),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
@@ -31,7 +31,7 @@ def build_unet() -> UNet2DConditionModel:
         transformer_layers_per_block=(1, 2),
         attention_head_dim=2,  # diffusers reads this as the number of heads
         cross_attention_dim=TEXT_WIDTH,
-        norm_num_groups=16,
+        norm_num_groups=8,
         use_linear_projection=True,
     )
 

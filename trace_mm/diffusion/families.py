@@ -7,7 +7,7 @@ layers, and one line to ``FAMILIES``.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -31,7 +31,7 @@ class AttentionLayer:
     name: str
     module: nn.Module
     stride: int
-    image_tokens: slice = slice(None)
+    image_tokens: slice = field(default_factory=lambda: slice(None))
 
 
 def unet_layers(denoiser: nn.Module) -> list[AttentionLayer]:

@@ -111,7 +111,9 @@ def _random_look(rng: np.random.Generator, unit: float) -> _Look:
 def _twin_look(rng: np.random.Generator, look: _Look, unit: float) -> _Look:
     """The same look with a slight change of tint."""
     tint = rng.normal(0.0, 0.02, 3).astype(np.float32)
-    return _Look(look.dark + tint, look.light + tint, look.texture, look.period, look.rim, look.ramp)
+    return _Look(
+        look.dark + tint, look.light + tint, look.texture, look.period, look.rim, look.ramp
+    )
 
 
 def _place_objects(rng: np.random.Generator, height: int, width: int, unit: float) -> list[_Placed]:

@@ -1,0 +1,98 @@
+import json
+import shutil
+
+import pytest
+import torch
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from trace_mm.diffusion import backbone_settings, load_backbone, resolve_pretrained
+from trace_mm.diffusion.null_text import cache_path
+
+
+def test_null_text_is_the_encoding_of_the_empty_prompt(sd15_folder):
+    tokens = CLIPTokenizer.from_pretrained(sd15_folder / "tokenizer")(
+        "", padding="max_length", max_length=7, return_tensors="pt"
+    )
+    with torch.no_grad():
+        encoder = CLIPTextModel.from_pretrained(sd15_folder / "text_encoder")
+        expected = encoder(tokens.input_ids).last_hidden_state
+    found = load_backbone(sd15_folder).null_text
+    assert list(found) == ["prompt_embeds"] and found["prompt_embeds"].shape == (1, 7, 12)
+    torch.testing.assert_close(found["prompt_embeds"], expected)
+
+
+def test_sdxl_joins_both_encoders_and_keeps_the_pooled_text(sdxl_folder):
+    null_text = load_backbone(sdxl_folder).null_text
+    assert null_text["prompt_embeds"].shape == (1, 7, 12 + 8)
+    assert null_text["text_embeds"].shape == (1, 5)
+
+
+def test_text_encoders_are_needed_once(sd15_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(sd15_folder, folder)
+    first = load_backbone(folder).null_text["prompt_embeds"]
+    shutil.rmtree(folder / "text_encoder")
+    assert torch.equal(load_backbone(folder).null_text["prompt_embeds"], first)
+
+
+def test_a_damaged_cache_is_named(sd15_folder):
+    load_backbone(sd15_folder)
+    path = cache_path(str(sd15_folder), None)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=path.name):
+        load_backbone(sd15_folder)
+
+
+def test_a_model_without_any_text_says_so(flow_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(flow_folder, folder)
+    (folder / "null_text.safetensors").unlink()
+    with pytest.raises(ValueError, match="neither a text encoder nor a null_text.safetensors"):
+        load_backbone(folder)
+
+
+def test_precision_is_that_of_the_denoiser_only(sd15_folder):
+    backbone = load_backbone(sd15_folder, dtype="bfloat16")
+    assert backbone.denoiser.dtype == torch.bfloat16 and backbone.vae.dtype == torch.float32
+    attention = backbone.attention(backbone.encode(torch.rand(1, 3, 16, 16)), 100)
+    assert attention.dtype == torch.float32
+
+
+def test_layers_can_be_chosen(sd15_folder):
+    backbone = load_backbone(sd15_folder, layers="up_blocks")
+    assert all(layer.name.startswith("up_blocks") for layer in backbone.layers)
+
+
+def test_nothing_can_be_trained_by_accident(sd15_folder):
+    backbone = load_backbone(sd15_folder)
+    assert not backbone.training
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_what_does_not_exist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no-such-model is neither a shipped model"):
+        resolve_pretrained("no-such-model")
+    with pytest.raises(FileNotFoundError, match="no model_index.json"):
+        resolve_pretrained(tmp_path)
+    assert resolve_pretrained("owner/name") == "owner/name"
+
+
+def test_unsupported_denoisers_are_named(flow_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(flow_folder, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    index["unet"] = ["diffusers", "UNet3DConditionModel"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="UNet3DConditionModel are not supported"):
+        load_backbone(folder)
+
+
+def test_settings_of_a_folder(flow_folder, tmp_path):
+    assert backbone_settings(flow_folder) == {}
+    folder = tmp_path / "model"
+    shutil.copytree(flow_folder, folder)
+    (folder / "trace.json").write_text('{"noise_draws": 3}')
+    assert backbone_settings(folder) == {"noise_draws": 3}
+    (folder / "trace.json").write_text("[")
+    with pytest.raises(ValueError, match=r"trace\.json is not valid JSON"):
+        backbone_settings(folder)

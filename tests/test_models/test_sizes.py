@@ -1,0 +1,43 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_mm.models.sizes import tile_spans, tile_windows, working_size
+
+
+def test_sizes_inside_the_range_stay():
+    assert working_size((96, 160), 64, 256, 8) == (96, 160)
+    assert working_size((128, 128), 512, 512, 8) == (512, 512)
+    assert working_size((480, 640), 256, 256, 8) == (224, 296)
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000))
+def test_any_image_fits(height, width):
+    size = working_size((height, width), 128, 256, 8)
+    assert all(side > 0 and side % 8 == 0 for side in size)
+    assert size[0] * size[1] <= 1.3 * 256**2
+
+
+@given(st.integers(1, 500), st.integers(1, 200), st.floats(0, 0.9))
+def test_tiles_cover_a_side_with_the_asked_overlap(length, tile, overlap):
+    spans = tile_spans(length, tile, overlap)
+    assert spans[0][0] == 0 and spans[-1][1] == length
+    assert all(end - start == min(tile, length) for start, end in spans)
+    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        assert end - start >= int(overlap * tile) - 1
+
+
+def test_windows_weigh_every_pixel():
+    total = torch.zeros(70, 50)
+    for rows, columns, weight in tile_windows((70, 50), 32, 0.25):
+        assert weight.shape == (32, 32) and weight.min() > 0
+        total[rows, columns] += weight
+    assert total.min() > 0
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ValueError, match="cannot fit"):
+        working_size((0, 5), 128, 256, 8)
+    with pytest.raises(ValueError, match="overlap"):
+        tile_spans(10, 5, 1.0)
