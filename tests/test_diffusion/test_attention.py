@@ -3,7 +3,7 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
 
 from tests.tiny_models import tiny_unet
-from trace_mm.diffusion import AttentionTap, attention_layers, self_attention_map
+from trace_mm.diffusion import AttentionLayer, AttentionTap, attention_layers, self_attention_map
 
 
 @pytest.fixture
@@ -115,9 +115,9 @@ def test_nothing_stays_behind_after_an_error(unet):
     def fail(layer, found):
         raise RuntimeError("receiver failed")
 
-    with pytest.raises(RuntimeError, match="receiver failed"):
-        with AttentionTap(attention_layers(unet), fail):
-            run(unet, torch.randn(1, 4, 8, 8))
+    tap = AttentionTap(attention_layers(unet), fail)
+    with pytest.raises(RuntimeError, match="receiver failed"), tap:
+        run(unet, torch.randn(1, 4, 8, 8))
     assert not any(layer.module._forward_hooks for layer in attention_layers(unet))
     run(unet, torch.randn(1, 4, 8, 8))
 
@@ -126,8 +126,6 @@ def test_image_tokens_are_cut_out_and_renormalised():
     class Joint(torch.nn.Module):
         def forward(self, tokens):
             return torch.nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
-
-    from trace_mm.diffusion import AttentionLayer
 
     joint, tokens, found = Joint(), torch.randn(1, 2, 6, 4), []
     layer = AttentionLayer("joint", joint, stride=1, image_tokens=slice(2, None))
@@ -145,12 +143,10 @@ def test_masked_attention_is_refused():
                 tokens, tokens, tokens, is_causal=True
             )
 
-    from trace_mm.diffusion import AttentionLayer
-
     masked = Masked()
-    with pytest.raises(ValueError, match="layer masked"):
-        with AttentionTap([AttentionLayer("masked", masked, 1)], lambda *_: None):
-            masked(torch.randn(1, 1, 4, 2))
+    tap = AttentionTap([AttentionLayer("masked", masked, 1)], lambda *_: None)
+    with pytest.raises(ValueError, match="layer masked"), tap:
+        masked(torch.randn(1, 1, 4, 2))
 
 
 def test_wrong_shapes_are_refused():

@@ -47,7 +47,7 @@ def test_a_model_without_any_text_says_so(flow_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(flow_folder, folder)
     (folder / "null_text.safetensors").unlink()
-    with pytest.raises(ValueError, match="neither a text encoder nor a null_text.safetensors"):
+    with pytest.raises(ValueError, match="neither a text encoder nor a"):
         load_backbone(folder)
 
 
@@ -72,7 +72,7 @@ def test_nothing_can_be_trained_by_accident(sd15_folder):
 def test_what_does_not_exist_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no-such-model is neither a shipped model"):
         resolve_pretrained("no-such-model")
-    with pytest.raises(FileNotFoundError, match="no model_index.json"):
+    with pytest.raises(FileNotFoundError, match="is not a diffusers folder"):
         resolve_pretrained(tmp_path)
     assert resolve_pretrained("owner/name") == "owner/name"
 

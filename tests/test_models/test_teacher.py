@@ -53,7 +53,7 @@ def test_every_image_keeps_its_size(teacher, images):
     for image, sample in zip(images, teacher.predict(images), strict=True):
         assert sample.pred_edges.shape == image.shape[1:]
         assert sample.pred_edges.dtype == torch.float32
-        assert 0 <= sample.pred_edges.min() and sample.pred_edges.max() <= 1
+        assert sample.pred_edges.min() >= 0 and sample.pred_edges.max() <= 1
         assert set(sample.scores) == {300, 600} and sample.timestep in sample.scores
 
 

@@ -22,5 +22,6 @@ __all__ = [
     "resolve_pretrained",
     "seeded_noise",
     "select_layers",
+    "self_attention_map",
     "shipped_models",
 ]

@@ -26,16 +26,17 @@ class DiffusionBackbone(nn.Module):
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: Any,
         scheduler: Any,
-        vae: nn.Module | None,
+        vae: Any,
         null_text: Mapping[str, Tensor],
         layers: Sequence[AttentionLayer] | None = None,
     ) -> None:
         super().__init__()
-        self.denoiser = denoiser
+        # Any: nn.Module hides the config that diffusers' models have.
+        self.denoiser: Any = denoiser
         self.scheduler = scheduler
-        self.vae = vae
+        self.vae: Any = vae
         self.null_text = {name: tensor.detach() for name, tensor in null_text.items()}
         self.layers = list(layers) if layers is not None else attention_layers(denoiser)
         self.requires_grad_(False).eval()
@@ -48,7 +49,7 @@ class DiffusionBackbone(nn.Module):
     @property
     def latent_stride(self) -> int:
         """Image pixels that a latent pixel spans on each axis."""
-        return 1 if self.vae is None else 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return 1 if self.vae is None else int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     @property
     def size_multiple(self) -> int:
@@ -59,7 +60,7 @@ class DiffusionBackbone(nn.Module):
     @property
     def native_size(self) -> int:
         """Side in pixels of the square images that the model was trained on."""
-        return self.denoiser.config.sample_size * self.latent_stride
+        return int(self.denoiser.config.sample_size) * self.latent_stride
 
     @property
     def is_flow_matching(self) -> bool:

@@ -185,11 +185,13 @@ class TraceTeacher(BaseModel):
         scores: dict[int, float] = {}
         if self.timestep == "iep":
             search, grid = EmergencePoint(self.divergence), (0, 0)
-            for step, attention, grid in self.attention_maps(image):
+            for step, attention, step_grid in self.attention_maps(image):
                 search.update(step, attention)
-            timestep, scores = search.result().timestep, search.result().scores
+                grid = step_grid
+            found = search.result()
+            timestep, scores = found.timestep, found.scores
             if not tiled:
-                return timestep, scores, [(*whole, self._boundary(search.result().attention, grid))]
+                return timestep, scores, [(*whole, self._boundary(found.attention, grid))]
         else:
             timestep = int(self.timestep)
         windows = [whole]
@@ -223,7 +225,8 @@ def _assemble(parts: Sequence[_Part], size: tuple[int, int]) -> Tensor:
     total, weights = torch.zeros(size), torch.zeros(size)
     tokens = [boundary.numel() for *_, boundary in parts]
     for (rows, columns, weight, boundary), edges in zip(parts, scaled.split(tokens), strict=True):
-        fine = upsample_edges(edges.view_as(boundary), tuple(weight.shape), "bicubic")
+        shape = (weight.shape[0], weight.shape[1])
+        fine = upsample_edges(edges.view_as(boundary), shape, "bicubic")
         total[rows, columns] += fine[0, 0].float() * weight
         weights[rows, columns] += weight
     return (total / weights).clamp(0, 1)

@@ -215,7 +215,7 @@ def _expose(rng: np.random.Generator, canvas: Field, unit: float) -> NDArray[np.
     canvas = canvas * (1.0 + light)[:, :, None]
     blur = float(rng.uniform(0.0, 0.8)) * unit
     if blur > 0.3:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), blur)
+        canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), blur), dtype=np.float32)
     grain = rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.04))
     return (np.clip(canvas + grain, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 

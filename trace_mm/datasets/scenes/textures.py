@@ -26,7 +26,8 @@ def _smooth_noise(rng: np.random.Generator, height: int, width: int, grain: floa
     """Gaussian noise whose correlation length is ``grain`` pixels."""
     rows, columns = int(height / grain) + 3, int(width / grain) + 3
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(fine, dtype=np.float32)
 
 
 def plain(rng: np.random.Generator, height: int, width: int, period: float) -> Field:
