@@ -49,14 +49,23 @@ class CountingPool:
             else None
         )
 
-    def submit(self, edges: np.ndarray, targets: np.ndarray) -> None:
-        """Queue one image, (H, W) in [0, 1] and bool (A, H, W); waits while the queue is full."""
+    def submit(self, edges: np.ndarray, targets: np.ndarray, name: str = "") -> None:
+        """Queue one image; waits while the queue is full.
+
+        Args:
+            edges: soft edge map (H, W) in [0, 1].
+            targets: bool (A, H, W).
+            name: what to call the image in an error message.
+
+        Raises:
+            ValueError: if this or an earlier image's maps are not as they should be.
+        """
         if self._executor is None:
-            self._finish(count_edges(edges, targets, self.settings))
+            self._finish(_count(edges, targets, self.settings, name))
             return
         while len(self._pending) >= 4 * self.workers:
             self._finish(self._pending.popleft().result())
-        self._pending.append(self._executor.submit(count_edges, edges, targets, self.settings))
+        self._pending.append(self._executor.submit(_count, edges, targets, self.settings, name))
 
     def results(self, total: int | None = None) -> list[ImageCounts]:
         """Wait for the counts of all images submitted so far; ``total`` is for the bar."""
@@ -93,6 +102,15 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _count(
+    edges: np.ndarray, targets: np.ndarray, settings: CountingSettings, name: str
+) -> ImageCounts:
+    try:
+        return count_edges(edges, targets, settings)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}" if name else str(error)) from error
 
 
 def _use_one_thread() -> None:

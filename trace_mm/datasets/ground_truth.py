@@ -1,0 +1,185 @@
+"""True edges from annotations: borders between the segments of any instance or panoptic map."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+from PIL import Image, UnidentifiedImageError
+from pycocotools import mask as mask_utils
+from scipy.io.matlab import MatReadError
+
+from trace_mm.ops.thinning import thin
+
+_ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+
+
+def instance_borders(ids: np.ndarray, void: int | None = None) -> np.ndarray:
+    """Borders between distinct segments, one pixel thin (paper, App. F).
+
+    A pixel is on a border if its right, lower or lower right neighbour has another id: the border
+    runs on the left and upper side of where segments meet, as in BSDS. What is left after thinning
+    is 8-connected and within a pixel of the exact border. The image's own rim is no border.
+
+    Args:
+        ids: segment ids (H, W) of any integer type; background is a segment like any other.
+        void: id of unlabelled pixels, whose borders do not count; None if there is none.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ValueError: if the map is not two-dimensional.
+    """
+    ids = np.asarray(ids)
+    if ids.ndim != 2:
+        raise ValueError(f"an id map has two dimensions, got shape {ids.shape}")
+    borders = np.zeros(ids.shape, dtype=bool)
+    for down, right in ((0, 1), (1, 0), (1, 1)):
+        here = ids[: ids.shape[0] - down, : ids.shape[1] - right]
+        there = ids[down:, right:]
+        differs = here != there
+        if void is not None:
+            differs &= (here != void) & (there != void)
+        borders[: here.shape[0], : here.shape[1]] |= differs
+    return thin(borders)
+
+
+def layer_masks(masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """One id map out of masks that may overlap: the smaller mask is in front.
+
+    Where masks overlap, a panoptic map can show one only; in COCO the smaller one is usually in
+    front, or both are annotations of a shared border that would otherwise be counted twice.
+
+    Args:
+        masks: bool (H, W) each, in any order; of equally large ones the later is in front.
+        size: (H, W), needed if there is no mask.
+
+    Returns:
+        int32 (H, W), 0 for background and i + 1 for mask i.
+    """
+    ids = np.zeros(size, dtype=np.int32)
+    areas = np.array([np.count_nonzero(mask) for mask in masks], dtype=np.int64)
+    for index in np.argsort(-areas, kind="stable"):
+        ids[masks[index]] = index + 1
+    return ids
+
+
+def decode_segmentation(
+    segmentation: dict[str, Any] | list[list[float]], size: tuple[int, int]
+) -> np.ndarray:
+    """Mask of a COCO ``segmentation``: polygons, or RLE, compressed or not.
+
+    Args:
+        segmentation: as in a COCO file.
+        size: (H, W) of the image. RLE holds its own size, which must be the same; sizes in the
+            JSON's ``images`` are not looked at, since some tools write them wrongly.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ValueError: if the RLE is for another size, or there is neither RLE nor polygon.
+    """
+    height, width = size
+    if isinstance(segmentation, dict):
+        if tuple(segmentation["size"]) != size:
+            raise ValueError(
+                f"RLE is for {tuple(segmentation['size'])} (H, W), but the image is {size}"
+            )
+        rle = segmentation
+        if isinstance(rle["counts"], list):
+            rle = mask_utils.frPyObjects(rle, height, width)
+        return mask_utils.decode(rle).astype(bool)
+    if not isinstance(segmentation, list) or not segmentation:
+        raise ValueError("segmentation holds neither polygons nor RLE")
+    # Fewer than three corners enclose nothing, and pycocotools reads two as a box.
+    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+    if not polygons:
+        return np.zeros(size, dtype=bool)
+    return mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(polygons, *size))).astype(bool)
+
+
+def coco_instance_ids(
+    annotations: Sequence[dict[str, Any]], size: tuple[int, int], crowd: bool = True
+) -> np.ndarray:
+    """Id map of one image's COCO instance annotations.
+
+    Args:
+        annotations: with ``segmentation`` and, for crowds, ``iscrowd``.
+        size: (H, W) of the image.
+        crowd: whether a crowd region is a segment, behind all instances. Its members' borders
+            towards each other are unknown either way.
+
+    Returns:
+        int32 (H, W), 0 for background.
+
+    Raises:
+        ValueError: for a bad ``segmentation``; the annotation's id is named.
+    """
+    instances: list[np.ndarray] = []
+    crowds: list[np.ndarray] = []
+    for annotation in annotations:
+        is_crowd = bool(annotation.get("iscrowd", 0))
+        if is_crowd and not crowd:
+            continue
+        try:
+            mask = decode_segmentation(annotation["segmentation"], size)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"annotation {annotation.get('id')}: {error}") from error
+        (crowds if is_crowd else instances).append(mask)
+    back, front = layer_masks(crowds, size), layer_masks(instances, size)
+    return np.where(front > 0, front, np.where(back > 0, back + len(instances), 0)).astype(np.int32)
+
+
+def read_id_map(path: str | Path) -> np.ndarray:
+    """Segment ids of a PNG: grey or palette indices with up to 16 bits, or COCO panoptic colours.
+
+    Args:
+        path: image file; colours are read as R + 256 G + 65536 B.
+
+    Returns:
+        int32 (H, W).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not an image of this kind.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels, mode = np.asarray(image), image.mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such id map") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path}: not a readable image: {error}") from error
+    if mode in _ID_MODES:
+        return pixels.astype(np.int32)
+    if mode == "RGB":
+        return pixels.astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)
+    raise ValueError(f"{path}: ids must be grey, palette or RGB pixels, got mode {mode}")
+
+
+def read_bsds_borders(path: str | Path) -> np.ndarray:
+    """Every annotator's borders in a ``groundTruth`` file of BSDS500.
+
+    Args:
+        path: the ``.mat`` file.
+
+    Returns:
+        bool (A, H, W).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a MATLAB file with the field ``groundTruth``.
+    """
+    try:
+        content = scipy.io.loadmat(str(path), appendmat=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such ground truth") from None
+    except (ValueError, TypeError, NotImplementedError, MatReadError, OSError) as error:
+        raise ValueError(f"{path}: not a readable MATLAB file: {error}") from error
+    if "groundTruth" not in content:
+        raise ValueError(f"{path}: no field groundTruth, only {sorted(content)}")
+    annotators = content["groundTruth"].ravel()
+    return np.stack([annotator["Boundaries"][0, 0] != 0 for annotator in annotators])
