@@ -6,7 +6,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from torch.nn import functional
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.upsampling import Upsample2D
+from torch.nn import Conv2d, functional
 from torch.utils.data import DataLoader
 from training_images import TrainingCrops, load_photos
 
@@ -28,6 +31,51 @@ def build_vae() -> AutoencoderKL:
         sample_size=128,
         mid_block_add_attention=False,
     )
+
+
+@torch.no_grad()
+def start_from_mean_color(vae: AutoencoderKL) -> None:
+    """Set the weights so that three latent channels hold the mean colour of 4x4 pixels.
+
+    From a random start the colour axes are learnt one after the other, and green against magenta
+    takes longer than all the rest. Each colour runs through the network as a pair of channels of
+    opposite sign, because silu(x) - silu(-x) = x makes that pair linear.
+    """
+    for module in vae.modules():
+        if isinstance(module, ResnetBlock2D):
+            module.conv2.weight.mul_(0.1)
+            if module.conv_shortcut is not None:
+                _pass_pairs(module.conv_shortcut)
+        if isinstance(module, Upsample2D):
+            _pass_pairs(module.conv)
+        if isinstance(module, Downsample2D):
+            _pass_pairs(module.conv)
+            module.conv.weight[:6].mul_(0)
+            for channel in range(6):
+                module.conv.weight[channel, channel, :2, :2] = 0.25
+    for split in (vae.encoder.conv_in, vae.decoder.conv_in):
+        split.weight[:6].mul_(0)
+        for color in range(3):
+            middle = split.weight.shape[-1] // 2
+            split.weight[2 * color, color, middle, middle] = 1.0
+            split.weight[2 * color + 1, color, middle, middle] = -1.0
+    for join in (vae.encoder.conv_out, vae.decoder.conv_out):
+        join.weight[:3].mul_(0)
+        for color in range(3):
+            join.weight[color, 2 * color, 1, 1] = 1.0
+            join.weight[color, 2 * color + 1, 1, 1] = -1.0
+    for mix in (vae.quant_conv, vae.post_quant_conv):
+        mix.weight[:3].mul_(0)
+        for color in range(3):
+            mix.weight[color, color] = 1.0
+
+
+def _pass_pairs(convolution: Conv2d) -> None:
+    """Let the first six channels through unchanged."""
+    middle = convolution.weight.shape[-1] // 2
+    convolution.weight[:6].mul_(0)
+    for channel in range(6):
+        convolution.weight[channel, channel, middle, middle] = 1.0
 
 
 def vae_loss(vae: AutoencoderKL, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,7 +110,9 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
-    vae = build_vae().to(memory_format=torch.channels_last)
+    vae = build_vae()
+    start_from_mean_color(vae)
+    vae = vae.to(memory_format=torch.channels_last)
     crops = TrainingCrops(load_photos(options.photos), options.side, 0.5, seed=1000 + options.seed)
     batches = iter(DataLoader(crops, options.batch_size, num_workers=1))
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, weight_decay=1e-4)

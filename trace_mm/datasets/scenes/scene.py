@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .shapes import SHAPE_CLASSES, SHAPES, Polygon
-from .textures import TEXTURES, Field
+from trace_mm.datasets.scenes.shapes import SHAPE_CLASSES, SHAPES, Polygon
+from trace_mm.datasets.scenes.textures import TEXTURES, Field
 
 _SUBPIXEL_BITS = 4
 _INSTANCE_COUNTS = (1, 2, 3, 4, 5, 6)
