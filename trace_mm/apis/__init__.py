@@ -1,0 +1,15 @@
+"""Images in, results out."""
+
+from trace_mm.apis.folder_run import FolderRunSummary, run_folder
+from trace_mm.apis.images import load_image
+from trace_mm.apis.inferencer import TraceInferencer
+from trace_mm.apis.inputs import ImageSource, expand_inputs
+
+__all__ = [
+    "FolderRunSummary",
+    "ImageSource",
+    "TraceInferencer",
+    "expand_inputs",
+    "load_image",
+    "run_folder",
+]

@@ -1,0 +1,218 @@
+"""The demo: edges of a few images, and a report that shows where they come from."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trace_mm import __version__
+from trace_mm.apis.images import load_image
+from trace_mm.apis.inferencer import TraceInferencer
+from trace_mm.apis.inputs import ImageSource
+from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of, write_atomically
+from trace_mm.datasets.scenes import render_scene
+from trace_mm.diffusion import shipped_models
+from trace_mm.structures import EdgeDataSample
+from trace_mm.visualization import (
+    Figure,
+    ReportEntry,
+    attention_pca_colors,
+    draw_overlay,
+    draw_score_curve,
+    render_report,
+    thumbnail,
+)
+
+DEMO_SEED = 11  # no training or test set uses this series of scenes
+DEMO_SCENES = 6
+DEMO_SIZE = (256, 256)
+ATTENTION_MAPS = 6
+
+REPORT_FILE = "report.html"
+_LEAD = (
+    "TRACE looks for the lines where one object ends and the next begins, also between two of a "
+    "kind. It was not shown a single outline: it watches what a text-to-image diffusion model "
+    "attends to while it looks at a picture through noise."
+)
+_NOTES = (
+    (
+        "1. Look through noise",
+        "Noise is added to the image at growing timesteps t. Each time, the model says for every "
+        "patch which other patches it attends to.",
+    ),
+    (
+        "2. Find the moment",
+        "At t*, marked in the curve, attention differs most from the timestep before. That is "
+        "where instances emerge.",
+    ),
+    (
+        "3. Draw the borders",
+        "Patches of one object attend to the same places. Where the patches on two sides of a "
+        "point do not, there is an edge.",
+    ),
+)
+_ABOUT_SHIPPED = (
+    "What this model can and cannot do",
+    "This is the small model that comes with the package. It shows the method and runs on any "
+    "laptop. It has seen drawn scenes and a few hundred photos, so it separates simple objects but "
+    "knows little of the world: on photos expect colour and texture borders too. Pretrained "
+    "models such as Stable Diffusion are the real thing (--model).",
+)
+_ABOUT_OTHER = (
+    "About this model",
+    "Edges are read out of {model} as it is, without training. They are as fine as its attention "
+    "grid; thin parts of objects may be lost, and --tile keeps large images sharp.",
+)
+_ABOUT_COLORS = (
+    "Reading the colours",
+    "Patches with the same attention have the same colour: the three principal components of the "
+    "attention map as red, green and blue, turned so that colours compare across timesteps.",
+)
+
+
+def demo_scenes() -> list[ImageSource]:
+    """Six drawn scenes, for those who have no photo at hand."""
+    return [
+        ImageSource(f"scene_{index + 1}", render_scene(DEMO_SEED, index, DEMO_SIZE).image)
+        for index in range(DEMO_SCENES)
+    ]
+
+
+def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_dir: Path) -> Path:
+    """Write edges, overlays and a report of images; files of the same names are replaced.
+
+    Args:
+        inferencer: the model; attention is shown if it can hand it out.
+        sources: the images.
+        out_dir: made if needed.
+
+    Returns:
+        The path of ``report.html``, which holds everything that it shows.
+
+    Raises:
+        ValueError: if an image cannot be read, before any is processed.
+    """
+    for source in sources:
+        load_image(source.image, source.label)
+    entries = []
+    with progress_bar(len(sources), show=inferencer.show_progress) as progress:
+        for source in sources:
+            entries.append(_process(inferencer, source, out_dir))
+            progress.update()
+    backbone = inferencer.cfg.model.get("backbone", {})
+    page = render_report(
+        "Instance edges from a diffusion model",
+        _LEAD,
+        [*_NOTES, _about_model(backbone, inferencer.model), _ABOUT_COLORS],
+        entries,
+        _footer(inferencer),
+    )
+    write_atomically(out_dir / REPORT_FILE, page.encode("utf-8", "replace"))
+    return out_dir / REPORT_FILE
+
+
+def _process(inferencer: TraceInferencer, source: ImageSource, out_dir: Path) -> ReportEntry:
+    image = load_image(source.image, source.label)
+    start = time.perf_counter()
+    (sample,) = inferencer.predict_images([image])
+    seconds = time.perf_counter() - start
+    edges = edges_of(sample)
+    overlay = draw_overlay(image, edges)
+    for folder, pixels in (("edges", edges_to_8_bit(edges)), ("overlay", overlay)):
+        write_atomically(out_dir / f"{folder}/{source.name}.png", encode_png(pixels))
+    attention = _attention_figures(inferencer.model, image, sample)
+    return _entry(source.name, image, sample, overlay, seconds, attention)
+
+
+def _about_model(backbone: Mapping[str, Any], model: Any) -> tuple[str, str]:
+    pretrained = str(backbone.get("pretrained", type(model).__name__))
+    if pretrained in map(str, shipped_models().values()):
+        return _ABOUT_SHIPPED
+    title, text = _ABOUT_OTHER
+    return title, text.format(model=Path(pretrained).name)
+
+
+def _footer(inferencer: TraceInferencer) -> str:
+    settings = inferencer.settings()
+    name = settings.get("backbone.pretrained", settings["model"])
+    parts = [f"trace_mm {__version__}", f"model {name}", f"device {settings['device']}"]
+    parts += [f"{key} {settings[key]}" for key in ("seed", "noise_draws") if key in settings]
+    return (
+        f"{', '.join(parts)}. After Jo et al., “TRACE: Your Diffusion Model is Secretly an "
+        f"Instance Edge Detector”, ICLR 2026."
+    )
+
+
+def _entry(
+    name: str,
+    image: NDArray[np.float32],
+    sample: EdgeDataSample,
+    overlay: NDArray[np.uint8],
+    seconds: float,
+    attention: Sequence[Figure],
+) -> ReportEntry:
+    timestep, scores = sample.get("timestep"), scores_of(sample)
+    pixels = np.rint(image * 255).astype(np.uint8)
+    figures = [
+        Figure(pixels, "Image", f"The image {name}", photo=True),
+        Figure(
+            edges_to_8_bit(edges_of(sample)), "Instance edges", f"Edges of {name}, white on black"
+        ),
+        Figure(overlay, "Both", f"Edges of {name} in pink over the faded image", photo=True),
+    ]
+    title = f"Score of each timestep for {name}"
+    if scores and timestep is not None:
+        title += f", highest at t = {timestep}"
+    return ReportEntry(
+        title=name,
+        size=(image.shape[0], image.shape[1]),
+        timestep=timestep,
+        seconds=seconds,
+        figures=figures,
+        curve=draw_score_curve(scores, timestep, title),
+        attention=attention,
+    )
+
+
+def _attention_figures(
+    model: Any, image: NDArray[np.float32], sample: EdgeDataSample
+) -> list[Figure]:
+    """The attention at several timesteps of the search and at t*; empty for other models."""
+    if not hasattr(model, "attention_maps"):
+        return []
+    chosen = sample.timestep
+    timesteps = shown_timesteps(model.timesteps, chosen)
+    device = next(model.parameters()).device
+    tensor = torch.from_numpy(image).permute(2, 0, 1).to(device)  # (3, H, W)
+    maps = [
+        (attention[0].float().cpu().numpy(), grid)
+        for _, attention, grid in model.attention_maps(tensor, timesteps)
+    ]
+    colors = attention_pca_colors(maps, reference=timesteps.index(chosen))
+    return [
+        Figure(
+            thumbnail(picture),
+            f"t* = {step}" if step == chosen else f"t = {step}",
+            f"Attention at timestep {step} as colours",
+            chosen=step == chosen,
+        )
+        for step, picture in zip(timesteps, colors, strict=True)
+    ]
+
+
+def shown_timesteps(timesteps: Sequence[int], chosen: int, most: int = ATTENTION_MAPS) -> list[int]:
+    """The chosen timestep and others spread evenly over the search, increasing.
+
+    Args:
+        timesteps: of the search.
+        chosen: t*, not necessarily one of them.
+        most: how many to show at most.
+    """
+    others = [step for step in timesteps if step != chosen]
+    places = np.linspace(0, len(others) - 1, min(most - 1, len(others)))
+    return sorted({chosen, *(others[round(float(place))] for place in places)})

@@ -1,0 +1,249 @@
+"""Images in, instance edges out: the one class that most users need."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import pseudo_collate
+from mmengine.infer import BaseInferencer
+from numpy.typing import NDArray
+
+from trace_mm.apis.images import load_image
+from trace_mm.apis.inputs import ImageSource, expand_inputs
+from trace_mm.apis.manifest import MANIFEST_FILE
+from trace_mm.apis.model_config import run_settings, teacher_config
+from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.results import (
+    check_save_kinds,
+    edges_of,
+    prediction_dict,
+    result_folders,
+    write_results,
+)
+from trace_mm.registry import INFERENCERS, MODELS
+from trace_mm.structures import EdgeDataSample
+from trace_mm.visualization import draw_overlay
+
+METHODS = ("teacher",)
+
+
+@INFERENCERS.register_module()
+class TraceInferencer(BaseInferencer):
+    """Finds instance edges in images.
+
+    Args:
+        model: a shipped name (None is the first one), a config file or a config dict, whole or of
+            the model alone, a local diffusers folder, or a hub id such as
+            ``"stable-diffusion-v1-5/stable-diffusion-v1-5"``.
+        method: ``"teacher"``: read the edges out of the diffusion model itself, without training.
+        device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
+        dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
+        scope: registry scope in which a config's types are looked up.
+        show_progress: draw a progress bar on stderr.
+        **options: set arguments of the model, such as ``timestep=200``, ``seed=1``,
+            ``noise_draws=4`` or ``tile=512`` of :class:`trace_mm.models.TraceTeacher`; None leaves
+            the default. ``tile="auto"`` is the largest size that the model sees at once.
+
+    Raises:
+        FileNotFoundError: if there is no such model.
+        ValueError: if an option is wrong.
+
+    Example:
+        >>> inferencer = TraceInferencer()
+        >>> result = inferencer("photo.jpg")["predictions"][0]
+        >>> result["edges"].shape, result["timestep"]
+    """
+
+    visualize_kwargs = {"return_vis"}  # noqa: RUF012 (mmengine reads it as it is)
+    postprocess_kwargs = {"out_dir", "save"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | dict[str, Any] | Config | None = None,
+        method: str = "teacher",
+        device: str | None = None,
+        dtype: str | None = None,
+        scope: str | None = "trace_mm",
+        show_progress: bool = True,
+        **options: Any,
+    ) -> None:
+        if method not in METHODS:
+            raise ValueError(f"method must be {' or '.join(METHODS)}, got {method!r}")
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        chosen = {name: value for name, value in options.items() if value is not None}
+        automatic_tile = chosen.get("tile") == "auto"
+        if automatic_tile:  # known once the model is
+            del chosen["tile"]
+        config = teacher_config(model, dtype, chosen)
+        self.device = _check_device(device)
+        self.method = method
+        super().__init__(config, None, device, scope, show_progress)
+        if automatic_tile:
+            self.model.tile = self.model.max_size
+
+    def settings(self) -> dict[str, Any]:
+        """What results depend on, as JSON values: version, model, options and kind of device."""
+        settings = run_settings(self.model, self.cfg.model)
+        return {**settings, "method": self.method, "device": self.device.type}
+
+    def __call__(
+        self,
+        inputs: Any,
+        return_datasamples: bool = False,
+        batch_size: int = 1,
+        out_dir: str | os.PathLike[str] = "",
+        save: Sequence[str] = ("png",),
+        return_vis: bool = True,
+    ) -> dict[str, Any]:
+        """Find the edges of images.
+
+        All results are held in memory; for many images, use the ``trace-mm edges`` command or
+        :func:`trace_mm.apis.run_folder`, which also resume.
+
+        Args:
+            inputs: a path, folder, pattern, array, PIL image, or a list of these; arrays are RGB.
+                See :func:`trace_mm.apis.expand_inputs` and :func:`trace_mm.apis.load_image`.
+            return_datasamples: return ``EdgeDataSample`` instead of dicts.
+            batch_size: how many images the model is given at a time; it does not change results.
+            out_dir: a folder to write results to as well, as ``edges/NAME.png`` and so on; files
+                of the same names are replaced. Empty for none.
+            save: what to write: ``"png"``, ``"npz"``, ``"overlay"``.
+            return_vis: whether to return overlays.
+
+        Returns:
+            ``predictions``: a dict for each image, in the order of the inputs: ``name``, ``edges``
+            float32 (H, W) in [0, 1] at the image's own size, ``timestep`` int, and ``scores``, the
+            score by timestep (empty without a search). ``visualization``: uint8 (H, W, 3) RGB
+            overlays, or an empty list.
+
+        Raises:
+            FileNotFoundError: if an input does not exist.
+            ValueError: if an image cannot be read, before any is processed.
+        """
+        if batch_size < 1:
+            raise ValueError(f"the batch size must be at least 1, got {batch_size}")
+        kinds = check_save_kinds(save)
+        out = _check_out_dir(out_dir) if os.fspath(out_dir) else None
+        sources = self._inputs_to_list(inputs, exclude=result_folders(out) if out else ())
+        for source in sources:  # decoding is cheap beside the model, and failing late is not
+            load_image(source.image, source.label)
+        samples: list[EdgeDataSample] = []
+        overlays: list[NDArray[np.uint8]] = []
+        with progress_bar(len(sources), show=self.show_progress) as progress:
+            for batch in self.preprocess(sources, batch_size):
+                done = self.forward(batch)
+                images = [_as_pixels(tensor) for tensor in batch["inputs"]]
+                if return_vis:
+                    overlays += self.visualize(images, done)
+                for sample, image in zip(done, images, strict=True):
+                    if out is not None:
+                        write_results(out, sample.image_id, kinds, sample, image)
+                samples += done
+                progress.update(len(done))
+        return self.postprocess(samples, overlays, return_datasamples)
+
+    def predict_images(self, images: Iterable[NDArray[np.float32]]) -> list[EdgeDataSample]:
+        """Predictions of images that are loaded already.
+
+        Args:
+            images: float32 (H, W, 3) RGB in [0, 1] each; sizes may differ.
+        """
+        sources = [ImageSource(f"image_{n:06d}", image) for n, image in enumerate(images)]
+        samples: list[EdgeDataSample] = self.forward(
+            self.collate_fn([self.pipeline(s) for s in sources])
+        )
+        return samples
+
+    def preprocess(
+        self, inputs: Sequence[ImageSource], batch_size: int = 1, **kwargs: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Batches ``dict(inputs=[...], data_samples=[...])``, loaded as they are asked for."""
+        for start in range(0, len(inputs), batch_size):
+            yield self.collate_fn([self.pipeline(s) for s in inputs[start : start + batch_size]])
+
+    def visualize(
+        self,
+        inputs: list[NDArray[np.float32]],
+        preds: Sequence[EdgeDataSample],
+        show: bool = False,
+        **kwargs: Any,
+    ) -> list[NDArray[np.uint8]]:
+        """Overlays, uint8 (H, W, 3) RGB, of images float32 (H, W, 3) and their predictions."""
+        return [
+            draw_overlay(image, edges_of(sample))
+            for image, sample in zip(inputs, preds, strict=True)
+        ]
+
+    def postprocess(
+        self,
+        preds: Sequence[EdgeDataSample],
+        visualization: list[NDArray[np.uint8]],
+        return_datasample: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Pack predictions and overlays as ``__call__`` returns them."""
+        predictions = (
+            list(preds)
+            if return_datasample
+            else [prediction_dict(sample.image_id, sample) for sample in preds]
+        )
+        return {"predictions": predictions, "visualization": visualization}
+
+    def _inputs_to_list(self, inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
+        return expand_inputs(inputs, exclude)
+
+    def _init_pipeline(self, cfg: ConfigDict) -> Callable[[ImageSource], dict[str, Any]]:
+        return _load_item
+
+    def _init_collate(self, cfg: ConfigDict) -> Callable[[Sequence[Any]], dict[str, Any]]:
+        collate: Callable[[Sequence[Any]], dict[str, Any]] = pseudo_collate
+        return collate
+
+    def _init_model(self, cfg: Any, weights: str | None, device: str = "cpu") -> torch.nn.Module:
+        try:
+            model: torch.nn.Module = MODELS.build(cfg.model)
+        except TypeError as error:  # an argument that it does not have
+            raise ValueError(f"cannot build the model: {error}") from error
+        return model.to(device).eval()
+
+
+def _load_item(source: ImageSource) -> dict[str, Any]:
+    """An image as the models take it: tensor (3, H, W), and a sample with its metainfo."""
+    pixels = load_image(source.image, source.label)
+    path = source.label if isinstance(source.image, Path) else None
+    sample = EdgeDataSample(
+        metainfo={"image_id": source.name, "img_path": path, "ori_shape": pixels.shape[:2]}
+    )
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # (3, H, W)
+    return {"inputs": tensor, "data_samples": sample}
+
+
+def _as_pixels(tensor: torch.Tensor) -> NDArray[np.float32]:
+    pixels: NDArray[np.float32] = tensor.permute(1, 2, 0).cpu().float().numpy()  # (H, W, 3)
+    return pixels
+
+
+def _check_device(device: str) -> torch.device:
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"{device!r} is not a device; cpu, cuda or cuda:1 are") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device} asked for, but torch finds no usable NVIDIA GPU")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device} asked for, but there are {torch.cuda.device_count()}")
+    return chosen
+
+
+def _check_out_dir(out_dir: str | os.PathLike[str]) -> Path:
+    out = Path(out_dir)
+    if (out / MANIFEST_FILE).exists():
+        raise ValueError(
+            f"{out} belongs to a folder run (it has a {MANIFEST_FILE}); choose another"
+        )
+    return out

@@ -1,0 +1,188 @@
+"""What a user points at, as an ordered list of images with output names that never collide."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+IMAGE_SUFFIXES = frozenset(
+    [".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"]
+    + [".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"]
+)
+"""What a folder or a glob is searched for. A file that is named itself may be called anything."""
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One image to read.
+
+    Attributes:
+        name: of its results, without suffix: a relative path with forward slashes. Two different
+            files never share one, not even on file systems that ignore case.
+        image: a path, an array or a PIL image, as :func:`trace_mm.apis.load_image` takes it.
+    """
+
+    name: str
+    image: Path | NDArray[Any] | Image.Image
+
+    @property
+    def label(self) -> str:
+        """What messages call it: the path where there is one."""
+        return str(self.image) if isinstance(self.image, Path) else self.name
+
+
+def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
+    """List the images that are meant, in a fixed order.
+
+    A folder stands for the images in it and its subfolders, by suffix, sorted; hidden files and
+    folders are left out. A pattern with ``*``, ``?``, ``[...]`` or ``**`` is searched likewise.
+
+    Results are named after the path within the folder or pattern, without the suffix. If two files
+    would share a name, all are named after their path from the folder that holds all of them, and
+    files that differ in nothing but the suffix keep it. A file that is given twice is listed twice
+    under one name.
+
+    Args:
+        inputs: a path, folder, pattern, array, PIL image, or a list of these.
+        exclude: folders that are not searched, such as those that results go to.
+
+    Returns:
+        The images; at least one.
+
+    Raises:
+        FileNotFoundError: if a path does not exist.
+        ValueError: if a folder or pattern holds no image, or there is no input at all.
+        TypeError: if an input is of another type.
+    """
+    items = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    if not items:
+        raise ValueError("there is no input")
+    skipped = {Path(folder).resolve() for folder in exclude}
+    sources: list[ImageSource] = []
+    for number, item in enumerate(items):
+        if isinstance(item, (np.ndarray, Image.Image)):
+            sources.append(ImageSource(f"image_{number:06d}", item))
+        elif isinstance(item, (str, os.PathLike)):
+            sources.extend(_expand_path(os.fspath(item), skipped))
+        else:
+            raise TypeError(
+                f"input {number} must be a path, a numpy array or a PIL image, got "
+                f"{type(item).__name__}"
+            )
+    return _with_distinct_names(sources)
+
+
+def absolute_path(path: Path) -> Path:
+    """An absolute path without ``..``; links are not resolved."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _expand_path(text: str, skipped: set[Path]) -> list[ImageSource]:
+    path = Path(text).expanduser()
+    if text and path.is_dir():
+        found = [
+            ImageSource(_stem(file.relative_to(path)), file) for file in _walk(path, skipped, set())
+        ]
+        if not found:
+            raise ValueError(f"{path}: the folder holds no images ({_suffixes()})")
+        return found
+    if text and path.exists():
+        return [ImageSource(path.stem, path)]
+    if glob.has_magic(text):
+        return _expand_pattern(str(path), skipped)
+    raise FileNotFoundError(f"{text or repr(text)}: no such file or folder")
+
+
+def _expand_pattern(pattern: str, skipped: set[Path]) -> list[ImageSource]:
+    # Path.glob takes no absolute patterns.
+    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    files = sorted(
+        (path for path in matches if _is_image(path) and not _is_below(path, skipped)),
+        key=PurePath.as_posix,
+    )
+    if not files:
+        raise ValueError(f"{pattern}: no image matches ({_suffixes()})")
+    root = Path(*_fixed_parts(pattern))
+    return [ImageSource(_stem(path.relative_to(root)), path) for path in files]
+
+
+def _fixed_parts(pattern: str) -> Iterable[str]:
+    """The leading folders of a pattern, up to the first with a wildcard."""
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _walk(folder: Path, skipped: set[Path], seen: set[Path]) -> Iterable[Path]:
+    """Images below a folder, sorted; links are followed, each folder is visited once."""
+    resolved = folder.resolve()
+    if resolved in skipped or resolved in seen:
+        return
+    seen.add(resolved)
+    for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, skipped, seen)
+        elif _is_image(path):
+            yield path
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _is_below(path: Path, folders: set[Path]) -> bool:
+    return not folders.isdisjoint(path.resolve().parents)
+
+
+def _stem(path: PurePath) -> str:
+    return path.with_suffix("").as_posix()
+
+
+def _suffixes() -> str:
+    return " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+
+
+def _with_distinct_names(sources: list[ImageSource]) -> list[ImageSource]:
+    """Rename sources so that different files have different names."""
+    if not _ambiguous(sources):
+        return sources
+    paths = [absolute_path(s.image) for s in sources if isinstance(s.image, Path)]
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    if len({path.parent for path in paths}) > 1:
+        sources = [
+            replace(s, name=_stem(absolute_path(s.image).relative_to(root)))
+            if isinstance(s.image, Path)
+            else s
+            for s in sources
+        ]
+    clashing = _ambiguous(sources)
+    sources = [
+        replace(s, name=s.name + s.image.suffix)
+        if isinstance(s.image, Path) and s.name.casefold() in clashing
+        else s
+        for s in sources
+    ]
+    if still := _ambiguous(sources):
+        labels = [s.label for s in sources if s.name.casefold() in still]
+        raise ValueError(f"results of {labels[0]} and {labels[1]} would have the same name")
+    return sources
+
+
+def _ambiguous(sources: Sequence[ImageSource]) -> set[str]:
+    """Case-folded names that more than one file would get."""
+    identities = {
+        (s.name.casefold(), absolute_path(s.image) if isinstance(s.image, Path) else id(s))
+        for s in sources
+    }
+    counts = Counter(name for name, _ in identities)
+    return {name for name, count in counts.items() if count > 1}

@@ -1,0 +1,38 @@
+"""A lock on an output folder that the operating system takes back when its holder dies."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedRandom
+from pathlib import Path
+
+LOCK_FILE = ".trace-mm.lock"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: BufferedRandom) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: BufferedRandom) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of an output folder.
+
+    The lock file stays: removing it would let two later runs lock two files of that name.
+
+    Raises:
+        ValueError: if another process holds it.
+    """
+    with (folder / LOCK_FILE).open("a+b") as file:
+        try:
+            _lock(file)
+        except (BlockingIOError, PermissionError):
+            raise ValueError(f"{folder}: another run is writing to this folder") from None
+        yield

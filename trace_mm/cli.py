@@ -1,0 +1,215 @@
+"""The ``trace-mm`` command. Heavy imports wait until the arguments are known to be sound."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trace_mm import __version__
+
+if TYPE_CHECKING:
+    from trace_mm.apis import TraceInferencer
+
+SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 1, 2, 130
+_EPILOG = (
+    "exit status: 0 all done, 1 some images failed or a result could not be written, "
+    "2 unusable input"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments; those of the process if None.
+
+    Returns:
+        The exit status.
+    """
+    arguments = _build_parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        return status
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    except (ValueError, FileNotFoundError) as error:
+        return _complain(error, UNUSABLE_INPUT)
+    except OSError as error:
+        return _complain(error, SOME_FAILED)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        return _complain(
+            "out of memory: try --batch-size 1, a smaller --size, or --tile", SOME_FAILED
+        )
+
+
+def _complain(message: object, status: int) -> int:
+    print("trace-mm: error:", " ".join(str(message).splitlines()), file=sys.stderr)
+    return status
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trace-mm",
+        description="Instance edges from the self-attention of a text-to-image diffusion model.",
+    )
+    parser.add_argument("--version", action="version", version=f"trace-mm {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    edges = commands.add_parser(
+        "edges",
+        help="write the instance edges of images",
+        description="Write the instance edges of images to a folder. A run that was interrupted "
+        "goes on where it stopped when the same command is given again.",
+        epilog=_EPILOG,
+    )
+    edges.add_argument("inputs", nargs="+", metavar="INPUT", help="image, folder or 'pattern'")
+    edges.add_argument("--out", required=True, metavar="DIR", help="where results go")
+    edges.add_argument(
+        "--save",
+        nargs="+",
+        default=["png"],
+        choices=["png", "npz", "overlay"],
+        help="edges as 8-bit PNG, as float with scores, drawn over the image (default: png)",
+    )
+    edges.add_argument("--batch-size", type=_positive, default=1, metavar="N")
+    edges.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the results of an earlier run with other settings and start anew",
+    )
+    _add_model_arguments(edges)
+    edges.set_defaults(run=_run_edges)
+    demo = commands.add_parser(
+        "demo",
+        help="make a report of what the model sees in a few images",
+        description="Write a folder with edges and a self-contained report.html. Without photos "
+        "it shows six drawn scenes.",
+        epilog=_EPILOG,
+    )
+    demo.add_argument("inputs", nargs="*", metavar="PHOTO", help="image, folder or 'pattern'")
+    demo.add_argument("--out", default="trace_demo", metavar="DIR", help="(default: trace_demo)")
+    _add_model_arguments(demo)
+    demo.set_defaults(run=_run_demo)
+    return parser
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        metavar="M",
+        help="shipped name, config file, local diffusers folder or hub id (default: the model "
+        "that comes with this package)",
+    )
+    group.add_argument("--method", default="teacher", help="(default: teacher, the only one yet)")
+    group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
+    group.add_argument(
+        "--dtype", choices=["float32", "float16", "bfloat16"], help="(default: float32)"
+    )
+    group.add_argument("--seed", type=_natural, metavar="N", help="of the noise (default: 0)")
+    group.add_argument(
+        "--timestep",
+        type=_timestep,
+        metavar="iep|T",
+        help="search for the timestep where instances emerge, or read this one (default: iep)",
+    )
+    group.add_argument(
+        "--noise-draws",
+        type=_positive,
+        metavar="N",
+        help="average the attention over so many draws of noise (default: the model's)",
+    )
+    group.add_argument(
+        "--size",
+        type=_positive,
+        metavar="N",
+        help="show images to the model at N x N pixels or the same area (default: the model's)",
+    )
+    group.add_argument(
+        "--tile",
+        type=_positive,
+        nargs="?",
+        const="auto",
+        metavar="N",
+        help="cut larger images into tiles of N pixels (default: not; N: the model's size)",
+    )
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1)
+
+
+def _natural(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text!r}")
+    return value
+
+
+def _timestep(text: str) -> int | str:
+    return text if text == "iep" else _natural(text)
+
+
+def _build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
+    from trace_mm.apis import TraceInferencer
+
+    options: dict[str, Any] = {
+        "timestep": arguments.timestep,
+        "noise_draws": arguments.noise_draws,
+        "min_size": arguments.size,
+        "max_size": arguments.size,
+        "tile": arguments.tile,
+        "seed": arguments.seed,
+    }
+    return TraceInferencer(
+        arguments.model, arguments.method, arguments.device, arguments.dtype, **options
+    )
+
+
+def _run_edges(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.folder_run import run_folder
+    from trace_mm.apis.inputs import expand_inputs
+    from trace_mm.apis.results import result_folders
+
+    out = Path(arguments.out)
+    sources = expand_inputs(arguments.inputs, exclude=result_folders(out))
+    inferencer = _build_inferencer(arguments)
+    summary = run_folder(
+        inferencer.predict_images,
+        sources,
+        out,
+        settings=inferencer.settings(),
+        save=arguments.save,
+        batch_size=arguments.batch_size,
+        overwrite=arguments.overwrite,
+    )
+    print(
+        f"{len(summary.done)} done, {len(summary.skipped)} were done before, "
+        f"{len(summary.failed)} failed: {out}"
+    )
+    for reason in summary.failed.values():
+        print(f"  {reason}", file=sys.stderr)
+    return SOME_FAILED if summary.failed else 0
+
+
+def _run_demo(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.demo import demo_scenes, write_demo
+    from trace_mm.apis.inputs import expand_inputs
+
+    images = expand_inputs(arguments.inputs) if arguments.inputs else demo_scenes()
+    report = write_demo(_build_inferencer(arguments), images, Path(arguments.out))
+    print(f"wrote {report}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

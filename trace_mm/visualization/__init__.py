@@ -1,0 +1,16 @@
+"""Pictures of edges, scores and attention: pure functions from arrays to pixels and markup."""
+
+from trace_mm.visualization.attention_pca import attention_pca_colors
+from trace_mm.visualization.overlay import draw_overlay, thumbnail
+from trace_mm.visualization.report import Figure, ReportEntry, render_report
+from trace_mm.visualization.score_curve import draw_score_curve
+
+__all__ = [
+    "Figure",
+    "ReportEntry",
+    "attention_pca_colors",
+    "draw_overlay",
+    "draw_score_curve",
+    "render_report",
+    "thumbnail",
+]

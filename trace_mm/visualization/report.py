@@ -1,0 +1,164 @@
+"""A self-contained HTML page of images and what was read out of them."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.visualization.overlay import thumbnail
+from trace_mm.visualization.report_style import STYLE
+
+_RATIO_RANGE = (0.62, 1.9)  # of a picture's frame; longer pictures leave part of it empty
+_JPEG_QUALITY = 86
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with words.
+
+    Attributes:
+        pixels: uint8 (H, W) grey or (H, W, 3) RGB; shown at no more than 640 pixels a side.
+        caption: what stands below it.
+        alt: what a screen reader says instead of it.
+        photo: stored as JPEG; else as PNG, which keeps sharp lines.
+        chosen: drawn with a border, as the one that matters.
+    """
+
+    pixels: NDArray[np.uint8]
+    caption: str
+    alt: str
+    photo: bool = False
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class ReportEntry:
+    """What the report shows of one image.
+
+    Attributes:
+        title: the image's name.
+        size: (H, W) in pixels.
+        timestep: t*, or the fixed timestep that the edges were read at.
+        seconds: how long it took; None leaves it out.
+        figures: image, edges, overlay and the like.
+        curve: the score curve as markup, see :func:`draw_score_curve`.
+        attention: the attention at several timesteps, see :func:`attention_pca_colors`.
+    """
+
+    title: str
+    size: tuple[int, int]
+    timestep: int | None
+    seconds: float | None
+    figures: Sequence[Figure]
+    curve: str
+    attention: Sequence[Figure] = field(default=())
+
+
+def render_report(
+    heading: str,
+    lead: str,
+    notes: Sequence[tuple[str, str]],
+    entries: Sequence[ReportEntry],
+    footer: str = "",
+) -> str:
+    """Render the page. It loads nothing: pictures are inlined, and a policy forbids requests.
+
+    Args:
+        heading: the page's title.
+        lead: a few sentences below it, plain text.
+        notes: title and plain text of short explanations.
+        entries: the images, in order.
+        footer: a closing line, plain text.
+
+    Returns:
+        A complete HTML document.
+    """
+    cards = "\n".join(
+        f'<section class="{"plain" if index >= 3 else "step"}">'
+        f"<h2>{escape(title)}</h2><p>{escape(text)}</p></section>"
+        for index, (title, text) in enumerate(notes)
+    )
+    articles = "\n".join(_render_entry(entry) for entry in entries)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{escape(heading)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>{escape(heading)}</h1>
+<p class="lead">{escape(lead)}</p>
+<div class="cards">
+{cards}
+</div>
+</header>
+<main>
+{articles}
+</main>
+<footer><p>{escape(footer)}</p></footer>
+</body>
+</html>
+"""
+
+
+def _render_entry(entry: ReportEntry) -> str:
+    height, width = entry.size
+    ratio = min(max(width / height, _RATIO_RANGE[0]), _RATIO_RANGE[1])
+    facts = [f"<span>{width} × {height} pixels</span>"]
+    if entry.timestep is not None:
+        facts.append(f"<span>edges read at <b>t = {entry.timestep}</b></span>")
+    if entry.seconds is not None:
+        facts.append(f"<span>{entry.seconds:.1f} s</span>")
+    figures = "\n".join(_render_figure(figure) for figure in entry.figures)
+    attention = ""
+    if entry.attention:
+        maps = "\n".join(_render_figure(figure) for figure in entry.attention)
+        attention = (
+            "<div><h3>What each patch attends to, as colour</h3>"
+            f'<div class="maps">{maps}</div></div>'
+        )
+    return f"""<article style="--ratio: {ratio:.3f}; --count: {len(entry.figures)}">
+<div class="name"><h2>{escape(entry.title)}</h2>{"".join(facts)}</div>
+<div class="pictures">
+{figures}
+</div>
+<div class="inside">
+<div><h3>How much attention changes from the timestep before</h3>{entry.curve}</div>
+{attention}
+</div>
+</article>"""
+
+
+def _render_figure(figure: Figure) -> str:
+    mark = ' class="chosen"' if figure.chosen else ""
+    return (
+        f'<figure{mark}><img class="frame" src="{data_uri(figure.pixels, figure.photo)}" '
+        f'alt="{escape(figure.alt)}"><figcaption>{escape(figure.caption)}</figcaption></figure>'
+    )
+
+
+def data_uri(pixels: NDArray[np.uint8], photo: bool = False) -> str:
+    """Pixels as a ``data:`` address, shrunk to at most 640 pixels a side.
+
+    Args:
+        pixels: uint8 (H, W) grey or (H, W, 3) RGB.
+        photo: JPEG instead of PNG.
+    """
+    small = thumbnail(pixels)
+    if small.ndim == 3:
+        small = np.ascontiguousarray(small[:, :, ::-1])  # OpenCV writes BGR
+    suffix, options = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]) if photo else (".png", [])
+    done, data = cv2.imencode(suffix, small, options)
+    if not done:
+        raise ValueError(f"cannot encode pixels of shape {pixels.shape}")
+    kind = "jpeg" if photo else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

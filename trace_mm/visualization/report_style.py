@@ -1,0 +1,72 @@
+"""The look of the report: one style sheet, no scripts, no fonts, nothing from elsewhere."""
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --page: #f6f6f3; --card: #ffffff; --ink: #1d2129; --muted: #626873; --line: #e1e2de;
+  --accent: #d6135f; --well: #eceeea;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #14161a; --card: #1d2026; --ink: #eceef2; --muted: #9aa1ad; --line: #333842;
+    --accent: #ff5c98; --well: #101216;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+  -webkit-text-size-adjust: 100%;
+}
+main, header, footer { max-width: 1180px; margin: 0 auto; padding: 0 clamp(14px, 3vw, 32px); }
+header { padding-top: clamp(28px, 5vw, 60px); padding-bottom: 12px; }
+h1 {
+  font-size: clamp(1.7rem, 4.2vw, 2.6rem); line-height: 1.12; letter-spacing: -0.02em;
+  margin: 0 0 0.5em; text-wrap: balance;
+}
+.lead { font-size: clamp(1.02rem, 1.6vw, 1.15rem); max-width: 46em; margin: 0 0 1.6em; }
+.cards {
+  display: grid; gap: 14px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 250px), 1fr));
+}
+.cards section {
+  border-top: 3px solid var(--accent); background: var(--card); padding: 14px 18px 16px;
+  border-radius: 0 0 10px 10px;
+}
+.cards section.plain { border-top-color: var(--line); }
+.cards h2 { font-size: 1rem; margin: 0 0 0.35em; }
+.cards p { margin: 0; color: var(--muted); font-size: 0.93rem; }
+article {
+  background: var(--card); border: 1px solid var(--line); border-radius: 14px;
+  margin: 22px 0; padding: clamp(14px, 2vw, 24px);
+}
+.name { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: baseline; margin-bottom: 12px; }
+.name h2 { font-size: 1.15rem; margin: 0; overflow-wrap: anywhere; }
+.name span { color: var(--muted); font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+.name span b { color: var(--accent); font-weight: 600; }
+figure { margin: 0; min-width: 0; }
+figcaption { color: var(--muted); font-size: 0.86rem; margin-top: 6px; }
+.frame {
+  display: block; width: 100%; aspect-ratio: var(--ratio, 1); object-fit: contain;
+  background: var(--well); border-radius: 8px;
+}
+.pictures { display: grid; gap: 14px; grid-template-columns: repeat(2, minmax(0, 1fr)); }
+.inside {
+  display: grid; gap: 18px; margin-top: 20px; padding-top: 18px; border-top: 1px solid var(--line);
+}
+.inside h3 { font-size: 0.95rem; margin: 0 0 8px; }
+.maps { display: grid; gap: 10px; grid-template-columns: repeat(3, minmax(0, 1fr)); }
+.chosen .frame { outline: 2.5px solid var(--accent); outline-offset: 2px; }
+.chosen figcaption { color: var(--accent); font-weight: 600; }
+.curve { display: block; width: 100%; max-width: 560px; height: auto; }
+.curve text { font: 12px system-ui, sans-serif; fill: var(--muted); }
+.curve .mark { font-size: 13px; font-weight: 600; fill: var(--accent); }
+.note { color: var(--muted); margin: 0; }
+footer { color: var(--muted); font-size: 0.88rem; padding-top: 10px; padding-bottom: 48px; }
+code { font-size: 0.92em; overflow-wrap: anywhere; }
+@media (min-width: 860px) {
+  .pictures { grid-template-columns: repeat(var(--count, 3), minmax(0, 1fr)); }
+  .inside { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); gap: 32px; }
+}
+@media print { article { break-inside: avoid; } }
+"""
