@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of, write_atomically
-from trace_mm.datasets.scenes import render_scene
+from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.diffusion import shipped_models
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import (
@@ -36,10 +38,10 @@ ATTENTION_MAPS = 6
 REPORT_FILE = "report.html"
 _LEAD = (
     "TRACE looks for the lines where one object ends and the next begins, also between two of a "
-    "kind. It was not shown a single outline: it watches what a text-to-image diffusion model "
-    "attends to while it looks at a picture through noise."
+    "kind. It was never taught an outline: it watches what a diffusion model attends to while it "
+    "looks at a picture through noise."
 )
-_NOTES = (
+_STEPS = (
     (
         "1. Look through noise",
         "Noise is added to the image at growing timesteps t. Each time, the model says for every "
@@ -75,12 +77,25 @@ _ABOUT_COLORS = (
 )
 
 
+@dataclass(frozen=True)
+class DemoScene(ImageSource):
+    """A drawn scene, of which the true borders are known.
+
+    Attributes:
+        borders: bool (H, W).
+    """
+
+    borders: NDArray[np.bool_]
+
+
 def demo_scenes() -> list[ImageSource]:
     """Six drawn scenes, for those who have no photo at hand."""
-    return [
-        ImageSource(f"scene_{index + 1}", render_scene(DEMO_SEED, index, DEMO_SIZE).image)
-        for index in range(DEMO_SCENES)
-    ]
+    scenes: list[ImageSource] = []
+    for index in range(DEMO_SCENES):
+        scene = render_scene(DEMO_SEED, index, DEMO_SIZE)
+        borders = instance_borders(scene.instance_ids)
+        scenes.append(DemoScene(f"scene_{index + 1}", scene.image, borders))
+    return scenes
 
 
 def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_dir: Path) -> Path:
@@ -108,7 +123,8 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
     page = render_report(
         "Instance edges from a diffusion model",
         _LEAD,
-        [*_NOTES, _about_model(backbone, inferencer.model), _ABOUT_COLORS],
+        _STEPS,
+        [_about_model(backbone, inferencer.model), _ABOUT_COLORS],
         entries,
         _footer(inferencer),
     )
@@ -126,7 +142,8 @@ def _process(inferencer: TraceInferencer, source: ImageSource, out_dir: Path) ->
     for folder, pixels in (("edges", edges_to_8_bit(edges)), ("overlay", overlay)):
         write_atomically(out_dir / f"{folder}/{source.name}.png", encode_png(pixels))
     attention = _attention_figures(inferencer.model, image, sample)
-    return _entry(source.name, image, sample, overlay, seconds, attention)
+    figures = _figures(source, image, edges, overlay)
+    return _entry(source.name, sample, seconds, figures, attention)
 
 
 def _about_model(backbone: Mapping[str, Any], model: Any) -> tuple[str, str]:
@@ -148,29 +165,43 @@ def _footer(inferencer: TraceInferencer) -> str:
     )
 
 
-def _entry(
-    name: str,
+def _figures(
+    source: ImageSource,
     image: NDArray[np.float32],
-    sample: EdgeDataSample,
+    edges: NDArray[np.float32],
     overlay: NDArray[np.uint8],
-    seconds: float,
-    attention: Sequence[Figure],
-) -> ReportEntry:
-    timestep, scores = sample.get("timestep"), scores_of(sample)
+) -> list[Figure]:
+    name = source.name
     pixels = np.rint(image * 255).astype(np.uint8)
     figures = [
         Figure(pixels, "Image", f"The image {name}", photo=True),
-        Figure(
-            edges_to_8_bit(edges_of(sample)), "Instance edges", f"Edges of {name}, white on black"
-        ),
+        Figure(edges_to_8_bit(edges), "Instance edges", f"Edges of {name}, white on black"),
         Figure(overlay, "Both", f"Edges of {name} in pink over the faded image", photo=True),
     ]
+    if isinstance(source, DemoScene):
+        truth = cv2.dilate(source.borders.astype(np.uint8) * 255, np.ones((2, 2), np.uint8))
+        figures.append(
+            Figure(
+                truth.astype(np.uint8), "True borders", f"True borders of {name}, white on black"
+            )
+        )
+    return figures
+
+
+def _entry(
+    name: str,
+    sample: EdgeDataSample,
+    seconds: float,
+    figures: Sequence[Figure],
+    attention: Sequence[Figure],
+) -> ReportEntry:
+    timestep, scores = sample.get("timestep"), scores_of(sample)
     title = f"Score of each timestep for {name}"
     if scores and timestep is not None:
         title += f", highest at t = {timestep}"
     return ReportEntry(
         title=name,
-        size=(image.shape[0], image.shape[1]),
+        size=(sample.pred_edges.shape[0], sample.pred_edges.shape[1]),
         timestep=timestep,
         seconds=seconds,
         figures=figures,

@@ -97,7 +97,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.float32]:
         raise ValueError(f"{name}: the file is empty")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # what matters is raised
             image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         if data.startswith(_TIFF_MAGIC):  # of a kind that Pillow does not know, such as float RGB
@@ -208,7 +208,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 def _load_pixels(image: Image.Image, name: str) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # what matters is raised
             image.load()
     except Exception as error:  # decoders raise many kinds on damaged data
         raise ValueError(f"{name}: damaged or truncated image: {error}") from error

@@ -165,16 +165,24 @@ def _with_distinct_names(sources: list[ImageSource]) -> list[ImageSource]:
             else s
             for s in sources
         ]
-    clashing = _ambiguous(sources)
-    sources = [
-        replace(s, name=s.name + s.image.suffix)
-        if isinstance(s.image, Path) and s.name.casefold() in clashing
-        else s
-        for s in sources
-    ]
-    if still := _ambiguous(sources):
-        labels = [s.label for s in sources if s.name.casefold() in still]
-        raise ValueError(f"results of {labels[0]} and {labels[1]} would have the same name")
+    suffixed: set[int] = set()
+    while clashing := _ambiguous(sources):
+        # More than one round: "a.png", once it keeps its suffix, meets the stem of "a.png.gif".
+        chosen = {
+            number
+            for number, source in enumerate(sources)
+            if source.name.casefold() in clashing and isinstance(source.image, Path)
+        }
+        if chosen <= suffixed:
+            labels = sorted({s.label for s in sources if s.name.casefold() in clashing})
+            raise ValueError(f"results of {' and '.join(labels[:2])} would have the same name")
+        sources = [
+            replace(source, name=source.name + source.image.suffix)
+            if number in chosen - suffixed and isinstance(source.image, Path)
+            else source
+            for number, source in enumerate(sources)
+        ]
+        suffixed |= chosen
     return sources
 
 

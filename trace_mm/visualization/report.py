@@ -61,6 +61,7 @@ class ReportEntry:
 def render_report(
     heading: str,
     lead: str,
+    steps: Sequence[tuple[str, str]],
     notes: Sequence[tuple[str, str]],
     entries: Sequence[ReportEntry],
     footer: str = "",
@@ -70,18 +71,14 @@ def render_report(
     Args:
         heading: the page's title.
         lead: a few sentences below it, plain text.
-        notes: title and plain text of short explanations.
+        steps: title and plain text of how it works, step by step.
+        notes: title and plain text of what else a reader must know.
         entries: the images, in order.
         footer: a closing line, plain text.
 
     Returns:
         A complete HTML document.
     """
-    cards = "\n".join(
-        f'<section class="{"plain" if index >= 3 else "step"}">'
-        f"<h2>{escape(title)}</h2><p>{escape(text)}</p></section>"
-        for index, (title, text) in enumerate(notes)
-    )
     articles = "\n".join(_render_entry(entry) for entry in entries)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -97,9 +94,8 @@ def render_report(
 <header>
 <h1>{escape(heading)}</h1>
 <p class="lead">{escape(lead)}</p>
-<div class="cards">
-{cards}
-</div>
+<div class="cards">{_render_cards(steps)}</div>
+<div class="cards plain">{_render_cards(notes)}</div>
 </header>
 <main>
 {articles}
@@ -108,6 +104,12 @@ def render_report(
 </body>
 </html>
 """
+
+
+def _render_cards(texts: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(
+        f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p></section>" for title, text in texts
+    )
 
 
 def _render_entry(entry: ReportEntry) -> str:
@@ -122,17 +124,14 @@ def _render_entry(entry: ReportEntry) -> str:
     attention = ""
     if entry.attention:
         maps = "\n".join(_render_figure(figure) for figure in entry.attention)
-        attention = (
-            "<div><h3>What each patch attends to, as colour</h3>"
-            f'<div class="maps">{maps}</div></div>'
-        )
+        attention = f'<div><h3>What each patch attends to</h3><div class="maps">{maps}</div></div>'
     return f"""<article style="--ratio: {ratio:.3f}; --count: {len(entry.figures)}">
 <div class="name"><h2>{escape(entry.title)}</h2>{"".join(facts)}</div>
 <div class="pictures">
 {figures}
 </div>
 <div class="inside">
-<div><h3>How much attention changes from the timestep before</h3>{entry.curve}</div>
+<div><h3>How much attention changes</h3>{entry.curve}</div>
 {attention}
 </div>
 </article>"""

@@ -33,7 +33,10 @@ h1 {
   border-top: 3px solid var(--accent); background: var(--card); padding: 14px 18px 16px;
   border-radius: 0 0 10px 10px;
 }
-.cards section.plain { border-top-color: var(--line); }
+.cards.plain {
+  margin-top: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr));
+}
+.plain section { border: 1px solid var(--line); border-radius: 10px; background: none; }
 .cards h2 { font-size: 1rem; margin: 0 0 0.35em; }
 .cards p { margin: 0; color: var(--muted); font-size: 0.93rem; }
 article {
@@ -64,6 +67,9 @@ figcaption { color: var(--muted); font-size: 0.86rem; margin-top: 6px; }
 .note { color: var(--muted); margin: 0; }
 footer { color: var(--muted); font-size: 0.88rem; padding-top: 10px; padding-bottom: 48px; }
 code { font-size: 0.92em; overflow-wrap: anywhere; }
+@media (max-width: 859px) {
+  .pictures figure:first-child:nth-last-child(odd) { grid-column: 1 / -1; }
+}
 @media (min-width: 860px) {
   .pictures { grid-template-columns: repeat(var(--count, 3), minmax(0, 1fr)); }
   .inside { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); gap: 32px; }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 WIDTH, HEIGHT = 460, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 26, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 30, 46
 
 
 def draw_score_curve(scores: Mapping[int, float], timestep: int | None, title: str) -> str:
@@ -44,7 +44,7 @@ def draw_score_curve(scores: Mapping[int, float], timestep: int | None, title: s
         f'<text class="axis" x="{(_LEFT + WIDTH - _RIGHT) / 2}" y="{HEIGHT - 6}" '
         f'text-anchor="middle">timestep t (more noise →)</text>',
         f'<text class="axis" transform="translate(13 {(_TOP + HEIGHT - _BOTTOM) / 2}) rotate(-90)" '
-        f'text-anchor="middle">change of attention</text>',
+        f'text-anchor="middle">score</text>',
         '<polyline fill="none" stroke="var(--ink)" stroke-width="2" stroke-linejoin="round" '
         f'points="{" ".join(f"{x(step):.1f},{y(score):.1f}" for step, score in points)}"/>',
         *(
@@ -93,7 +93,7 @@ def _mark(x: float, y: float, timestep: int) -> str:
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 6}" y2="{HEIGHT - _BOTTOM}" '
         f'stroke="var(--accent)" stroke-width="1.5" stroke-dasharray="4 4"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="var(--accent)"/>'
-        f'<text class="mark" x="{x + shift:.1f}" y="{_TOP - 10}" text-anchor="{side}">'
+        f'<text class="mark" x="{x + shift:.1f}" y="{_TOP - 12}" text-anchor="{side}">'
         f"t* = {timestep}</text>"
     )
 

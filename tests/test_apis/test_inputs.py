@@ -1,0 +1,95 @@
+"""Paths, folders, patterns, arrays and lists of them become named images."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trace_mm.apis import expand_inputs
+
+
+def _make(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(path) if path.suffix != ".txt" else path.write_text("x")
+
+
+def _names(inputs, **options):
+    return [source.name for source in expand_inputs(inputs, **options)]
+
+
+def test_folder_is_searched_in_order(tmp_path):
+    _make(tmp_path, "b.png", "a.JPG", "notes.txt", "sub/c.d.png", "sub/deep/x.bmp", ".hidden/h.png")
+    _make(tmp_path, "._a.png")
+    assert _names(tmp_path) == ["a", "b", "sub/c.d", "sub/deep/x"]
+    assert _names(str(tmp_path)) == _names([tmp_path]) == _names(tmp_path)
+
+
+def test_links_between_folders_end(tmp_path):
+    _make(tmp_path, "a.png", "sub/b.png")
+    (tmp_path / "sub/loop").symlink_to(tmp_path)
+    assert _names(tmp_path) == ["a", "sub/b"]
+
+
+def test_patterns(tmp_path, monkeypatch):
+    _make(tmp_path, "x/1.png", "x/2.png", "y/1.png", "x/3.txt", "y/z/4.png")
+    assert _names(str(tmp_path / "x/*")) == ["1", "2"]
+    assert _names(str(tmp_path / "*/1.png")) == ["x/1", "y/1"]
+    assert _names(str(tmp_path / "**/*.png")) == ["x/1", "x/2", "y/1", "y/z/4"]
+    monkeypatch.chdir(tmp_path)
+    assert _names("[xy]/1.*") == ["x/1", "y/1"]
+    assert _names("x/*.png") == ["1", "2"]
+
+
+def test_a_name_with_brackets_is_a_file_first(tmp_path):
+    _make(tmp_path, "a[1].png")
+    assert _names(str(tmp_path / "a[1].png")) == ["a[1]"]
+
+
+def test_files_of_one_stem_keep_their_suffix(tmp_path):
+    _make(tmp_path, "a.png", "a.bmp", "b.png", "B.bmp", "c.png")
+    assert sorted(_names(tmp_path)) == ["B.bmp", "a.bmp", "a.png", "b.png", "c"]
+
+
+def test_files_of_one_name_keep_their_folders(tmp_path):
+    _make(tmp_path, "one/a.png", "two/a.png", "two/b.png")
+    assert _names([tmp_path / "one", tmp_path / "two"]) == ["one/a", "two/a", "two/b"]
+    assert _names([tmp_path / "one/a.png", tmp_path / "two/a.png"]) == ["one/a", "two/a"]
+
+
+def test_names_stay_distinct_when_a_suffix_makes_them_alike(tmp_path):
+    _make(tmp_path, "a.png", "a.bmp", "a.png.gif")
+    assert _names(tmp_path) == ["a.bmp", "a.png", "a.png.gif"]
+
+
+def test_a_file_given_twice_has_one_name(tmp_path, monkeypatch):
+    _make(tmp_path, "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert _names(["a.png", tmp_path / "a.png", "./a.png"]) == ["a", "a", "a"]
+
+
+def test_arrays_and_images():
+    array = np.zeros((2, 2), np.uint8)
+    assert _names([array, Image.new("RGB", (1, 1)), array]) == [f"image_00000{n}" for n in range(3)]
+    assert _names(array) == ["image_000000"]
+
+
+def test_excluded_folders_are_not_searched(tmp_path):
+    _make(tmp_path, "a.png", "edges/a.png", "edges/sub/b.png")
+    assert _names(tmp_path, exclude=[tmp_path / "edges"]) == ["a"]
+    assert _names(str(tmp_path / "**/*.png"), exclude=[tmp_path / "edges"]) == ["a"]
+
+
+def test_unusable_inputs(tmp_path):
+    with pytest.raises(ValueError, match="there is no input"):
+        expand_inputs([])
+    with pytest.raises(FileNotFoundError, match=r"gone\.png: no such file"):
+        expand_inputs(tmp_path / "gone.png")
+    with pytest.raises(FileNotFoundError, match="''"):
+        expand_inputs("")
+    with pytest.raises(ValueError, match="holds no images"):
+        expand_inputs(tmp_path)
+    with pytest.raises(ValueError, match=r"\*\.png: no image matches"):
+        expand_inputs(str(tmp_path / "*.png"))
+    with pytest.raises(TypeError, match=r"input 1 .*int"):
+        expand_inputs([np.zeros((2, 2)), 3])
