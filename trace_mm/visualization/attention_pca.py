@@ -9,6 +9,7 @@ from scipy.sparse.linalg import svds
 Grid = tuple[int, int]
 _COMPONENTS = 3
 _DENSE_LIMIT = 64  # up to this many tokens, a full decomposition is as fast
+_NO_VARIANCE = 1e-9  # rounding
 _SPREAD = 2.0  # standard deviations from the middle of a colour channel to its end
 
 
@@ -53,6 +54,8 @@ def _principal_components(attention: NDArray[np.float32], grid: Grid) -> NDArray
         raise ValueError(f"attention must be (h*w, h*w) for grid {grid}, got {attention.shape}")
     rows = attention.astype(np.float64)
     rows -= rows.mean(axis=0)
+    if np.linalg.norm(rows) <= _NO_VARIANCE:
+        return np.zeros((tokens, _COMPONENTS))
     if tokens <= _DENSE_LIMIT:
         left, strengths, _ = np.linalg.svd(rows)
         order = np.arange(min(_COMPONENTS, tokens))
@@ -63,7 +66,7 @@ def _principal_components(attention: NDArray[np.float32], grid: Grid) -> NDArray
         order = np.argsort(strengths)[::-1]
     scores = np.zeros((tokens, _COMPONENTS))
     scores[:, : len(order)] = left[:, order] * np.sqrt(tokens)
-    scores[:, : len(order)][:, strengths[order] <= 1e-9] = 0
+    scores[:, : len(order)][:, strengths[order] <= _NO_VARIANCE] = 0
     return scores
 
 

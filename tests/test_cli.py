@@ -1,0 +1,178 @@
+"""The ``trace-mm`` command: what it writes, says and returns."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import trace_mm
+from trace_mm.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for index in range(4):
+        pixels = np.random.default_rng(index).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / ("sub" if index % 2 else "") / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def sobel(tmp_path):
+    path = tmp_path / "sobel.py"
+    path.write_text('model = dict(type="SobelDetector")\n')
+    return str(path)
+
+
+def _edges(*arguments):
+    return main(["edges", *map(str, arguments)])
+
+
+def test_edges_of_a_folder(photos, sobel, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert _edges(photos, "--out", out, "--model", sobel) == 0
+    assert capsys.readouterr().out == f"4 done, 0 were done before, 0 failed: {out}\n"
+    assert Image.open(out / "edges/sub/1.png").size == (20, 16)
+    assert _edges(photos, "--out", out, "--model", sobel) == 0
+    assert capsys.readouterr().out.startswith("0 done, 4 were done before")
+
+
+def test_options_reach_the_model(photos, flow_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["--timestep", 300, "--seed", 5, "--noise-draws", 2, "--size", 32, "--tile", 8]
+    options += ["--dtype", "bfloat16", "--device", "cpu", "--batch-size", 3]
+    options += ["--save", "png", "npz", "overlay"]
+    assert _edges(photos, "--out", out, "--model", flow_folder, *options) == 0
+    capsys.readouterr()
+    assert _edges(photos, "--out", out, "--model", flow_folder, *options[:-4]) == 2
+    with np.load(out / "npz/0.npz") as saved:
+        assert saved["timestep"] == 300
+    settings = (out / "manifest.jsonl").read_text().splitlines()[0]
+    for part in ('"seed": 5', '"noise_draws": 2', '"max_size": 32', '"tile": 8', "bfloat16"):
+        assert part in settings
+
+
+def test_bad_images_are_listed(photos, sobel, tmp_path, capsys):
+    (photos / "bad.png").write_bytes(b"broken")
+    assert _edges(photos, "--out", tmp_path / "out", "--model", sobel) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("4 done, 0 were done before, 1 failed")
+    assert f"{photos / 'bad.png'}: not an image" in captured.err.splitlines()[-1]
+
+
+def test_results_inside_the_input_folder_are_not_inputs(photos, sobel, capsys):
+    assert _edges(photos, "--out", photos, "--model", sobel) == 0
+    assert _edges(photos, "--out", photos, "--model", sobel) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("0 done, 4 were done before")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{photos}/gone.png", "--model", "{sobel}"],
+        ["{photos}/sub/*.gif", "--model", "{sobel}"],
+        ["{photos}", "--model", "no-such-model"],
+        ["{photos}", "--model", "{sobel}", "--seed", "1"],
+        ["{photos}", "--model", "{sobel}", "--method", "student"],
+        ["{photos}", "--model", "{sobel}", "--device", "tpu9"],
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(photos, sobel, tmp_path, capsys, arguments):
+    arguments = [text.format(photos=photos, sobel=sobel) for text in arguments]
+    assert _edges(*arguments, "--out", tmp_path / "out") == 2
+    captured = capsys.readouterr()
+    assert re.fullmatch(r"trace-mm: error: .+\n", captured.err)
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("option", ["--batch-size=0", "--timestep=x", "--seed=-1", "--tile=0"])
+def test_usage_errors(photos, capsys, option):
+    with pytest.raises(SystemExit) as stop:
+        _edges(photos, "--out", "out", option)
+    assert stop.value.code == 2
+    assert "must be an integer" in capsys.readouterr().err
+
+
+def test_unwritable_output(photos, sobel, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert _edges(photos, "--out", tmp_path / "file", "--model", sobel) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"trace-mm {trace_mm.__version__}\n"
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from trace_mm.cli import _build_parser; _build_parser().format_help(); "
+    code += "print('torch' in sys.modules or 'numpy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == "False\n"
+
+
+def test_demo(flow_folder, photos, tmp_path, capsys):
+    Image.new("RGB", (1, 300), (9, 99, 200)).save(photos / "thin.png")
+    out = tmp_path / "demo"
+    arguments = ["demo", photos, "--out", out, "--model", flow_folder, "--device", "cpu"]
+    assert main(list(map(str, arguments))) == 0
+    assert capsys.readouterr().out == f"wrote {out / 'report.html'}\n"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("<article") == 5
+    assert page.count("<svg") == 5
+    assert page.count("t* = ") >= 5
+    assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import|<script", page)
+    assert page.count("<img") == page.count('alt="')
+    assert (out / "edges/sub/1.png").is_file()
+    assert (out / "overlay/thin.png").is_file()
+
+
+def test_demo_of_drawn_scenes(sobel, tmp_path):
+    assert main(["demo", "--out", str(tmp_path), "--model", sobel]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("True borders of") == 6
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_killed_command_resumes(photos, sobel, tmp_path):
+    """The real command in a real process; tests/test_apis/test_folder_run.py kills more often."""
+    for copy in range(200):
+        shutil.copy(photos / "0.png", photos / f"copy{copy}.png")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "trace_mm.cli", "edges", photos, "--out", out]
+    process = subprocess.Popen(
+        [*map(str, command), "--model", sobel],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and len(list(out.rglob("*.png"))) < 20:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(list(out.rglob("*.png")))
+    assert _edges(photos, "--out", out, "--model", sobel) == 0
+    assert _edges(photos, "--out", tmp_path / "undisturbed", "--model", sobel) == 0
+    assert 20 <= done <= 204
+    files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
+    assert files == sorted(
+        p.relative_to(tmp_path / "undisturbed")
+        for p in (tmp_path / "undisturbed").rglob("*")
+        if p.is_file()
+    )
+    for file in files:
+        assert (out / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()
