@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""

@@ -33,7 +33,7 @@ def test_perfect_edges(folders):
 
 
 def test_missing_files(folders, tmp_path):
-    edges, truth = folders
+    edges, _ = folders
     with pytest.raises(FileNotFoundError, match="annotations"):
         score_folders(edges, tmp_path / "nowhere", workers=1)
     with pytest.raises(FileNotFoundError, match=r"no \.png or \.mat"):

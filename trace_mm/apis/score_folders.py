@@ -23,8 +23,8 @@ def score_folders(
 
     Args:
         edges: folder of ``<stem>.png``, ``.npz`` or ``.npy``; see ``EdgeFolder``.
-        truth: folder of segment ids (``<stem>.png``, see ``read_id_map``) or of BSDS500 ground truth
-            (``<stem>.mat``). Every file in it is scored.
+        truth: folder of segment ids (``<stem>.png``, see ``read_id_map``) or of BSDS500 ground
+            truth (``<stem>.mat``). Every file in it is scored.
         tolerance: matching radius as a fraction of the image's diagonal.
         tolerances: further radii for the curve of ODS over tolerance.
         suppress: False for maps that are thinned already.

@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts, count_edges
 
+_MOST_WORKERS = 8  # unless asked for: each needs about 300 MB
+
 
 class CountingPool:
     """Counts images in the order of submission, in this or in other processes.
@@ -24,7 +26,7 @@ class CountingPool:
     Args:
         settings: what to count.
         workers: number of processes; 1 counts in this process at ``submit``, None means one for
-            each core that this process may use.
+            each core that this process may use, but no more than 8.
         progress: show a bar on standard error.
 
     Raises:
@@ -34,7 +36,7 @@ class CountingPool:
     def __init__(
         self, settings: CountingSettings, workers: int | None = 1, progress: bool = False
     ) -> None:
-        workers = usable_cores() if workers is None else workers
+        workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
         if workers < 1:
             raise ValueError(f"at least one worker is needed, got {workers}")
         self.settings = settings

@@ -27,7 +27,7 @@ class InstanceEdgeMetric(BaseMetric):
         suppress: False for detectors whose maps are thinned already.
         smooth: radius in pixels of the triangle filter before non-maximum suppression.
         border: width in pixels of the rim where predictions fade out.
-        workers: processes a rank; None means one for each core that may be used.
+        workers: processes a rank; None means one for each usable core, but no more than 8.
         out_file: JSON file to write all scores, the precision-recall curve and each image's scores
             to; None for none.
         progress: show a progress bar.

@@ -198,12 +198,15 @@ def _ois(counts: Sequence[ImageCounts], best: Sequence[int]) -> float:
 
 
 def _average_precision(precision: np.ndarray, recall: np.ndarray) -> float:
-    """Area under the curve: precision at recalls 0, 0.01, ... 1, linear in between, 0 outside."""
-    recalls, first = np.unique(recall, return_index=True)
+    """Area under the curve: precision at recalls 0, 0.01, ... 1, linear in between, 0 outside.
+
+    Where several thresholds have one recall, the highest of them counts, as in the protocol.
+    """
+    recalls, last = np.unique(recall[::-1], return_index=True)
     if len(recalls) < 2:
         return 0.0
     grid = np.linspace(0, 1, 101)
-    return float(np.interp(grid, recalls, precision[first], left=0, right=0).sum() / 100)
+    return float(np.interp(grid, recalls, precision[::-1][last], left=0, right=0).sum() / 100)
 
 
 def _cldice(image: ImageCounts, t: int) -> float:

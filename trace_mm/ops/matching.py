@@ -66,7 +66,7 @@ def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: fl
         raise ValueError(
             f"edge maps must be of one size (H, W), got {prediction.shape} and {target.shape}"
         )
-    if not max_distance >= 0:
+    if not 0 <= max_distance < math.inf:
         raise ValueError(f"max_distance must be 0 or more pixels, got {max_distance}")
     offsets, ranks = _offsets_within(max_distance, prediction.shape)
     reach = int(np.abs(offsets).max())

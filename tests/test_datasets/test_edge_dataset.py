@@ -1,0 +1,146 @@
+"""One dataset over every annotation format."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from PIL import Image
+from pycocotools import mask as mask_utils
+
+from trace_mm.datasets import InstanceEdgeDataset, instance_borders
+from trace_mm.registry import DATASETS
+
+SIZE = (20, 30)
+
+
+def id_map():
+    ids = np.zeros(SIZE, dtype=np.int32)
+    ids[4:16, 3:14] = 1
+    ids[4:16, 14:26] = 2
+    return ids
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in ("b", "a"):
+        pixels = np.full((*SIZE, 3), 100, dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{name}.png")
+    return tmp_path
+
+
+def write_coco(root):
+    annotations = []
+    for image_id in (1, 2):
+        for instance in (1, 2):
+            rle = mask_utils.encode(np.asfortranarray((id_map() == instance).astype(np.uint8)))
+            rle["counts"] = rle["counts"].decode()
+            annotations.append(
+                {"id": len(annotations), "image_id": image_id, "segmentation": rle, "iscrowd": 0}
+            )
+    # Sizes are swapped, as some tools write them: they must not matter.
+    images = [
+        {"id": image_id, "file_name": f"{name}.png", "width": SIZE[0], "height": SIZE[1]}
+        for image_id, name in ((2, "b"), (1, "a"))
+    ]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+    (root / "instances.json").write_text(json.dumps(content))
+    return {"annotation": "coco_instances", "ann_file": "instances.json"}
+
+
+def write_panoptic(root):
+    (root / "png").mkdir()
+    ids = id_map()
+    for name in ("a", "b"):
+        rgb = np.stack([ids % 256, ids // 256, np.zeros_like(ids)], axis=2).astype(np.uint8)
+        Image.fromarray(rgb).save(root / "png" / f"{name}_mask.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [
+            {"image_id": 2, "file_name": "b_mask.png", "segments_info": []},
+            {"image_id": 1, "file_name": "a_mask.png", "segments_info": []},
+        ],
+    }
+    (root / "panoptic.json").write_text(json.dumps(content))
+    prefix = {"seg_path": "png"}
+    return {"annotation": "coco_panoptic", "ann_file": "panoptic.json", "data_prefix": prefix}
+
+
+def write_id_maps(root):
+    (root / "ids").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(id_map().astype(np.uint16)).save(root / "ids" / f"{name}.png")
+    return {"annotation": "id_maps", "data_prefix": {"seg_path": "ids"}}
+
+
+def write_bsds(root):
+    (root / "groundTruth").mkdir()
+    cells = np.empty((1, 2), dtype=object)
+    for index in range(2):
+        cells[0, index] = {"Boundaries": instance_borders(id_map()).astype(np.uint8)}
+    for name in ("a", "b"):
+        scipy.io.savemat(root / "groundTruth" / f"{name}.mat", {"groundTruth": cells})
+    return {"annotation": "bsds500", "data_prefix": {"seg_path": "groundTruth"}}
+
+
+@pytest.mark.parametrize("write", [write_coco, write_panoptic, write_id_maps, write_bsds])
+def test_every_format_gives_the_same_edges(root, write):
+    dataset = DATASETS.build({"type": "InstanceEdgeDataset", "data_root": str(root), **write(root)})
+    assert len(dataset) == 2
+    item = dataset[0]
+    assert item["inputs"].shape == (3, *SIZE)
+    assert item["inputs"].dtype == torch.float32
+    assert item["inputs"].max() == pytest.approx(100 / 255)
+    sample = item["data_samples"]
+    assert sample.img_path.endswith("a.png")
+    assert sample.image_id in (1, "a")
+    assert sample.ori_shape == SIZE
+    assert sample.gt_edges.dtype == bool
+    assert len(sample.gt_edges) == (2 if write is write_bsds else 1)
+    for edges in sample.gt_edges:
+        np.testing.assert_array_equal(edges, instance_borders(id_map()))
+
+
+def test_void_and_subset(root):
+    options = write_id_maps(root)
+    dataset = InstanceEdgeDataset(data_root=str(root), void=0, indices=1, **options)
+    assert len(dataset) == 1
+    edges = dataset[0]["data_samples"].gt_edges
+    assert np.unique(np.nonzero(edges[0])[1]).tolist() == [13]
+
+
+def test_errors_name_the_file_and_the_cause(root):
+    with pytest.raises(ValueError, match="one of coco_instances"):
+        InstanceEdgeDataset("voc", data_root=str(root))
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        InstanceEdgeDataset("coco_instances", ann_file="none.json", data_root=str(root))
+    (root / "list.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"list\.json.*'images'"):
+        InstanceEdgeDataset("coco_instances", ann_file="list.json", data_root=str(root))
+    (root / "bad.json").write_text("{")
+    with pytest.raises(ValueError, match=r"bad\.json.*JSON"):
+        InstanceEdgeDataset("coco_instances", ann_file="bad.json", data_root=str(root))
+    with pytest.raises(FileNotFoundError, match="no such folder of annotations"):
+        InstanceEdgeDataset("id_maps", data_root=str(root), data_prefix={"seg_path": "nowhere"})
+    options = write_id_maps(root)
+    (root / "ids" / "b.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"b\.png.*1 of 2"):
+        InstanceEdgeDataset(data_root=str(root), **options)
+    Image.new("L", (3, 3)).save(root / "ids" / "b.png")
+    with pytest.raises(ValueError, match=r"b\.png.*\(20, 30\).*\(3, 3\)"):
+        InstanceEdgeDataset(data_root=str(root), **options)[1]
+
+
+def test_missing_and_broken_images(root):
+    dataset = InstanceEdgeDataset(data_root=str(root), **write_coco(root))
+    (root / "images" / "a.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"a\.png: not a readable image"):
+        dataset[0]
+    (root / "images" / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.png: no such image"):
+        dataset[0]
+    with pytest.raises(ValueError, match="same stem"):
+        Image.new("RGB", (3, 3)).save(root / "images" / "b.jpg")
+        InstanceEdgeDataset(data_root=str(root), **write_id_maps(root))

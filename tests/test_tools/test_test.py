@@ -1,0 +1,82 @@
+"""tools/test.py, run as a user does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from trace_mm.datasets import instance_borders
+
+PROJECT = Path(__file__).parents[2]
+CONFIGS = sorted((PROJECT / "configs" / "edges").glob("*.py"))
+
+
+@pytest.fixture
+def data_root(tmp_path):
+    """Two photos of a square each, annotated by id maps in BSDS's folder names."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "data"
+    for folder in ("images", "ids", "edges"):
+        (root / folder).mkdir(parents=True)
+    for name in ("a", "b"):
+        ids = np.zeros((96, 128), dtype=np.uint8)
+        ids[24:72, 30:90] = 1
+        image = np.where(ids[..., None] == 1, 200, 60) + rng.integers(-10, 10, (96, 128, 3))
+        Image.fromarray(image.astype(np.uint8)).save(root / "images" / f"{name}.png")
+        Image.fromarray(ids).save(root / "ids" / f"{name}.png")
+        edges = instance_borders(ids).astype(np.uint8) * 255
+        Image.fromarray(edges).save(root / "edges" / f"{name}.png")
+    return root
+
+
+def run(config, data_root, *more):
+    arguments = [
+        *(sys.executable, "tools/test.py", str(config)),
+        *("--work-dir", str(data_root.parent / "work")),
+        *("--cfg-options", f"data_root={data_root}"),
+        *("test_dataloader.dataset.annotation=id_maps", "test_dataloader.num_workers=0"),
+        *("test_dataloader.dataset.data_prefix.seg_path=ids", "test_evaluator.workers=1"),
+    ]
+    return subprocess.run(
+        [*arguments, *more],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_model_of_the_config(data_root, tmp_path):
+    out = tmp_path / "scores.json"
+    done = run("configs/edges/sobel_bsds500.py", data_root, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    scores = json.loads(out.read_text())
+    assert scores["ods"] > 0.9
+    assert scores["image_id"] == ["a", "b"]
+    assert f"ODS        {scores['ods']:.4f}" in done.stdout
+
+
+def test_folder_of_edges(data_root):
+    config = "configs/edges/canny_bsds500.py"
+    done = run(config, data_root, "--edges", str(data_root / "edges"))
+    assert done.returncode == 0, done.stderr
+    assert "ODS        1.0000" in done.stdout
+    (data_root / "edges" / "b.png").unlink()
+    done = run(config, data_root, "--edges", str(data_root / "edges"))
+    assert done.returncode != 0
+    assert "b.png: no such edge map" in done.stderr
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_can_be_read(path):
+    config = Config.fromfile(path)
+    assert config.default_scope == "trace_mm"
+    assert config.test_evaluator.type == "InstanceEdgeMetric"
+    assert config.model.type
