@@ -56,7 +56,7 @@ def test_text_is_escaped_and_ratio_bounded():
     page = _page()
     assert '<b>"cat"' not in page
     assert "Lead &amp; more" in page
-    assert "--ratio: 0.620" in page
+    assert "--ratio: 0.700" in page
 
 
 def test_pictures_survive():

@@ -36,3 +36,10 @@ def test_fixed_timestep_has_no_curve():
 
 def test_infinite_scores_are_left_out():
     assert len(_points(draw_score_curve({100: float("inf"), 200: 1.0}, 200, "t"))) == 1
+
+
+def test_small_scores_are_written_in_powers_of_ten():
+    svg = draw_score_curve({100: 1e-4, 200: 2e-4}, 200, "t")
+    assert "score (×10⁻⁴)" in svg
+    assert ">1.5</text>" in svg
+    assert "score</text>" in draw_score_curve({100: 0.1, 200: 0.2}, 200, "t")

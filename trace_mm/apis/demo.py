@@ -224,11 +224,11 @@ def _attention_figures(
         (attention[0].float().cpu().numpy(), grid)
         for _, attention, grid in model.attention_maps(tensor, timesteps)
     ]
-    colors = attention_pca_colors(maps, reference=timesteps.index(chosen))
+    colors = attention_pca_colors(maps)  # turned to the first, which has the least noise
     return [
         Figure(
             thumbnail(picture),
-            f"t* = {step}" if step == chosen else f"t = {step}",
+            f"{'t*' if step == chosen and scores_of(sample) else 't'} = {step}",
             f"Attention at timestep {step} as colours",
             chosen=step == chosen,
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trace_mm.visualization.overlay import thumbnail
 from trace_mm.visualization.report_style import STYLE
 
-_RATIO_RANGE = (0.62, 1.9)  # of a picture's frame; longer pictures leave part of it empty
+_RATIO_RANGE = (0.7, 1.9)  # of a picture's frame; longer pictures leave part of it empty
 _JPEG_QUALITY = 86
 
 
@@ -130,7 +130,7 @@ def _render_entry(entry: ReportEntry) -> str:
 <div class="pictures">
 {figures}
 </div>
-<div class="inside">
+<div class="inside{"" if entry.curve.startswith("<svg") else " fixed"}">
 <div><h3>How much attention changes</h3>{entry.curve}</div>
 {attention}
 </div>

@@ -73,6 +73,8 @@ code { font-size: 0.92em; overflow-wrap: anywhere; }
 @media (min-width: 860px) {
   .pictures { grid-template-columns: repeat(var(--count, 3), minmax(0, 1fr)); }
   .inside { grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); gap: 32px; }
+  .inside.fixed { grid-template-columns: minmax(0, 1fr); gap: 18px; }
+  .fixed .maps { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 }
 @media print { article { break-inside: avoid; } }
 """

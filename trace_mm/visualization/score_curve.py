@@ -27,7 +27,8 @@ def draw_score_curve(scores: Mapping[int, float], timestep: int | None, title: s
             f'<p class="note">Read at the fixed timestep t = {timestep}: no search, no curve.</p>'
         )
     first, last = points[0][0], points[-1][0]
-    ticks = _ticks(max(score for _, score in points))
+    highest = max(score for _, score in points)
+    ticks, exponent = _ticks(highest), _exponent(highest)
 
     def x(step: float) -> float:
         share = 0.5 if first == last else (step - first) / (last - first)
@@ -39,12 +40,12 @@ def draw_score_curve(scores: Mapping[int, float], timestep: int | None, title: s
     parts = [
         f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
         f"<title>{_escape(title)}</title>",
-        *(_value_tick(y(value), value) for value in ticks),
+        *(_value_tick(y(value), value / 10.0**exponent) for value in ticks),
         *(_step_tick(x(step), step) for step, _ in _thinned(points)),
         f'<text class="axis" x="{(_LEFT + WIDTH - _RIGHT) / 2}" y="{HEIGHT - 6}" '
         f'text-anchor="middle">timestep t (more noise →)</text>',
         f'<text class="axis" transform="translate(13 {(_TOP + HEIGHT - _BOTTOM) / 2}) rotate(-90)" '
-        f'text-anchor="middle">score</text>',
+        f'text-anchor="middle">score{_power(exponent)}</text>',
         '<polyline fill="none" stroke="var(--ink)" stroke-width="2" stroke-linejoin="round" '
         f'points="{" ".join(f"{x(step):.1f},{y(score):.1f}" for step, score in points)}"/>',
         *(
@@ -66,6 +67,16 @@ def _ticks(highest: float, most: int = 4) -> list[float]:
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw)
     return [index * step for index in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def _exponent(highest: float) -> int:
+    """The power of ten that tick labels are written in; 0 where they are short without one."""
+    return 0 if highest <= 0 or 0.01 <= highest < 10_000 else math.floor(math.log10(highest))
+
+
+def _power(exponent: int) -> str:
+    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f" (×10{raised})" if exponent else ""
 
 
 def _thinned(points: list[tuple[int, float]], most: int = 10) -> list[tuple[int, float]]:
