@@ -109,7 +109,7 @@ def kill_often(
                 if first is None and finished(out) > before:
                     first = time.perf_counter()
                     startup = first - started
-                time.sleep(0.0005)
+                time.sleep(0.002)
             if first is not None:
                 pace = (time.perf_counter() - first) / max(1, finished(out) - before - 1)
             time.sleep(rng.uniform(0, 2 * pace))

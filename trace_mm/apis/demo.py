@@ -27,13 +27,13 @@ from trace_mm.visualization import (
     draw_overlay,
     draw_score_curve,
     render_report,
-    thumbnail,
 )
 
 DEMO_SEED = 11  # no training or test set uses this series of scenes
 DEMO_SCENES = 6
 DEMO_SIZE = (256, 256)
 ATTENTION_MAPS = 6
+ATTENTION_SIZE = 240  # pixels of the longer side
 
 REPORT_FILE = "report.html"
 _LEAD = (
@@ -227,13 +227,21 @@ def _attention_figures(
     colors = attention_pca_colors(maps)  # turned to the first, which has the least noise
     return [
         Figure(
-            thumbnail(picture),
+            _enlarged(picture, (image.shape[0], image.shape[1])),
             f"{'t*' if step == chosen and scores_of(sample) else 't'} = {step}",
             f"Attention at timestep {step} as colours",
+            photo=True,
             chosen=step == chosen,
         )
         for step, picture in zip(timesteps, colors, strict=True)
     ]
+
+
+def _enlarged(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture of the token grid in the shape of the image, which the grid covers."""
+    scale = ATTENTION_SIZE / max(size)
+    width, height = (max(1, round(length * scale)) for length in (size[1], size[0]))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
 
 
 def shown_timesteps(timesteps: Sequence[int], chosen: int, most: int = ATTENTION_MAPS) -> list[int]:
