@@ -1,5 +1,5 @@
 _base_ = ["../_base_/datasets/bsds500_edges.py", "../_base_/default_runtime.py"]
 
-model = dict(type="CannyDetector", sigma=2.0)
+model = dict(type="CannyDetector", sigma=3.0)
 # Canny thins by itself, and its published scores are of maps scored as they are.
 test_evaluator = dict(suppress=False)

@@ -103,12 +103,16 @@ class CannyDetector(GradientDetector):
         sigma: standard deviation of the blur in pixels; 0 for none.
         low_ratio: lower hysteresis threshold as a part of the higher one, in (0, 1].
         levels: how many threshold pairs to try.
+        color: take each pixel's gradient from the channel where it is largest, as OpenCV does with
+            colour images; False for the gradient of the grey image.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, sigma: float = 2.0, low_ratio: float = 0.4, levels: int = 99) -> None:
+    def __init__(
+        self, sigma: float = 2.0, low_ratio: float = 0.4, levels: int = 99, color: bool = True
+    ) -> None:
         super().__init__(sigma)
         if not 0 < low_ratio <= 1:
             raise ValueError(f"low_ratio must be in (0, 1], got {low_ratio}")
@@ -116,18 +120,24 @@ class CannyDetector(GradientDetector):
             raise ValueError(f"at least one level is needed, got {levels}")
         self.low_ratio = low_ratio
         self.levels = levels
+        self.color = color
 
     def detect(self, image: np.ndarray) -> np.ndarray:
         """Edges (H, W) in [0, 1] of a float32 RGB image (H, W, 3) in [0, 1]."""
-        blurred = self._blur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+        pixels = image if self.color else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+        blurred = self._blur(pixels).reshape(pixels.shape)  # OpenCV drops a lone channel
         # OpenCV takes 16-bit derivatives: use their whole range, whatever the blur leaves of it.
         full_scale = _step_response(self.sigma) * _SOBEL_GAIN
         to_integer = 30000 / max(full_scale, 1.0) / math.sqrt(2)
-        along_x, along_y = (
-            np.clip(np.rint(_sobel(blurred, *order) * to_integer), -32767, 32767).astype(np.int16)
-            for order in ((1, 0), (0, 1))
+        derivatives = np.stack(
+            [_sobel(blurred, *order).reshape(blurred.shape) for order in ((1, 0), (0, 1))]
+        )  # (2, H, W, C)
+        steepest = (derivatives**2).sum(axis=0).argmax(axis=2)  # (H, W)
+        derivatives = np.take_along_axis(derivatives, steepest[None, ..., None], axis=3)[..., 0]
+        along_x, along_y = np.clip(np.rint(derivatives * to_integer), -32767, 32767).astype(
+            np.int16
         )
-        edges = np.zeros(blurred.shape, dtype=np.float32)
+        edges = np.zeros(image.shape[:2], dtype=np.float32)
         for level in np.arange(1, self.levels + 1) / self.levels:
             high = float(level**2 * full_scale * to_integer)
             survives = cv2.Canny(along_x, along_y, self.low_ratio * high, high, L2gradient=True)
