@@ -14,6 +14,7 @@ from trace_mm.datasets.scenes import render_scene
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
 _PHOTO_SHORT_SIDE = 320
+_SCENE_SIDE = 128
 _LARGEST_ZOOM = 2.0
 
 
@@ -46,9 +47,9 @@ def _random_crop(rng: np.random.Generator, image: Image, side: int) -> Image:
 
 
 def scene_crop(rng: np.random.Generator, seed: int, index: int, side: int) -> Image:
-    """A crop of a scene that is rendered at one to two times the crop's size."""
+    """A crop of a scene that is rendered at 128 to 256 pixels a side."""
     zoom = 1.0 if rng.random() < 0.6 else rng.uniform(1.0, _LARGEST_ZOOM)
-    size = round(side * zoom)
+    size = max(side, round(_SCENE_SIDE * zoom))
     return _random_crop(rng, render_scene(seed, index, (size, size)).image, side)
 
 

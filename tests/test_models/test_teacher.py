@@ -43,8 +43,8 @@ def test_edges_are_eq_1_then_eq_2(teacher, images):
     found = teacher.predict(images[:1])[0]
     maps = [(timestep, attention) for timestep, attention, _ in teacher.attention_maps(images[0])]
     best = emergence_point(maps)
-    boundary = normalize_edges(attention_boundary_divergence(best.attention, (8, 8)))
-    expected = upsample_edges(boundary, (16, 16), "bicubic")[0, 0]
+    boundary = attention_boundary_divergence(best.attention, (8, 8))
+    expected = normalize_edges(upsample_edges(boundary, (16, 16), "bicubic"))[0, 0]
     assert found.timestep == best.timestep and found.scores == best.scores
     torch.testing.assert_close(found.pred_edges, expected)
 
@@ -90,10 +90,43 @@ def test_draws_are_averaged(flow_folder, images):
     torch.testing.assert_close(found, torch.stack(each).mean(0))
 
 
+@pytest.mark.parametrize("views", [1, 4])
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (700, 1), (3, 2)])
-def test_thin_images_work(teacher, size):
+def test_thin_images_work(flow_folder, size, views):
+    teacher = build(flow_folder, min_size=16, max_size=32, views=views)
     sample = teacher.predict([torch.rand(3, *size)])[0]
     assert sample.pred_edges.shape == size and torch.isfinite(sample.pred_edges).all()
+
+
+def test_views_are_averaged_where_they_see_the_image(flow_folder, images):
+    """The second view is the image upside down, the third is shifted by half a token."""
+    image = images[0]
+    plain = build(flow_folder, timestep=300)
+
+    def boundary(shown):
+        _, attention, grid = next(plain.attention_maps(shown, [300]))
+        strength = attention_boundary_divergence(attention, grid)
+        return upsample_edges(strength, (16, 16), "bicubic")[0, 0]
+
+    turned = boundary(image.flip(1, 2)).flip(0, 1)
+    two = build(flow_folder, timestep=300, views=2).predict([image])[0].pred_edges
+    mean = (boundary(image) + turned) / 2
+    torch.testing.assert_close(two, mean / mean.max())
+
+    # A token is 2 pixels, so the shift is 1; the last row and column are never shown shifted.
+    shifted = image[:, [0, *range(15)]][:, :, [0, *range(15)]]
+    total, counts = 2 * mean, torch.full((16, 16), 2.0)
+    total[:15, :15] += boundary(shifted)[1:, 1:]
+    total[:15, :15] += boundary(shifted.flip(1, 2)).flip(0, 1)[1:, 1:]
+    counts[:15, :15] += 2
+    four = build(flow_folder, timestep=300, views=4).predict([image])[0].pred_edges
+    torch.testing.assert_close(four, (total / counts) / (total / counts).max())
+
+
+def test_a_search_with_views_starts_from_the_map_that_it_found(flow_folder, images):
+    searched = build(flow_folder, views=4).predict(images[:1])[0]
+    fixed = build(flow_folder, views=4, timestep=searched.timestep).predict(images[:1])[0]
+    assert torch.equal(searched.pred_edges, fixed.pred_edges)
 
 
 def test_tiles_of_an_image_that_fits_in_one_change_nothing(flow_folder, images):
@@ -108,9 +141,9 @@ def test_tiles_read_each_part_at_the_timestep_of_the_whole(flow_folder):
     assert tiled.pred_edges.shape == (16, 40) and tiled.pred_edges.max() > 0.5
     first = build(flow_folder, timestep=plain.timestep)
     _, attention, grid = next(first.attention_maps(image[:, :, :16], [plain.timestep]))
-    boundary = upsample_edges(
-        normalize_edges(attention_boundary_divergence(attention, grid)), (16, 16), "bicubic"
-    )[0, 0, :, :10]  # no other tile reaches these columns
+    boundary = upsample_edges(attention_boundary_divergence(attention, grid), (16, 16), "bicubic")[
+        0, 0, :, :10
+    ]  # no other tile reaches these columns
     shown = tiled.pred_edges[:, :10]
     correlation = torch.corrcoef(torch.stack([boundary.flatten(), shown.flatten()]))[0, 1]
     assert correlation > 0.999

@@ -21,8 +21,8 @@ from trace_mm.structures import EdgeDataSample
 
 PAPER_TIMESTEPS = tuple(range(0, 1000, 100))
 
-_Part = tuple[slice, slice, Tensor, Tensor]
-"""Rows, columns, pixel weights (h, w), and boundary strength on the token grid (1, 1, h', w')."""
+# Half turn, and shift to the lower right as a share of a token.
+_VIEWS = ((False, 0.0), (True, 0.0), (False, 0.5), (True, 0.5))
 
 
 @MODELS.register_module()
@@ -45,6 +45,9 @@ class TraceTeacher(BaseModel):
         divergence: of Eq. 1, a key of ``trace_mm.ops.DIVERGENCES``; the paper's is ``"kl"``.
         boundary_divergence: of Eq. 2, likewise.
         neighbors: 4 or 8, of Eq. 2.
+        views: over how many views of the image the edges at t* are averaged: 1 for the image as
+            it is, like the paper; 2 adds the image upside down; 4 adds both, shifted by half a
+            token.
         noise_draws: over how many draws of noise the attention of a timestep is averaged; the
             paper's is 1.
         min_size: side of the smallest square area that the model is shown; smaller images are
@@ -65,6 +68,7 @@ class TraceTeacher(BaseModel):
         divergence: str | None = None,
         boundary_divergence: str | None = None,
         neighbors: int = 4,
+        views: int | None = None,
         noise_draws: int | None = None,
         min_size: int | None = None,
         max_size: int | None = None,
@@ -88,6 +92,9 @@ class TraceTeacher(BaseModel):
         self.divergence = choose("divergence", divergence, "kl")
         self.boundary_divergence = choose("boundary_divergence", boundary_divergence, "kl")
         self.neighbors = neighbors
+        self.views = choose("views", views, 1)
+        if self.views not in (1, 2, 4):
+            raise ValueError(f"views must be 1, 2 or 4, got {self.views}")
         self.noise_draws = choose("noise_draws", noise_draws, 1)
         self.min_size = choose("min_size", min_size, min(native, max_size or native))
         self.max_size = choose("max_size", max_size, max(native, self.min_size))
@@ -126,8 +133,8 @@ class TraceTeacher(BaseModel):
         """
         samples = data_samples or [EdgeDataSample() for _ in inputs]
         for image, sample in zip(inputs, samples, strict=True):
-            timestep, scores, parts = self._read_image(image)
-            sample.pred_edges = _assemble(parts, (image.shape[1], image.shape[2]))
+            timestep, scores, boundary = self._read_image(image)
+            sample.pred_edges = normalize_edges(boundary[None, None])[0, 0].float()
             sample.timestep = timestep
             sample.scores = scores
         return list(samples)
@@ -157,14 +164,14 @@ class TraceTeacher(BaseModel):
         """Latents (1, C, h', w') of an image (3, H, W) at the model's working size."""
         if image.ndim != 3 or image.shape[0] != 3:
             raise ValueError(f"an image must be (3, H, W), got {tuple(image.shape)}")
-        height, width = image.shape[1:]
-        size = working_size(
-            (height, width), self.min_size, self.max_size, self.backbone.size_multiple
-        )
+        size = self._working_size((image.shape[1], image.shape[2]))
         pixels = image[None].float()
-        if size != (height, width):
+        if size != tuple(image.shape[1:]):
             pixels = functional.interpolate(pixels, size, mode="bicubic", antialias=True)
         return self.backbone.encode(pixels.clamp(0, 1))
+
+    def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return working_size(size, self.min_size, self.max_size, self.backbone.size_multiple)
 
     def _mean_attention(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         total: Tensor | None = None
@@ -177,12 +184,11 @@ class TraceTeacher(BaseModel):
             raise ValueError("noise_draws must be at least 1")
         return total.div_(len(noise))
 
-    def _read_image(self, image: Tensor) -> tuple[int, dict[int, float], list[_Part]]:
-        """Timestep, scores and the boundary strength of the image or of its tiles."""
-        height, width = image.shape[1:]
-        whole = slice(0, height), slice(0, width), torch.ones(height, width)
-        tiled = self.tile is not None and max(height, width) > self.tile
+    def _read_image(self, image: Tensor) -> tuple[int, dict[int, float], Tensor]:
+        """Timestep, scores, and boundary strength (H, W) of an image."""
+        size = image.shape[1], image.shape[2]
         scores: dict[int, float] = {}
+        plain: Tensor | None = None
         if self.timestep == "iep":
             search, grid = EmergencePoint(self.divergence), (0, 0)
             for step, attention, step_grid in self.attention_maps(image):
@@ -190,46 +196,67 @@ class TraceTeacher(BaseModel):
                 grid = step_grid
             found = search.result()
             timestep, scores = found.timestep, found.scores
-            if not tiled:
-                return timestep, scores, [(*whole, self._boundary(found.attention, grid))]
+            plain = self._boundary(found.attention, grid, size)
         else:
             timestep = int(self.timestep)
-        windows = [whole]
-        if self.tile is not None and tiled:
-            windows = list(tile_windows((height, width), self.tile, self.tile_overlap))
-        parts = [
-            (rows, columns, weight, self._boundary_at(image[:, rows, columns], timestep))
-            for rows, columns, weight in windows
-        ]
-        return timestep, scores, parts
+        if self.tile is not None and max(size) > self.tile:
+            return timestep, scores, self._read_tiles(image, timestep)
+        return timestep, scores, self._read_views(image, timestep, plain)
 
-    def _boundary_at(self, image: Tensor, timestep: int) -> Tensor:
-        _, attention, grid = next(self.attention_maps(image, [timestep]))
-        return self._boundary(attention, grid)
+    def _read_tiles(self, image: Tensor, timestep: int) -> Tensor:
+        """Boundary strength (H, W), blended from overlapping tiles."""
+        size = image.shape[1], image.shape[2]
+        total, weights = torch.zeros(size), torch.zeros(size)
+        for rows, columns, weight in tile_windows(size, self.tile or max(size), self.tile_overlap):
+            total[rows, columns] += self._read_views(image[:, rows, columns], timestep) * weight
+            weights[rows, columns] += weight
+        return total / weights
 
-    def _boundary(self, attention: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Boundary strength on the token grid, (1, 1, h, w) on the CPU."""
-        return attention_boundary_divergence(
+    def _read_views(self, image: Tensor, timestep: int, plain: Tensor | None = None) -> Tensor:
+        """Boundary strength (H, W), the mean over views of one image.
+
+        A token grid places edges to a fraction of a token, and a U-Net's strides shift its coarse
+        maps by half a token; other views of the image err in other directions.
+
+        Args:
+            image: (3, H, W).
+            timestep: the noise level to read.
+            plain: the result of the first view, the image itself, if it is known already.
+        """
+        height, width = image.shape[1:]
+        total, counts = torch.zeros(height, width), torch.zeros(height, width)
+        for half_turn, shift_share in _VIEWS[: self.views]:
+            token = self._token_size((height, width))
+            down, right = (round(shift_share * side) for side in token)
+            # Rows and columns that are shifted out are left to the other views.
+            shown = functional.pad(image[None], (right, 0, down, 0), mode="replicate")[0]
+            shown = shown[:, :height, :width]
+            if plain is not None and not half_turn and not shift_share:
+                boundary = plain
+            else:
+                boundary = self._read_view(shown, half_turn, timestep)
+            total[: height - down, : width - right] += boundary[down:, right:]
+            counts[: height - down, : width - right] += 1
+        return total / counts
+
+    def _read_view(self, image: Tensor, half_turn: bool, timestep: int) -> Tensor:
+        shown = image.flip(1, 2) if half_turn else image
+        _, attention, grid = next(self.attention_maps(shown, [timestep]))
+        boundary = self._boundary(attention, grid, (image.shape[1], image.shape[2]))
+        return boundary.flip(0, 1) if half_turn else boundary
+
+    def _token_size(self, size: tuple[int, int]) -> tuple[float, float]:
+        """Height and width in image pixels of a token of the finest map."""
+        height, width = self._working_size(size)
+        stride = self.backbone.latent_stride * min(layer.stride for layer in self.backbone.layers)
+        return size[0] * stride / height, size[1] * stride / width
+
+    def _boundary(self, attention: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """Boundary strength (H, W) on the CPU, enlarged from the token grid."""
+        boundary = attention_boundary_divergence(
             attention, grid, self.boundary_divergence, self.neighbors
-        ).cpu()
-
-
-def _assemble(parts: Sequence[_Part], size: tuple[int, int]) -> Tensor:
-    """One edge map (H, W) in [0, 1] from the boundary strength of an image's tiles.
-
-    Strengths are scaled by the largest of the whole image, not of each tile, so that an empty
-    tile stays empty.
-    """
-    strengths = torch.cat([boundary.flatten() for *_, boundary in parts])
-    scaled = normalize_edges(strengths[None, None, None])[0, 0, 0]
-    total, weights = torch.zeros(size), torch.zeros(size)
-    tokens = [boundary.numel() for *_, boundary in parts]
-    for (rows, columns, weight, boundary), edges in zip(parts, scaled.split(tokens), strict=True):
-        shape = (weight.shape[0], weight.shape[1])
-        fine = upsample_edges(edges.view_as(boundary), shape, "bicubic")
-        total[rows, columns] += fine[0, 0].float() * weight
-        weights[rows, columns] += weight
-    return (total / weights).clamp(0, 1)
+        )
+        return upsample_edges(boundary, size, "bicubic")[0, 0].cpu()
 
 
 def _check_timestep(timestep: int | str) -> int | str:

@@ -247,15 +247,15 @@ def normalize_edges(boundary: Tensor, method: str = "max", quantile: float = 0.9
 
 
 def upsample_edges(edges: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
-    """Edges resized from the token grid to the image.
+    """Edges, or boundary strength, resized from the token grid to the image.
 
     Args:
-        edges: (B, 1, h, w) in [0, 1].
+        edges: (B, 1, h, w), at least 0 up to rounding.
         size: (H, W) of the image.
         mode: "bilinear" or "bicubic"; token and pixel areas are aligned, not their corners.
 
     Returns:
-        (B, 1, H, W), clipped to [0, 1] since bicubic overshoots.
+        (B, 1, H, W), from 0 to the largest value of each image, where bicubic overshoots.
 
     Raises:
         ValueError: if an option is wrong, the shape is wrong or a value is nan or infinite.
@@ -265,7 +265,10 @@ def upsample_edges(edges: Tensor, size: tuple[int, int], mode: str = "bilinear")
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be (H, W) of at least 1, got {tuple(size)}")
     values = _check_maps(edges, "edges")
-    return F.interpolate(values, size=tuple(size), mode=mode, align_corners=False).clamp(0, 1)
+    resized = F.interpolate(values, size=tuple(size), mode=mode, align_corners=False)
+    return torch.minimum(
+        resized.clamp(min=0), values.amax(dim=(1, 2, 3), keepdim=True).clamp(min=0)
+    )
 
 
 def _check_maps(maps: Tensor, name: str) -> Tensor:

@@ -1,0 +1,63 @@
+"""Turn a trained model folder into the one that the package ships: half precision and papers."""
+
+import argparse
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+
+LARGEST_BYTES = 12_000_000
+
+
+def write_attribution(photo_list: Path, target: Path) -> None:
+    """Copy the list of training photos: file, licence and source of each.
+
+    Raises:
+        ValueError: if the list lacks one of these columns; names it.
+    """
+    with photo_list.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    columns = ["file", "licence", "flickr_url"]
+    missing = [column for column in columns if not rows or column not in rows[0]]
+    if missing:
+        raise ValueError(f"{photo_list} lacks the columns {missing}")
+    with target.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["file", "licence", "source"], lineterminator="\n")
+        writer.writeheader()
+        for row in sorted(rows, key=lambda row: row["file"]):
+            writer.writerow(
+                {"file": row["file"], "licence": row["licence"], "source": row["flickr_url"]}
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="folder from train_unet.py")
+    parser.add_argument("photo_list", type=Path, help="CSV of the training photos' licences")
+    parser.add_argument("target", type=Path, help="folder to write, replaced if it exists")
+    parser.add_argument("--settings", type=json.loads, default={}, help="trace.json, as JSON")
+    options = parser.parse_args()
+
+    shutil.rmtree(options.target, ignore_errors=True)
+    options.target.mkdir(parents=True)
+    unet = UNet2DConditionModel.from_pretrained(options.model / "unet", torch_dtype=torch.float16)
+    vae = AutoencoderKL.from_pretrained(options.model / "vae", torch_dtype=torch.float16)
+    unet.save_pretrained(options.target / "unet")
+    vae.save_pretrained(options.target / "vae")
+    FlowMatchEulerDiscreteScheduler().save_pretrained(options.target / "scheduler")
+    for name in ("model_index.json", "null_text.safetensors"):
+        shutil.copy(options.model / name, options.target / name)
+    settings = json.dumps(options.settings, indent=1)
+    (options.target / "trace.json").write_text(settings + "\n")
+    write_attribution(options.photo_list, options.target / "ATTRIBUTION.csv")
+    size = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())
+    print(f"{options.target}: {size / 1e6:.2f} MB")
+    if size > LARGEST_BYTES:
+        raise SystemExit(f"over the limit of {LARGEST_BYTES / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Read a teacher's boundary strength at every timestep, once, for all later measurements.
+
+For each image of a dataset, stores what ``teacher_scores.py`` needs: the boundary strength on the
+token grid for each timestep and divergence (Eq. 2), and the emergence scores (Eq. 1). Can be
+killed and run again: images that are there are skipped.
+"""
+
+import argparse
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from tqdm import tqdm
+
+from trace_mm.models import TraceTeacher
+from trace_mm.ops import attention_boundary_divergence, mean_row_divergence
+from trace_mm.registry import DATASETS
+
+DIVERGENCES = ("kl", "js", "l2", "l1")
+
+
+@torch.no_grad()
+def read_image(teacher: TraceTeacher, image: torch.Tensor) -> dict[str, np.ndarray]:
+    """All that is stored of one image (3, H, W).
+
+    Returns:
+        ``boundary`` float32 (divergences, timesteps, h, w), ``scores`` float64 (divergences,
+        timesteps - 1), ``timesteps`` (timesteps,), and ``seconds``, of the forward passes alone.
+    """
+    start = time.perf_counter()
+    maps = list(teacher.attention_maps(image))
+    seconds = time.perf_counter() - start
+    boundary = [
+        [
+            attention_boundary_divergence(attention, grid, kind)[0, 0].float().cpu().numpy()
+            for _, attention, grid in maps
+        ]
+        for kind in DIVERGENCES
+    ]
+    scores = [
+        [
+            mean_row_divergence(before, after, kind)
+            for (_, before, _), (_, after, _) in pairwise(maps)
+        ]
+        for kind in DIVERGENCES
+    ]
+    return {
+        "boundary": np.array(boundary, dtype=np.float32),
+        "scores": np.array(scores),
+        "timesteps": np.array([timestep for timestep, _, _ in maps]),
+        "seconds": np.array(seconds),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset", type=Path, help="a config under configs/_base_/datasets")
+    parser.add_argument("--data-root", help="of the dataset, where it reads files")
+    parser.add_argument("--model", default="trace-tiny", help="shipped name, folder or hub id")
+    parser.add_argument("--out", type=Path, required=True, help="folder for one .npz an image")
+    parser.add_argument("--limit", type=int, help="only the first images")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--noise-draws", type=int)
+    parser.add_argument("--min-size", type=int)
+    parser.add_argument("--max-size", type=int)
+    parser.add_argument("--layers", help="regular expression of the layers to read")
+    parser.add_argument("--every-timestep", action="store_true", help="0 to 900, whatever is set")
+    options = parser.parse_args()
+
+    settings = Config.fromfile(options.dataset).test_dataloader.dataset
+    if options.data_root:
+        settings.data_root = options.data_root
+    dataset = DATASETS.build(settings)
+    backbone = {"pretrained": options.model, "device": options.device}
+    if options.layers:
+        backbone["layers"] = options.layers
+    teacher = TraceTeacher(
+        backbone,
+        timesteps=range(0, 1000, 100) if options.every_timestep else None,
+        noise_draws=options.noise_draws,
+        min_size=options.min_size,
+        max_size=options.max_size,
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    count = min(len(dataset), options.limit or len(dataset))
+    for index in tqdm(range(count), unit="image"):
+        path = options.out / f"{index:06d}.npz"
+        if path.exists():
+            continue
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **read_image(teacher, dataset[index]["inputs"]))
+        part.replace(path)
+
+
+if __name__ == "__main__":
+    main()
