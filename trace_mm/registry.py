@@ -11,9 +11,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
-MODELS = Registry(
-    "model", parent=MMENGINE_MODELS, scope="trace_mm", locations=["trace_mm.models"]
-)
+MODELS = Registry("model", parent=MMENGINE_MODELS, scope="trace_mm", locations=["trace_mm.models"])
 DATASETS = Registry(
     "dataset", parent=MMENGINE_DATASETS, scope="trace_mm", locations=["trace_mm.datasets"]
 )

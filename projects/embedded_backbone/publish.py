@@ -33,6 +33,16 @@ def write_attribution(photo_list: Path, target: Path) -> None:
             )
 
 
+def tidy(folder: Path) -> None:
+    """Drop from the configs where the models lay, and let everybody read the files."""
+    for path in folder.rglob("config.json"):
+        config = json.loads(path.read_text())
+        config.pop("_name_or_path", None)
+        path.write_text(json.dumps(config, indent=2) + "\n")
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="folder from train_unet.py")
@@ -53,6 +63,8 @@ def main() -> None:
     settings = json.dumps(options.settings, indent=1)
     (options.target / "trace.json").write_text(settings + "\n")
     write_attribution(options.photo_list, options.target / "ATTRIBUTION.csv")
+    shutil.copy(Path(__file__).parent / "MODEL_CARD.md", options.target / "README.md")
+    tidy(options.target)
     size = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())
     print(f"{options.target}: {size / 1e6:.2f} MB")
     if size > LARGEST_BYTES:
