@@ -124,8 +124,10 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--size",
         type=_positive,
+        nargs="+",
         metavar="N",
-        help="show images to the model at N x N pixels or the same area (default: the model's)",
+        help="show images to the model at N x N pixels or the same area; the mean over several "
+        "(default: the model's)",
     )
     group.add_argument(
         "--tile",
@@ -165,8 +167,7 @@ def _build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
     options: dict[str, Any] = {
         "timestep": arguments.timestep,
         "noise_draws": arguments.noise_draws,
-        "min_size": arguments.size,
-        "max_size": arguments.size,
+        "sizes": arguments.size,
         "tile": arguments.tile,
         "seed": arguments.seed,
     }

@@ -101,3 +101,14 @@ def test_bad_arguments():
         CannyDetector(levels=0)
     with pytest.raises(ValueError, match="only predict"):
         SobelDetector()([step_image()], mode="loss")
+
+
+def test_canny_in_grey_or_colour():
+    image = torch.zeros(3, 20, 20)
+    image[0, :, :10] = 0.587  # two colours of equal grey
+    image[1, :, 10:] = 0.299
+    assert CannyDetector(1.0)([image])[0].pred_edges.max() > 0.5
+    assert CannyDetector(1.0, color=False)([image])[0].pred_edges.max() < 0.1
+    grey = torch.rand(1, 20, 20).expand(3, 20, 20)
+    in_colour, in_grey = (CannyDetector(1.0, color=color)([grey])[0] for color in (True, False))
+    assert (in_colour.pred_edges - in_grey.pred_edges).abs().mean() < 0.01

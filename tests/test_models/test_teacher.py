@@ -23,7 +23,7 @@ def build(folder, **options):
 
 @pytest.fixture(scope="module")
 def teacher(flow_folder):
-    return build(flow_folder, min_size=16, max_size=32)
+    return build(flow_folder)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_paper_is_the_default(sd15_folder):
     teacher = TraceTeacher({"pretrained": sd15_folder})
     assert teacher.timesteps == tuple(range(0, 1000, 100))
     assert (teacher.timestep, teacher.divergence, teacher.noise_draws) == ("iep", "kl", 1)
-    assert (teacher.min_size, teacher.max_size) == (16, 16)  # the native size
+    assert teacher.sizes == (16,)  # the native size
 
 
 def test_edges_are_eq_1_then_eq_2(teacher, images):
@@ -93,7 +93,7 @@ def test_draws_are_averaged(flow_folder, images):
 @pytest.mark.parametrize("views", [1, 4])
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (700, 1), (3, 2)])
 def test_thin_images_work(flow_folder, size, views):
-    teacher = build(flow_folder, min_size=16, max_size=32, views=views)
+    teacher = build(flow_folder, sizes=(16, 32), views=views)
     sample = teacher.predict([torch.rand(3, *size)])[0]
     assert sample.pred_edges.shape == size and torch.isfinite(sample.pred_edges).all()
 
@@ -129,6 +129,14 @@ def test_a_search_with_views_starts_from_the_map_that_it_found(flow_folder, imag
     assert torch.equal(searched.pred_edges, fixed.pred_edges)
 
 
+def test_sizes_are_averaged(flow_folder, images):
+    small, large, both = (
+        build(flow_folder, timestep=300, sizes=sizes).predict(images[:1])[0].pred_edges
+        for sizes in ((16,), (32,), (16, 32))
+    )
+    torch.testing.assert_close(both, (small + large) / 2)
+
+
 def test_tiles_of_an_image_that_fits_in_one_change_nothing(flow_folder, images):
     plain, tiled = (build(flow_folder, tile=tile).predict(images[:1])[0] for tile in (None, 16))
     assert torch.equal(plain.pred_edges, tiled.pred_edges)
@@ -152,10 +160,10 @@ def test_tiles_read_each_part_at_the_timestep_of_the_whole(flow_folder):
 def test_the_folder_recommends_settings_and_arguments_override_them(flow_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(flow_folder, folder)
-    settings = {"timesteps": [0, 200], "noise_draws": 2, "min_size": 8, "layers": "up_blocks"}
+    settings = {"timesteps": [0, 200], "noise_draws": 2, "sizes": [8], "layers": "up_blocks"}
     (folder / "trace.json").write_text(json.dumps(settings))
     teacher = TraceTeacher({"pretrained": folder}, noise_draws=1)
-    assert teacher.timesteps == (0, 200) and teacher.min_size == 8 and teacher.noise_draws == 1
+    assert teacher.timesteps == (0, 200) and teacher.sizes == (8,) and teacher.noise_draws == 1
     assert all(layer.name.startswith("up_blocks") for layer in teacher.backbone.layers)
 
 

@@ -64,8 +64,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only the first images")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--noise-draws", type=int)
-    parser.add_argument("--min-size", type=int)
-    parser.add_argument("--max-size", type=int)
+    parser.add_argument(
+        "--size", type=int, help="side of the square area; the model's if not given"
+    )
     parser.add_argument("--layers", help="regular expression of the layers to read")
     parser.add_argument("--every-timestep", action="store_true", help="0 to 900, whatever is set")
     options = parser.parse_args()
@@ -81,8 +82,7 @@ def main() -> None:
         backbone,
         timesteps=range(0, 1000, 100) if options.every_timestep else None,
         noise_draws=options.noise_draws,
-        min_size=options.min_size,
-        max_size=options.max_size,
+        sizes=options.size and [options.size],
     )
     options.out.mkdir(parents=True, exist_ok=True)
     count = min(len(dataset), options.limit or len(dataset))

@@ -35,8 +35,8 @@ def main() -> None:
     options = parser.parse_args()
 
     backbone = {"pretrained": options.model, "device": options.device}
-    search = TraceTeacher(backbone, min_size=options.size, max_size=options.size)
-    fixed = TraceTeacher(backbone, timestep=100, min_size=options.size, max_size=options.size)
+    search = TraceTeacher(backbone, sizes=(options.size,))
+    fixed = TraceTeacher(backbone, timestep=100, sizes=(options.size,))
     scene = render_scene(0, 0, (options.size, options.size))
     image = torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255.0
     latents = search.backbone.encode(image[None])

@@ -1,5 +1,6 @@
 """A frozen diffusion model as TRACE sees it: image to latent, noise, attention."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,14 +141,22 @@ class DiffusionBackbone(nn.Module):
         Returns:
             (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
         """
-        fusion = AttentionFusion(self.grid(noisy))
+        # Layers of one stride are summed first: bringing a map to the finest grid costs far more.
+        grids = {
+            layer.stride: (noisy.shape[2] // layer.stride, noisy.shape[3] // layer.stride)
+            for layer in self.layers
+        }
+        stages = {stride: AttentionFusion(grid) for stride, grid in grids.items()}
 
         def receive(layer: AttentionLayer, attention: Tensor) -> None:
-            height, width = noisy.shape[2] // layer.stride, noisy.shape[3] // layer.stride
-            fusion.add(attention, (height, width))
+            stages[layer.stride].add(attention, grids[layer.stride])
 
         with AttentionTap(self.layers, receive):
             self.denoise(noisy, timestep)
+        counts = Counter(layer.stride for layer in self.layers)
+        fusion = AttentionFusion(self.grid(noisy))
+        for stride in sorted(stages, reverse=True):
+            fusion.add(stages.pop(stride).result(), grids[stride], weight=counts[stride])
         return fusion.result()
 
 

@@ -8,33 +8,31 @@ from torch import Tensor
 Size = tuple[int, int]
 
 
-def working_size(size: Size, smallest: int, largest: int, multiple: int) -> Size:
-    """The size nearest to an image's own whose area lies in the model's range.
+def working_size(size: Size, side: int, multiple: int) -> Size:
+    """The size at which an image has the area of a square of a given side.
 
     The aspect ratio is kept up to rounding. Very long images keep to the area too: their short
     side is at least ``multiple``, so that the long one gives way.
 
     Args:
         size: (H, W) of the image.
-        smallest: side of the square with the least area.
-        largest: side of the square with the greatest area.
+        side: of the square.
         multiple: what both sides must be divisible by.
 
     Returns:
         (H, W), both positive multiples of ``multiple``.
 
     Raises:
-        ValueError: if the range is empty or a number is not positive.
+        ValueError: if a number is not positive.
     """
-    if min(*size, smallest, multiple) < 1 or largest < smallest:
+    if min(*size, side, multiple) < 1:
         raise ValueError(
-            f"cannot fit an image of size {size} into areas from {smallest}^2 to {largest}^2 "
+            f"cannot show an image of size {size} at an area of {side}^2 "
             f"with sides divisible by {multiple}"
         )
-    side = (size[0] * size[1]) ** 0.5
-    scale = min(max(side, smallest), largest) / side
+    scale = side / (size[0] * size[1]) ** 0.5
     height, width = (max(1, round(length * scale / multiple)) for length in size)
-    cells = max((largest + multiple - 1) // multiple, 1) ** 2
+    cells = (-(-side // multiple)) ** 2
     if height * width > 1.25 * cells:  # a side was rounded up to one cell
         height, width = min(height, cells), min(width, cells)
     return height * multiple, width * multiple

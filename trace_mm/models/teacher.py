@@ -50,9 +50,8 @@ class TraceTeacher(BaseModel):
             token.
         noise_draws: over how many draws of noise the attention of a timestep is averaged; the
             paper's is 1.
-        min_size: side of the smallest square area that the model is shown; smaller images are
-            enlarged. By default the model's native size.
-        max_size: side of the largest one; larger images are shrunk.
+        sizes: sides in pixels of the square areas at which the model is shown an image. The search
+            runs at the first, edges are the mean over all. The paper's is the model's native size.
         tile: cut images larger than this many pixels a side into tiles of that size, each of which
             is shown to the model like an image. The search runs once, on the whole image.
         tile_overlap: the least part of a tile that its neighbour covers too.
@@ -70,8 +69,7 @@ class TraceTeacher(BaseModel):
         neighbors: int = 4,
         views: int | None = None,
         noise_draws: int | None = None,
-        min_size: int | None = None,
-        max_size: int | None = None,
+        sizes: Sequence[int] | None = None,
         tile: int | None = None,
         tile_overlap: float = 0.25,
         seed: int = 0,
@@ -86,7 +84,6 @@ class TraceTeacher(BaseModel):
             return given if given is not None else settings.get(name, paper)
 
         self.backbone = load_backbone(**backbone)
-        native = self.backbone.native_size
         self.timestep = _check_timestep(timestep)
         self.timesteps = tuple(choose("timesteps", timesteps, PAPER_TIMESTEPS))
         self.divergence = choose("divergence", divergence, "kl")
@@ -96,8 +93,9 @@ class TraceTeacher(BaseModel):
         if self.views not in (1, 2, 4):
             raise ValueError(f"views must be 1, 2 or 4, got {self.views}")
         self.noise_draws = choose("noise_draws", noise_draws, 1)
-        self.min_size = choose("min_size", min_size, min(native, max_size or native))
-        self.max_size = choose("max_size", max_size, max(native, self.min_size))
+        self.sizes = tuple(choose("sizes", sizes, (self.backbone.native_size,)))
+        if not self.sizes or min(self.sizes) < 1:
+            raise ValueError(f"sizes must be one or more positive numbers, got {self.sizes}")
         self.tile = tile
         self.tile_overlap = tile_overlap
         self.seed = seed
@@ -133,26 +131,25 @@ class TraceTeacher(BaseModel):
         """
         samples = data_samples or [EdgeDataSample() for _ in inputs]
         for image, sample in zip(inputs, samples, strict=True):
-            timestep, scores, boundary = self._read_image(image)
-            sample.pred_edges = normalize_edges(boundary[None, None])[0, 0].float()
-            sample.timestep = timestep
-            sample.scores = scores
+            sample.timestep, sample.scores, sample.pred_edges = self._read_image(image)
         return list(samples)
 
     @torch.no_grad()
     def attention_maps(
-        self, image: Tensor, timesteps: Sequence[int] | None = None
+        self, image: Tensor, timesteps: Sequence[int] | None = None, side: int | None = None
     ) -> Iterator[tuple[int, Tensor, tuple[int, int]]]:
         """Attention of one image at a series of timesteps, for the search and for pictures.
 
         Args:
             image: (3, H, W) in [0, 1].
             timesteps: those of the search if None.
+            side: of the square area at which the model is shown the image; the first of the
+                model's sizes if None.
 
         Yields:
             Timestep, fused attention (1, N, N) averaged over the noise draws, and its grid (h, w).
         """
-        latents = self._encode(image)
+        latents = self._encode(image, side)
         noise = seeded_noise(
             content_seed(self.seed, image), tuple(latents.shape), self.noise_draws
         ).to(latents.device)  # (draws, 1, C, h', w'): the same for all timesteps
@@ -160,18 +157,17 @@ class TraceTeacher(BaseModel):
         for timestep in self.timesteps if timesteps is None else timesteps:
             yield timestep, self._mean_attention(latents, noise, timestep), grid
 
-    def _encode(self, image: Tensor) -> Tensor:
-        """Latents (1, C, h', w') of an image (3, H, W) at the model's working size."""
+    def _encode(self, image: Tensor, side: int | None) -> Tensor:
+        """Latents (1, C, h', w') of an image (3, H, W) that is shown at an area of side^2."""
         if image.ndim != 3 or image.shape[0] != 3:
             raise ValueError(f"an image must be (3, H, W), got {tuple(image.shape)}")
-        size = self._working_size((image.shape[1], image.shape[2]))
+        size = working_size(
+            (image.shape[1], image.shape[2]), side or self.sizes[0], self.backbone.size_multiple
+        )
         pixels = image[None].float()
         if size != tuple(image.shape[1:]):
             pixels = functional.interpolate(pixels, size, mode="bicubic", antialias=True)
         return self.backbone.encode(pixels.clamp(0, 1))
-
-    def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        return working_size(size, self.min_size, self.max_size, self.backbone.size_multiple)
 
     def _mean_attention(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         total: Tensor | None = None
@@ -185,69 +181,79 @@ class TraceTeacher(BaseModel):
         return total.div_(len(noise))
 
     def _read_image(self, image: Tensor) -> tuple[int, dict[int, float], Tensor]:
-        """Timestep, scores, and boundary strength (H, W) of an image."""
+        """Timestep, scores, and edges (H, W) of an image."""
         size = image.shape[1], image.shape[2]
-        scores: dict[int, float] = {}
-        plain: Tensor | None = None
-        if self.timestep == "iep":
-            search, grid = EmergencePoint(self.divergence), (0, 0)
-            for step, attention, step_grid in self.attention_maps(image):
-                search.update(step, attention)
-                grid = step_grid
-            found = search.result()
-            timestep, scores = found.timestep, found.scores
-            plain = self._boundary(found.attention, grid, size)
-        else:
-            timestep = int(self.timestep)
-        if self.tile is not None and max(size) > self.tile:
-            return timestep, scores, self._read_tiles(image, timestep)
-        return timestep, scores, self._read_views(image, timestep, plain)
+        if self.timestep != "iep":
+            return int(self.timestep), {}, self._read_edges(image, int(self.timestep))
+        search, grid = EmergencePoint(self.divergence), (0, 0)
+        for step, attention, step_grid in self.attention_maps(image):
+            search.update(step, attention)
+            grid = step_grid
+        found = search.result()
+        plain = self._boundary(found.attention, grid, size)
+        return found.timestep, found.scores, self._read_edges(image, found.timestep, plain)
 
-    def _read_tiles(self, image: Tensor, timestep: int) -> Tensor:
-        """Boundary strength (H, W), blended from overlapping tiles."""
-        size = image.shape[1], image.shape[2]
-        total, weights = torch.zeros(size), torch.zeros(size)
-        for rows, columns, weight in tile_windows(size, self.tile or max(size), self.tile_overlap):
-            total[rows, columns] += self._read_views(image[:, rows, columns], timestep) * weight
-            weights[rows, columns] += weight
-        return total / weights
-
-    def _read_views(self, image: Tensor, timestep: int, plain: Tensor | None = None) -> Tensor:
-        """Boundary strength (H, W), the mean over views of one image.
-
-        A token grid places edges to a fraction of a token, and a U-Net's strides shift its coarse
-        maps by half a token; other views of the image err in other directions.
+    def _read_edges(self, image: Tensor, timestep: int, plain: Tensor | None = None) -> Tensor:
+        """Edges (H, W) in [0, 1], the mean over sizes.
 
         Args:
             image: (3, H, W).
             timestep: the noise level to read.
-            plain: the result of the first view, the image itself, if it is known already.
+            plain: boundary strength of the image itself at the first size, if it is known already.
+        """
+        height, width = image.shape[1:]
+        edges = torch.zeros(height, width)
+        for number, side in enumerate(self.sizes):
+            if self.tile is not None and max(height, width) > self.tile:
+                boundary = self._read_tiles(image, timestep, side)
+            else:
+                boundary = self._read_views(image, timestep, side, None if number else plain)
+            edges += normalize_edges(boundary[None, None])[0, 0].float() / len(self.sizes)
+        return edges.clamp(0, 1)
+
+    def _read_tiles(self, image: Tensor, timestep: int, side: int) -> Tensor:
+        """Boundary strength (H, W), blended from overlapping tiles."""
+        size = image.shape[1], image.shape[2]
+        total, weights = torch.zeros(size), torch.zeros(size)
+        for rows, columns, weight in tile_windows(size, self.tile or max(size), self.tile_overlap):
+            boundary = self._read_views(image[:, rows, columns], timestep, side)
+            total[rows, columns] += boundary * weight
+            weights[rows, columns] += weight
+        return total / weights
+
+    def _read_views(
+        self, image: Tensor, timestep: int, side: int, plain: Tensor | None = None
+    ) -> Tensor:
+        """Boundary strength (H, W), the mean over views of one image.
+
+        A token grid places edges to a fraction of a token, and a U-Net's strides shift its coarse
+        maps by half a token; other views of the image err in other directions.
         """
         height, width = image.shape[1:]
         total, counts = torch.zeros(height, width), torch.zeros(height, width)
         for half_turn, shift_share in _VIEWS[: self.views]:
-            token = self._token_size((height, width))
-            down, right = (round(shift_share * side) for side in token)
+            token = self._token_size((height, width), side)
+            down, right = (round(shift_share * length) for length in token)
             # Rows and columns that are shifted out are left to the other views.
             shown = functional.pad(image[None], (right, 0, down, 0), mode="replicate")[0]
             shown = shown[:, :height, :width]
             if plain is not None and not half_turn and not shift_share:
                 boundary = plain
             else:
-                boundary = self._read_view(shown, half_turn, timestep)
+                boundary = self._read_view(shown, half_turn, timestep, side)
             total[: height - down, : width - right] += boundary[down:, right:]
             counts[: height - down, : width - right] += 1
         return total / counts
 
-    def _read_view(self, image: Tensor, half_turn: bool, timestep: int) -> Tensor:
+    def _read_view(self, image: Tensor, half_turn: bool, timestep: int, side: int) -> Tensor:
         shown = image.flip(1, 2) if half_turn else image
-        _, attention, grid = next(self.attention_maps(shown, [timestep]))
+        _, attention, grid = next(self.attention_maps(shown, [timestep], side))
         boundary = self._boundary(attention, grid, (image.shape[1], image.shape[2]))
         return boundary.flip(0, 1) if half_turn else boundary
 
-    def _token_size(self, size: tuple[int, int]) -> tuple[float, float]:
+    def _token_size(self, size: tuple[int, int], side: int) -> tuple[float, float]:
         """Height and width in image pixels of a token of the finest map."""
-        height, width = self._working_size(size)
+        height, width = working_size(size, side, self.backbone.size_multiple)
         stride = self.backbone.latent_stride * min(layer.stride for layer in self.backbone.layers)
         return size[0] * stride / height, size[1] * stride / width
 
