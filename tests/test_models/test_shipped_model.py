@@ -1,0 +1,48 @@
+"""The backbone that comes with the package: its files, and that it is worth shipping."""
+
+import csv
+import json
+
+import torch
+
+from trace_mm.datasets import SceneEdgeDataset
+from trace_mm.diffusion import load_backbone, shipped_models
+from trace_mm.evaluation import evaluate_edges
+from trace_mm.models import SobelDetector, TraceTeacher
+
+FOLDER = shipped_models()["trace-tiny"]
+
+
+def test_it_is_small_and_names_no_place():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 12_000_000
+    for path in FOLDER.rglob("config.json"):
+        assert "_name_or_path" not in json.loads(path.read_text())
+
+
+def test_the_training_photos_are_attributed():
+    with (FOLDER / "ATTRIBUTION.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 354
+    assert all(row["file"] and row["source"].startswith("http") for row in rows)
+    assert {row["licence"] for row in rows} == {"CC BY 2.0", "CC BY-SA 2.0", "no known copyright"}
+
+
+def test_it_loads_by_name_without_text_encoders():
+    backbone = load_backbone("trace-tiny")
+    assert backbone.is_flow_matching and backbone.native_size == 128
+    attention = backbone.attention(backbone.encode(torch.rand(1, 3, 32, 64)), 300)
+    torch.testing.assert_close(attention.sum(-1), torch.ones(1, 8 * 16))
+
+
+def test_its_edges_find_an_object_whose_texture_a_gradient_follows():
+    """One checked ellipse on a finer check: the best threshold keeps its outline alone."""
+    dataset = SceneEdgeDataset(seed=1, start=2001, length=1)
+    item = dataset[0]
+    target = item["data_samples"].gt_edges
+
+    def best_f(model):
+        edges = model([item["inputs"]])[0].pred_edges.numpy()
+        return evaluate_edges([edges], [target], thresholds=20, tolerance=0.015).ods
+
+    teacher = TraceTeacher({"pretrained": "trace-tiny"}, timestep=200)
+    assert best_f(teacher) > max(0.8, best_f(SobelDetector(sigma=2.0)))
