@@ -19,7 +19,11 @@ EMA_DECAY = 0.998
 
 
 def build_unet() -> UNet2DConditionModel:
-    """Two stages with attention everywhere; two transformer layers a block in the coarse one."""
+    """Two stages; attention between single tokens only on the way down.
+
+    Edges are read where the model gathers what looks alike: in the fine stage on the way down.
+    Without fine attention on the way up, all of that gathering happens there.
+    """
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=8,
@@ -27,13 +31,39 @@ def build_unet() -> UNet2DConditionModel:
         block_out_channels=(80, 112),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
-        transformer_layers_per_block=(1, 2),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(2, 2),
+        reverse_transformer_layers_per_block=(1, 1),
         attention_head_dim=2,  # diffusers reads this as the number of heads
         cross_attention_dim=TEXT_WIDTH,
         norm_num_groups=8,
         use_linear_projection=True,
     )
+
+
+def grow(unet: UNet2DConditionModel, trained: UNet2DConditionModel) -> None:
+    """Start from the weights of a trained model, which may have fewer transformer layers.
+
+    A layer that it lacks starts as a copy of the one before, with its outputs set to zero, so
+    that it adds nothing at first.
+    """
+    own = unet.state_dict()
+    known = {
+        name: weight
+        for name, weight in trained.state_dict().items()
+        if name in own and own[name].shape == weight.shape
+    }
+    unet.load_state_dict(known, strict=False)
+    for name, module in unet.named_modules():
+        if not name.endswith("transformer_blocks"):
+            continue
+        for number, block in enumerate(module):
+            if f"{name}.{number}.norm1.weight" in known:
+                continue
+            block.load_state_dict(module[number - 1].state_dict())
+            for layer in (block.attn1.to_out[0], block.attn2.to_out[0], block.ff.net[2]):
+                torch.nn.init.zeros_(layer.weight)
+                torch.nn.init.zeros_(layer.bias)
 
 
 def null_text() -> Tensor:
@@ -72,10 +102,10 @@ class LatentPool:
         return self.latents[torch.randperm(len(self.latents))[:count]]
 
 
-def flow_loss(unet: UNet2DConditionModel, latents: Tensor, mean: float) -> Tensor:
-    """Velocity error at noise levels from a logit-normal distribution around ``mean``."""
+def flow_loss(unet: UNet2DConditionModel, latents: Tensor, mean: float, spread: float) -> Tensor:
+    """Velocity error at noise levels sigma whose logit is normal with this mean and deviation."""
     batch = len(latents)
-    sigma = torch.sigmoid(torch.randn(batch) * 1.1 + mean)
+    sigma = torch.sigmoid(torch.randn(batch) * spread + mean)
     noise = torch.randn_like(latents)
     mix = sigma[:, None, None, None]
     noisy = (1 - mix) * latents + mix * noise
@@ -114,8 +144,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--photo-share", type=float, default=0.4)
-    parser.add_argument("--sigma-mean", type=float, default=0.3)
+    parser.add_argument("--photo-share", type=float, default=0.25)
+    parser.add_argument("--sigma-mean", type=float, default=0.0, help="of the logit")
+    parser.add_argument("--sigma-spread", type=float, default=1.3, help="of the logit")
     parser.add_argument("--learning-rate", type=float, default=6e-4)
     parser.add_argument("--pool", type=int, default=1024, help="pool size in units of --renew")
     parser.add_argument("--renew", type=int, default=2, help="latents renewed at each step")
@@ -126,7 +157,7 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(options.vae).eval().requires_grad_(False)
     unet = build_unet()
     if options.init:
-        unet = UNet2DConditionModel.from_pretrained(options.init / "unet")
+        grow(unet, UNet2DConditionModel.from_pretrained(options.init / "unet"))
     average = copy.deepcopy(unet).requires_grad_(False)
     crops = TrainingCrops(
         load_photos(options.photos), options.side, options.photo_share, seed=2000 + options.seed
@@ -140,7 +171,7 @@ def main() -> None:
         optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / 100, decay)
         latents = pool.draw(options.batch_size)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = flow_loss(unet, latents, options.sigma_mean)
+            loss = flow_loss(unet, latents, options.sigma_mean, options.sigma_spread)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)

@@ -67,9 +67,11 @@ def detector_edges(config: dict[str, Any], dataset: Any, count: int) -> Iterator
         yield model([item["inputs"]], [item["data_samples"]])[0].pred_edges.numpy()
 
 
-def score(edges: Iterator[np.ndarray], dataset: Any, workers: int) -> EdgeScores:
+def score(
+    edges: Iterator[np.ndarray], dataset: Any, tolerances: tuple[float, ...], workers: int
+) -> EdgeScores:
     """Scores of edge maps that come in the dataset's order."""
-    settings = CountingSettings(tolerances=(0.0075, 0.00375, 0.015, 0.03))
+    settings = CountingSettings(tolerances=tolerances)
     with CountingPool(settings, workers) as pool:
         for index, found in enumerate(edges):
             pool.submit(found, dataset[index]["data_samples"].gt_edges)
@@ -83,6 +85,9 @@ def main() -> None:
     parser.add_argument("--data-root", help="of the dataset, where it reads files")
     parser.add_argument("--out", type=Path, help="JSON file for all scores")
     parser.add_argument("--rows", nargs="+", help="only rows that contain one of these texts")
+    parser.add_argument(
+        "--tolerances", type=float, nargs="+", default=[0.0075], help="the first is the main one"
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
 
@@ -116,7 +121,7 @@ def main() -> None:
                 )
                 for number, image in enumerate(stored)
             )
-        scores = found[name] = score(edges, dataset, options.workers)
+        scores = found[name] = score(edges, dataset, tuple(options.tolerances), options.workers)
         print(
             f"{name:32} ODS {scores.ods:.3f}  OIS {scores.ois:.3f}  AP {scores.ap:.3f}  "
             f"clDice {scores.cldice:.3f}  P {scores.precision:.3f}  R {scores.recall:.3f}  "

@@ -15,6 +15,7 @@ from trace_mm.ops import (
     attention_boundary_divergence,
     normalize_edges,
     upsample_edges,
+    walk_attention,
 )
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
@@ -50,8 +51,12 @@ class TraceTeacher(BaseModel):
             token.
         noise_draws: over how many draws of noise the attention of a timestep is averaged; the
             paper's is 1.
+        walk_steps: the attention is read after so many steps of a random walk over it
+            (:func:`trace_mm.ops.walk_attention`), which fades textures inside objects; 1 reads it
+            as it is, like the paper.
         sizes: sides in pixels of the square areas at which the model is shown an image. The search
-            runs at the first, edges are the mean over all. The paper's is the model's native size.
+            runs at the first; edges are the geometric mean over all, so that one must show at each.
+            The paper's is the model's native size.
         tile: cut images larger than this many pixels a side into tiles of that size, each of which
             is shown to the model like an image. The search runs once, on the whole image.
         tile_overlap: the least part of a tile that its neighbour covers too.
@@ -69,6 +74,7 @@ class TraceTeacher(BaseModel):
         neighbors: int = 4,
         views: int | None = None,
         noise_draws: int | None = None,
+        walk_steps: int | None = None,
         sizes: Sequence[int] | None = None,
         tile: int | None = None,
         tile_overlap: float = 0.25,
@@ -93,6 +99,9 @@ class TraceTeacher(BaseModel):
         if self.views not in (1, 2, 4):
             raise ValueError(f"views must be 1, 2 or 4, got {self.views}")
         self.noise_draws = choose("noise_draws", noise_draws, 1)
+        self.walk_steps = choose("walk_steps", walk_steps, 1)
+        if self.walk_steps < 1:
+            raise ValueError(f"walk_steps must be at least 1, got {self.walk_steps}")
         self.sizes = tuple(choose("sizes", sizes, (self.backbone.native_size,)))
         if not self.sizes or min(self.sizes) < 1:
             raise ValueError(f"sizes must be one or more positive numbers, got {self.sizes}")
@@ -147,7 +156,8 @@ class TraceTeacher(BaseModel):
                 model's sizes if None.
 
         Yields:
-            Timestep, fused attention (1, N, N) averaged over the noise draws, and its grid (h, w).
+            Timestep, fused attention (1, N, N) averaged over the noise draws and walked, and its
+            grid (h, w).
         """
         latents = self._encode(image, side)
         noise = seeded_noise(
@@ -155,7 +165,8 @@ class TraceTeacher(BaseModel):
         ).to(latents.device)  # (draws, 1, C, h', w'): the same for all timesteps
         grid = self.backbone.grid(latents)
         for timestep in self.timesteps if timesteps is None else timesteps:
-            yield timestep, self._mean_attention(latents, noise, timestep), grid
+            attention = self._mean_attention(latents, noise, timestep)
+            yield timestep, walk_attention(attention, self.walk_steps), grid
 
     def _encode(self, image: Tensor, side: int | None) -> Tensor:
         """Latents (1, C, h', w') of an image (3, H, W) that is shown at an area of side^2."""
@@ -194,7 +205,7 @@ class TraceTeacher(BaseModel):
         return found.timestep, found.scores, self._read_edges(image, found.timestep, plain)
 
     def _read_edges(self, image: Tensor, timestep: int, plain: Tensor | None = None) -> Tensor:
-        """Edges (H, W) in [0, 1], the mean over sizes.
+        """Edges (H, W) in [0, 1], the geometric mean over sizes.
 
         Args:
             image: (3, H, W).
@@ -202,13 +213,13 @@ class TraceTeacher(BaseModel):
             plain: boundary strength of the image itself at the first size, if it is known already.
         """
         height, width = image.shape[1:]
-        edges = torch.zeros(height, width)
+        edges = torch.ones(height, width)
         for number, side in enumerate(self.sizes):
             if self.tile is not None and max(height, width) > self.tile:
                 boundary = self._read_tiles(image, timestep, side)
             else:
                 boundary = self._read_views(image, timestep, side, None if number else plain)
-            edges += normalize_edges(boundary[None, None])[0, 0].float() / len(self.sizes)
+            edges *= normalize_edges(boundary[None, None])[0, 0].float() ** (1 / len(self.sizes))
         return edges.clamp(0, 1)
 
     def _read_tiles(self, image: Tensor, timestep: int, side: int) -> Tensor:
