@@ -6,6 +6,7 @@ from trace_mm.ops.boundary import (
     pseudo_edges,
     upsample_edges,
 )
+from trace_mm.ops.dice import masked_dice_loss
 from trace_mm.ops.divergence import (
     DIVERGENCES,
     cosine_distance,
@@ -46,6 +47,7 @@ __all__ = [
     "kl_divergence",
     "l1_distance",
     "l2_distance",
+    "masked_dice_loss",
     "match_edges",
     "maximum_matching",
     "mean_row_divergence",
