@@ -21,9 +21,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 # From the bottom up. A part imports from itself and from lower rows.
 LAYERS = [
-    {"ops"},
+    {"ops", "files"},
     {"diffusion"},
     {"models", "datasets", "evaluation", "visualization"},
+    {"engine"},
     {"apis"},
     {"cli", "__main__"},
 ]

@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 
 from trace_mm.apis import expand_inputs, run_folder
-from trace_mm.apis.locking import locked
 from trace_mm.apis.manifest import read_manifest
-from trace_mm.apis.results import TEMPORARY_SUFFIX, write_atomically
+from trace_mm.files import TEMPORARY_SUFFIX, locked, write_atomically
 from trace_mm.structures import EdgeDataSample
 
 SETTINGS = {"model": "stub", "seed": 0}

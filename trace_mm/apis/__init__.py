@@ -1,9 +1,9 @@
 """Images in, results out."""
 
 from trace_mm.apis.folder_run import FolderRunSummary, run_folder
-from trace_mm.apis.images import load_image
 from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource, expand_inputs
+from trace_mm.files import load_image
 
 __all__ = [
     "FolderRunSummary",

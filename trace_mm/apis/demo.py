@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from trace_mm import __version__
-from trace_mm.apis.images import load_image
 from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource
 from trace_mm.apis.progress import progress_bar
-from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of, write_atomically
+from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.diffusion import shipped_models
+from trace_mm.files import load_image, write_atomically
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import (
     Figure,

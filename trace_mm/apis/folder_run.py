@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.apis.images import decode_image, read_file
 from trace_mm.apis.inputs import ImageSource, absolute_path
-from trace_mm.apis.locking import locked
 from trace_mm.apis.manifest import MANIFEST_FILE, Manifest, Record, remove_listed_results
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import (
@@ -23,6 +21,7 @@ from trace_mm.apis.results import (
     result_paths,
     write_results,
 )
+from trace_mm.files import decode_image, locked, read_file
 from trace_mm.structures import EdgeDataSample
 
 Image = NDArray[np.float32]

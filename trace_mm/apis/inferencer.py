@@ -12,7 +12,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from numpy.typing import NDArray
 
-from trace_mm.apis.images import load_image
 from trace_mm.apis.inputs import ImageSource, expand_inputs
 from trace_mm.apis.manifest import MANIFEST_FILE
 from trace_mm.apis.model_config import run_settings, teacher_config
@@ -24,6 +23,7 @@ from trace_mm.apis.results import (
     result_folders,
     write_results,
 )
+from trace_mm.files import load_image
 from trace_mm.registry import INFERENCERS, MODELS
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay

@@ -12,11 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-IMAGE_SUFFIXES = frozenset(
-    [".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"]
-    + [".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"]
-)
-"""What a folder or a glob is searched for. A file that is named itself may be called anything."""
+from trace_mm.files import IMAGE_SUFFIXES, is_image_file, walk_images
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ def _expand_path(text: str, skipped: set[Path]) -> list[ImageSource]:
     path = Path(text).expanduser()
     if text and path.is_dir():
         found = [
-            ImageSource(_stem(file.relative_to(path)), file) for file in _walk(path, skipped, set())
+            ImageSource(_stem(file.relative_to(path)), file) for file in walk_images(path, skipped)
         ]
         if not found:
             raise ValueError(f"{path}: the folder holds no images ({_suffixes()})")
@@ -104,7 +100,7 @@ def _expand_pattern(pattern: str, skipped: set[Path]) -> list[ImageSource]:
     # Path.glob takes no absolute patterns.
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
     files = sorted(
-        (path for path in matches if _is_image(path) and not _is_below(path, skipped)),
+        (path for path in matches if is_image_file(path) and not _is_below(path, skipped)),
         key=PurePath.as_posix,
     )
     if not files:
@@ -119,25 +115,6 @@ def _fixed_parts(pattern: str) -> Iterable[str]:
         if glob.has_magic(part):
             return
         yield part
-
-
-def _walk(folder: Path, skipped: set[Path], seen: set[Path]) -> Iterable[Path]:
-    """Images below a folder, sorted; links are followed, each folder is visited once."""
-    resolved = folder.resolve()
-    if resolved in skipped or resolved in seen:
-        return
-    seen.add(resolved)
-    for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _walk(path, skipped, seen)
-        elif _is_image(path):
-            yield path
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _is_below(path: Path, folders: set[Path]) -> bool:

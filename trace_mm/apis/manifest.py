@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trace_mm.apis.results import write_atomically
+from trace_mm.files import write_atomically
 
 MANIFEST_FILE = "manifest.jsonl"
 FORMAT = 1

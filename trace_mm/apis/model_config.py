@@ -1,7 +1,6 @@
 """From what a user calls a model to the config that builds it, and to what identifies it."""
 
 import copy
-import hashlib
 import inspect
 import os
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from trace_mm import __version__
-from trace_mm.diffusion import resolve_pretrained, shipped_models
-
-_HASHED_WHOLE = 64 << 20  # larger files are identified by their size
+from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
 
 
 def teacher_config(
@@ -95,7 +92,7 @@ def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
         folder = Path(str(backbone["pretrained"]))
         if folder.is_dir():
             settings["backbone.pretrained"] = folder.name
-            settings["backbone.content"] = _fingerprint(folder)
+            settings["backbone.content"] = weights_fingerprint(folder)
     return settings
 
 
@@ -105,14 +102,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
-
-
-def _fingerprint(folder: Path) -> str:
-    """A digest of what a model folder holds; of very large files only the size counts."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.json")) + sorted(folder.rglob("*.safetensors")):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()} {size}\0".encode())
-        if size <= _HASHED_WHOLE:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

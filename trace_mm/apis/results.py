@@ -1,8 +1,6 @@
 """How a prediction becomes files: same prediction, same bytes, and never half a file."""
 
 import io
-import itertools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay
 
@@ -18,8 +17,6 @@ SAVE_KINDS = {"png": ".png", "npz": ".npz", "overlay": ".png"}
 """What can be saved, with the suffix of its files."""
 
 _FOLDERS = {"png": "edges", "npz": "npz", "overlay": "overlay"}
-TEMPORARY_SUFFIX = ".trace-tmp"
-_temporary_numbers = itertools.count()
 
 
 def check_save_kinds(save: Sequence[str]) -> tuple[str, ...]:
@@ -115,22 +112,6 @@ def write_results(
         write_atomically(out_dir / path, data)
         sizes[path] = len(data)
     return sizes
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that, whatever happens, it is all there or as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number = next(_temporary_numbers)
-    temporary = path.parent / f".{os.getpid()}-{number}{TEMPORARY_SUFFIX}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # the data must be on disk before the name is
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def remove_temporary_files(out_dir: Path) -> None:

@@ -3,6 +3,7 @@
 from trace_mm.diffusion.attention import AttentionTap, self_attention_map
 from trace_mm.diffusion.backbone import DiffusionBackbone
 from trace_mm.diffusion.families import AttentionLayer, attention_layers, select_layers
+from trace_mm.diffusion.fingerprint import weights_fingerprint
 from trace_mm.diffusion.loading import (
     backbone_settings,
     load_backbone,
@@ -24,4 +25,5 @@ __all__ = [
     "select_layers",
     "self_attention_map",
     "shipped_models",
+    "weights_fingerprint",
 ]

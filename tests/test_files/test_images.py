@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from trace_mm.apis import load_image
-from trace_mm.apis.images import MAX_PIXELS, decode_image, rgb_from_array
+from trace_mm.files.images import MAX_PIXELS, decode_image, rgb_from_array
 
 RNG = np.random.default_rng(0)
 RGB8 = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)

@@ -1,0 +1,53 @@
+"""Claims: one process at a time, and none is left behind by a process that dies."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trace_mm.files import try_claim, walk_images
+
+PROJECT = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from pathlib import Path
+from trace_mm.files import try_claim
+with Path(sys.argv[1]).open("a+b") as file, try_claim(file, 7) as held:
+    print(held, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_claims_between_processes(tmp_path):
+    path = tmp_path / "claims"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with path.open("a+b") as file:
+        assert holder.stdout.readline() == "True\n"
+        with try_claim(file, 7) as claimed:
+            assert not claimed
+        with try_claim(file, 8) as claimed:
+            assert claimed
+        holder.kill()
+        holder.wait()
+        with try_claim(file, 7) as claimed:
+            assert claimed
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_walk_is_sorted_and_visits_a_folder_once(tmp_path):
+    for name in ("b/2.JPG", "b/1.png", "a/x.txt", "a/.hidden.png", ".git/y.png", "c.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    found = [path.relative_to(tmp_path).as_posix() for path in walk_images(tmp_path)]
+    assert found == ["b/1.png", "b/2.JPG", "c.webp"]
+    excluded = walk_images(tmp_path, exclude=[(tmp_path / "b").resolve()])
+    assert [path.name for path in excluded] == ["c.webp"]

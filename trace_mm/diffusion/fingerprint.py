@@ -1,0 +1,24 @@
+"""What identifies the weights of a backbone, wherever they lie."""
+
+import hashlib
+from pathlib import Path
+
+_HASHED_WHOLE = 64 << 20  # larger files are identified by their size
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """A digest of what a model folder holds; of very large files only the size counts.
+
+    Args:
+        folder: with ``*.json`` and ``*.safetensors`` files, at any depth.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.json")) + sorted(folder.rglob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()} {size}\0".encode())
+        if size <= _HASHED_WHOLE:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,41 @@
+"""Which files of a folder are images."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset(
+    [".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"]
+    + [".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"]
+)
+"""What a folder is searched for. A file that is named itself may be called anything."""
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a path is a file that is called like an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def walk_images(folder: Path, exclude: Iterable[Path] = ()) -> Iterator[Path]:
+    """Images in a folder and its subfolders, sorted.
+
+    Hidden files and folders are left out. Links are followed; each folder is visited once.
+
+    Args:
+        folder: an existing folder.
+        exclude: resolved folders that are not searched.
+    """
+    yield from _walk(folder, frozenset(exclude), set())
+
+
+def _walk(folder: Path, exclude: frozenset[Path], seen: set[Path]) -> Iterator[Path]:
+    resolved = folder.resolve()
+    if resolved in exclude or resolved in seen:
+        return
+    seen.add(resolved)
+    for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, exclude, seen)
+        elif is_image_file(path):
+            yield path
