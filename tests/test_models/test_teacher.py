@@ -9,6 +9,7 @@ from trace_mm.ops import (
     attention_boundary_divergence,
     emergence_point,
     normalize_edges,
+    region_attention,
     upsample_edges,
 )
 from trace_mm.registry import MODELS
@@ -36,7 +37,7 @@ def test_the_paper_is_the_default(sd15_folder):
     teacher = TraceTeacher({"pretrained": sd15_folder})
     assert teacher.timesteps == tuple(range(0, 1000, 100))
     assert (teacher.timestep, teacher.divergence, teacher.noise_draws) == ("iep", "kl", 1)
-    assert (teacher.views, teacher.walk_steps, teacher.tile) == (1, 1, None)
+    assert (teacher.views, teacher.region_cell, teacher.walk_steps) == (1, 1, 1)
     assert teacher.sizes == (16,)  # the native size
 
 
@@ -130,16 +131,13 @@ def test_a_search_with_views_starts_from_the_map_that_it_found(flow_folder, imag
     assert torch.equal(searched.pred_edges, fixed.pred_edges)
 
 
-def test_the_attention_is_walked(flow_folder, images):
-    plain = build(flow_folder)
-    walked = build(flow_folder, walk_steps=5)
-    _, attention, _ = next(plain.attention_maps(images[0], [300]))
-    _, found, _ = next(walked.attention_maps(images[0], [300]))
-    torch.testing.assert_close(found, torch.linalg.matrix_power(attention, 5))
-    boundary = attention_boundary_divergence(found, (8, 8))
+def test_attention_is_compared_by_regions(flow_folder, images):
+    _, attention, grid = next(build(flow_folder).attention_maps(images[0], [300]))
+    regions = region_attention(attention, grid, cell=3, steps=2)
+    boundary = attention_boundary_divergence(regions, grid)
     expected = normalize_edges(upsample_edges(boundary, (16, 16), "bicubic"))[0, 0]
-    edges = build(flow_folder, walk_steps=5, timestep=300).predict(images[:1])[0].pred_edges
-    torch.testing.assert_close(edges, expected)
+    teacher = build(flow_folder, region_cell=3, walk_steps=2, timestep=300)
+    torch.testing.assert_close(teacher.predict(images[:1])[0].pred_edges, expected)
 
 
 def test_an_edge_must_show_at_each_size(flow_folder, images):
@@ -194,7 +192,7 @@ def test_it_is_registered_and_runs_a_test_step(flow_folder, images):
 def test_nonsense_is_refused(teacher, flow_folder):
     with pytest.raises(ValueError, match="timestep must be 'iep' or an integer"):
         build(flow_folder, timestep="best")
-    with pytest.raises(ValueError, match="walk_steps must be at least 1"):
+    with pytest.raises(ValueError, match="walk_steps must be at least 1, got 1 and 0"):
         build(flow_folder, walk_steps=0)
     with pytest.raises(ValueError, match="no mode 'loss'"):
         teacher([torch.rand(3, 8, 8)], mode="loss")

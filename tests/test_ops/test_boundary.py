@@ -191,7 +191,7 @@ def test_half_precision_is_computed_in_float32():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"grid": (2, 5)}, r"\(B, h\*w, h\*w\) for grid \(2, 5\), got \(1, 12, 12\)"),
+        ({"grid": (2, 5)}, r"\(B, h\*w, keys\) for grid \(2, 5\), got \(1, 12, 12\)"),
         ({"grid": (0, 12)}, "for grid"),
         ({"grid": (-3, -4)}, "for grid"),
         ({"divergence": "chi2"}, "unknown divergence"),

@@ -14,8 +14,8 @@ from trace_mm.ops import (
     EmergencePoint,
     attention_boundary_divergence,
     normalize_edges,
+    region_attention,
     upsample_edges,
-    walk_attention,
 )
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
@@ -51,9 +51,11 @@ class TraceTeacher(BaseModel):
             token.
         noise_draws: over how many draws of noise the attention of a timestep is averaged; the
             paper's is 1.
-        walk_steps: the attention is read after so many steps of a random walk over it
-            (:func:`trace_mm.ops.walk_attention`), which fades textures inside objects; 1 reads it
-            as it is, like the paper.
+        region_cell: Eq. 2 compares where attention goes by regions of so many tokens a side
+            (:func:`trace_mm.ops.region_attention`), which fades textures inside objects; 1 compares
+            it token by token, like the paper.
+        walk_steps: of a random walk over regions that the comparison looks ahead; 1 is the
+            attention itself, like the paper.
         sizes: sides in pixels of the square areas at which the model is shown an image. The search
             runs at the first; edges are the geometric mean over all, so that one must show at each.
             The paper's is the model's native size.
@@ -74,6 +76,7 @@ class TraceTeacher(BaseModel):
         neighbors: int = 4,
         views: int | None = None,
         noise_draws: int | None = None,
+        region_cell: int | None = None,
         walk_steps: int | None = None,
         sizes: Sequence[int] | None = None,
         tile: int | None = None,
@@ -99,9 +102,13 @@ class TraceTeacher(BaseModel):
         if self.views not in (1, 2, 4):
             raise ValueError(f"views must be 1, 2 or 4, got {self.views}")
         self.noise_draws = choose("noise_draws", noise_draws, 1)
+        self.region_cell = choose("region_cell", region_cell, 1)
         self.walk_steps = choose("walk_steps", walk_steps, 1)
-        if self.walk_steps < 1:
-            raise ValueError(f"walk_steps must be at least 1, got {self.walk_steps}")
+        if min(self.region_cell, self.walk_steps) < 1:
+            raise ValueError(
+                "region_cell and walk_steps must be at least 1, "
+                f"got {self.region_cell} and {self.walk_steps}"
+            )
         self.sizes = tuple(choose("sizes", sizes, (self.backbone.native_size,)))
         if not self.sizes or min(self.sizes) < 1:
             raise ValueError(f"sizes must be one or more positive numbers, got {self.sizes}")
@@ -156,8 +163,7 @@ class TraceTeacher(BaseModel):
                 model's sizes if None.
 
         Yields:
-            Timestep, fused attention (1, N, N) averaged over the noise draws and walked, and its
-            grid (h, w).
+            Timestep, fused attention (1, N, N) averaged over the noise draws, and its grid (h, w).
         """
         latents = self._encode(image, side)
         noise = seeded_noise(
@@ -165,8 +171,7 @@ class TraceTeacher(BaseModel):
         ).to(latents.device)  # (draws, 1, C, h', w'): the same for all timesteps
         grid = self.backbone.grid(latents)
         for timestep in self.timesteps if timesteps is None else timesteps:
-            attention = self._mean_attention(latents, noise, timestep)
-            yield timestep, walk_attention(attention, self.walk_steps), grid
+            yield timestep, self._mean_attention(latents, noise, timestep), grid
 
     def _encode(self, image: Tensor, side: int | None) -> Tensor:
         """Latents (1, C, h', w') of an image (3, H, W) that is shown at an area of side^2."""
@@ -270,8 +275,9 @@ class TraceTeacher(BaseModel):
 
     def _boundary(self, attention: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """Boundary strength (H, W) on the CPU, enlarged from the token grid."""
+        regions = region_attention(attention, grid, self.region_cell, self.walk_steps)
         boundary = attention_boundary_divergence(
-            attention, grid, self.boundary_divergence, self.neighbors
+            regions, grid, self.boundary_divergence, self.neighbors
         )
         return upsample_edges(boundary, size, "bicubic")[0, 0].cpu()
 

@@ -27,8 +27,8 @@ from trace_mm.ops.emergence import (
 )
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
+from trace_mm.ops.regions import region_attention
 from trace_mm.ops.thinning import suppress_non_maxima, thin
-from trace_mm.ops.walk import walk_attention
 
 __all__ = [
     "DIVERGENCES",
@@ -53,10 +53,10 @@ __all__ = [
     "mean_row_divergence",
     "normalize_edges",
     "pseudo_edges",
+    "region_attention",
     "suppress_non_maxima",
     "symmetric_kl_divergence",
     "thin",
     "upsample_edges",
-    "walk_attention",
     "wasserstein_distance",
 ]

@@ -52,7 +52,8 @@ def attention_boundary_divergence(
     works a few grid rows at a time, so that the workspace stays small beside ``attention``.
 
     Args:
-        attention: (B, N, N), rows sum to 1; N = h * w, row-major.
+        attention: (B, N, M), rows sum to 1; N = h * w, row-major. M is N, or the number of
+            regions of :func:`region_attention`.
         grid: (h, w), any positive numbers.
         divergence: a key of ``trace_mm.ops.DIVERGENCES``.
         neighbors: 4 or 8.
@@ -71,7 +72,7 @@ def attention_boundary_divergence(
         raise ValueError(f"neighbors must be 4 or 8, got {neighbors}")
     if chunk_rows is not None and chunk_rows < 1:
         raise ValueError(f"chunk_rows must be positive, got {chunk_rows}")
-    tokens = _as_token_grid(attention, grid)  # (B, h, w, N)
+    tokens = _as_token_grid(attention, grid)  # (B, h, w, M)
     offsets = _OFFSETS[neighbors]
     wide = grid[1] > grid[0]
     if wide:  # Work along the longer side: a chunk is a slice of it and should be small.
@@ -89,9 +90,9 @@ def attention_boundary_divergence(
 def _as_token_grid(attention: Tensor, grid: tuple[int, int]) -> Tensor:
     height, width = grid
     shape = tuple(attention.shape)
-    if height < 1 or width < 1 or len(shape) != 3 or shape[1:] != (height * width,) * 2:
-        raise ValueError(f"attention must be (B, h*w, h*w) for grid {grid}, got {shape}")
-    return as_floating(attention).reshape(-1, height, width, height * width)
+    if height < 1 or width < 1 or len(shape) != 3 or shape[1] != height * width or not shape[2]:
+        raise ValueError(f"attention must be (B, h*w, keys) for grid {grid}, got {shape}")
+    return as_floating(attention).reshape(-1, height, width, shape[2])
 
 
 def _pair_score(kind: str) -> tuple[PairScore, Callable[[Tensor], Tensor]]:
@@ -115,7 +116,7 @@ def _inner_scores(
     for start in range(0, height, chunk_rows):
         stop = min(start + chunk_rows, height)
         first = max(start - 1, 0)
-        block = tokens[:, first : stop + 1]  # (B, rows with a halo of one, w, N)
+        block = tokens[:, first : stop + 1]  # (B, rows with a halo of one, w, M)
         logs = log_of(block)
         for rows, columns in offsets:
             depth, reach = abs(rows), abs(columns)
