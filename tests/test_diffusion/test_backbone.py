@@ -90,3 +90,106 @@ def test_a_model_without_vae_works_on_pixels(tmp_path):
     latents = backbone.encode(torch.full((1, 3, 4, 8), 0.75))
     torch.testing.assert_close(latents, torch.full((1, 3, 4, 8), 0.5))
     assert backbone.attention(latents, 0).shape == (1, 32, 32)
+
+
+def test_decoding_undoes_shift_and_scale(flow, sd15):
+    latents = torch.randn(1, 4, 4, 6)
+    for backbone, raw in ((flow, latents / 0.7 + 0.3), (sd15, latents / 0.18215)):
+        with torch.no_grad():
+            expected = backbone.vae.decode(raw).sample / 2 + 0.5
+            found = backbone.decode(latents)
+        assert found.shape == (1, 3, 8, 12)
+        torch.testing.assert_close(found, expected)
+
+
+def test_the_least_noisy_timestep_has_some_noise(flow, sd15):
+    assert (flow.least_noisy_timestep, sd15.least_noisy_timestep) == (1, 0)
+    latents, noise = torch.randn(2, 1, 4, 4, 4)
+    for backbone in (flow, sd15):
+        noisy = backbone.add_noise(latents, noise, backbone.least_noisy_timestep)
+        assert 0 < (noisy - latents).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("timestep", [0, 1, 400, 900])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample", "flow"])
+def test_a_perfect_denoiser_reconstructs_the_image(sd15, flow, kind, timestep, monkeypatch):
+    backbone = flow if kind == "flow" else sd15
+    if kind != "flow":
+        scheduler = type(sd15.scheduler).from_config(sd15.scheduler.config, prediction_type=kind)
+        monkeypatch.setattr(sd15, "scheduler", scheduler)
+    latents, noise = torch.randn(2, 1, 4, 4, 4)
+    noisy = backbone.add_noise(latents, noise, timestep)
+    if kind == "flow":
+        output = noise - latents
+    else:  # alpha e - sigma x0 is the definition of v
+        signal = backbone.scheduler.alphas_cumprod[timestep]
+        velocity = signal.sqrt() * noise - (1 - signal).sqrt() * latents
+        output = {"epsilon": noise, "v_prediction": velocity, "sample": latents}[kind]
+    found = backbone.reconstruct(noisy, output, timestep)
+    torch.testing.assert_close(found, latents, atol=1e-4, rtol=1e-4)
+
+
+def test_unknown_kinds_of_prediction_are_refused(sd15, monkeypatch):
+    scheduler = type(sd15.scheduler).from_config(sd15.scheduler.config, prediction_type="flow")
+    monkeypatch.setattr(sd15, "scheduler", scheduler)
+    with pytest.raises(ValueError, match="predictions of type 'flow'"):
+        sd15.reconstruct(torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2), 0)
+
+
+def test_one_pass_gives_output_and_attention(flow):
+    latents = torch.randn(2, 4, 8, 8)
+    with torch.no_grad():
+        output, attention = flow.denoise_and_attend(latents, 1)
+        torch.testing.assert_close(output, flow.denoise(latents, 1))
+        torch.testing.assert_close(attention, flow.attention(latents, 1))
+
+
+def test_autocast_does_not_lower_the_precision_of_maps(flow):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        output, attention = flow.denoise_and_attend(torch.randn(1, 4, 8, 8), 1)
+        latents = flow.encode(torch.rand(1, 3, 8, 8))
+    assert output.dtype == torch.bfloat16  # it did compute in half precision
+    assert attention.dtype == latents.dtype == torch.float32
+    torch.testing.assert_close(attention.sum(-1), torch.ones(1, 64))
+
+
+def gradients(backbone, latents):
+    """Maps, and gradients of all weights that a function of both results has."""
+    backbone.denoiser.requires_grad_(True)
+    output, attention = backbone.denoise_and_attend(latents, 1)
+    weights = torch.linspace(0, 1, attention.numel()).view_as(attention)
+    ((attention * weights).sum() + output.square().sum()).backward()
+    found = {name: p.grad for name, p in backbone.denoiser.named_parameters()}
+    assert all(gradient is not None for gradient in found.values())
+    return attention.detach(), found
+
+
+def test_gradient_checkpointing_changes_no_gradient(flow_folder):
+    """A recomputed layer's map must neither be missed nor counted twice."""
+    latents = torch.randn(2, 4, 8, 12)
+    plain, checkpointed = load_backbone(flow_folder), load_backbone(flow_folder)
+    checkpointed.enable_gradient_checkpointing()
+    calls = []
+    block = checkpointed.layers[0].name.removesuffix(".attn1")
+    checkpointed.denoiser.get_submodule(block).register_forward_pre_hook(
+        lambda *_: calls.append(block)
+    )
+    expected_map, expected = gradients(plain, latents)
+    found_map, found = gradients(checkpointed, latents)
+    assert len(calls) == 2  # forward, and again in the backward pass
+    assert torch.equal(found_map, expected_map)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
+    assert not any(layer.module._forward_pre_hooks for layer in checkpointed.layers)
+
+
+def test_decoding_can_be_checkpointed(flow_folder):
+    def gradient(checkpointed):
+        backbone = load_backbone(flow_folder)
+        if checkpointed:
+            backbone.enable_gradient_checkpointing()
+        latents = torch.linspace(-1, 1, 64).view(1, 4, 4, 4).requires_grad_()
+        backbone.decode(latents).square().sum().backward()
+        return latents.grad
+
+    torch.testing.assert_close(gradient(True), gradient(False))

@@ -1,8 +1,10 @@
+import re
+
 import pytest
 import torch
 
 from tests.tiny_models import tiny_unet
-from trace_mm.diffusion import AttentionTap, attention_layers, select_layers
+from trace_mm.diffusion import AttentionTap, attention_layers, family_of, select_layers
 
 
 def test_layers_come_in_forward_order_with_their_stride():
@@ -36,3 +38,15 @@ def test_select_layers_by_name():
 def test_unknown_denoisers_are_refused():
     with pytest.raises(ValueError, match="class Linear are not supported"):
         attention_layers(torch.nn.Linear(1, 1))
+
+
+def test_lora_targets_are_the_linear_layers_of_the_transformers():
+    unet = tiny_unet()
+    pattern = re.compile(family_of(unet).lora_targets)
+    found = {name for name, _ in unet.named_modules() if pattern.fullmatch(name)}
+    inside = {
+        name
+        for name, module in unet.named_modules()
+        if isinstance(module, torch.nn.Linear) and ".transformer_blocks." in name
+    }
+    assert found == inside and len(found) == 7 * 10

@@ -5,7 +5,12 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from trace_mm.diffusion import backbone_settings, load_backbone, resolve_pretrained
+from trace_mm.diffusion import (
+    backbone_settings,
+    load_backbone,
+    load_recommended,
+    resolve_pretrained,
+)
 from trace_mm.diffusion.null_text import cache_path
 
 
@@ -96,3 +101,14 @@ def test_settings_of_a_folder(flow_folder, tmp_path):
     (folder / "trace.json").write_text("[")
     with pytest.raises(ValueError, match=r"trace\.json is not valid JSON"):
         backbone_settings(folder)
+
+
+def test_the_recommended_layers_are_read_unless_others_are_given(flow_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(flow_folder, folder)
+    (folder / "trace.json").write_text(json.dumps({"layers": "mid_block", "views": 2}))
+    backbone, settings = load_recommended(folder)
+    assert settings["views"] == 2
+    assert all(layer.name.startswith("mid_block") for layer in backbone.layers)
+    others, _ = load_recommended(folder, layers="up_blocks")
+    assert all(layer.name.startswith("up_blocks") for layer in others.layers)

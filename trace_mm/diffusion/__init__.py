@@ -2,11 +2,17 @@
 
 from trace_mm.diffusion.attention import AttentionTap, self_attention_map
 from trace_mm.diffusion.backbone import DiffusionBackbone
-from trace_mm.diffusion.families import AttentionLayer, attention_layers, select_layers
+from trace_mm.diffusion.families import (
+    AttentionLayer,
+    attention_layers,
+    family_of,
+    select_layers,
+)
 from trace_mm.diffusion.fingerprint import weights_fingerprint
 from trace_mm.diffusion.loading import (
     backbone_settings,
     load_backbone,
+    load_recommended,
     resolve_pretrained,
     shipped_models,
 )
@@ -19,7 +25,9 @@ __all__ = [
     "attention_layers",
     "backbone_settings",
     "content_seed",
+    "family_of",
     "load_backbone",
+    "load_recommended",
     "resolve_pretrained",
     "seeded_noise",
     "select_layers",

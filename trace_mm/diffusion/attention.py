@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import checkpoint
 from torch.utils.hooks import RemovableHandle
 
 from trace_mm.diffusion.families import AttentionLayer
@@ -51,6 +52,9 @@ class AttentionTap:
         if workspace < 1:
             raise ValueError(f"workspace must be at least 1, got {workspace}")
         self._layers = tuple(layers)
+        self._receive = receive
+        self._workspace = workspace
+        self._paused = False
         self._mode = _AttentionMode(receive, workspace)
         self._handles: list[RemovableHandle] = []
 
@@ -74,9 +78,44 @@ class AttentionTap:
             handle.remove()
         self._handles.clear()
 
+    def checkpoint(self, module: nn.Module, *inputs: Any) -> Any:
+        """Run a module with gradient checkpointing: what it computes is not kept but recomputed.
+
+        The backward pass runs the module's layers a second time, after the context is left. Their
+        maps must then be computed too, as their gradients need what was not kept, but must not be
+        received twice. So each run has a tap of its own, and only the first one's maps are used.
+
+        Args:
+            module: holds none, some or all of the layers.
+            inputs: of the module.
+
+        Returns:
+            The module's output.
+        """
+        parts = set(module.modules())
+        layers = [layer for layer in self._layers if layer.module in parts]
+        if not layers:
+            return checkpoint(module, *inputs, use_reentrant=False)
+
+        def run(*inputs: Any) -> tuple[Any, list[tuple[AttentionLayer, Tensor]]]:
+            maps: list[tuple[AttentionLayer, Tensor]] = []
+            with AttentionTap(layers, lambda *found: maps.append(found), self._workspace):
+                output = module(*inputs)
+            return output, maps
+
+        self._paused = True
+        try:
+            output, maps = checkpoint(run, *inputs, use_reentrant=False)
+        finally:
+            self._paused = False
+        for layer, attention in maps:
+            self._receive(layer, attention)
+        return output
+
     def _entering(self, layer: AttentionLayer) -> Callable[[nn.Module, Any], None]:
         def hook(module: nn.Module, inputs: Any) -> None:
-            self._mode.layer = layer
+            if not self._paused:
+                self._mode.layer = layer
 
         return hook
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from trace_mm.diffusion.attention import AttentionTap
 from trace_mm.diffusion.families import AttentionLayer, attention_layers
@@ -40,6 +41,7 @@ class DiffusionBackbone(nn.Module):
         self.vae: Any = vae
         self.null_text = {name: tensor.detach() for name, tensor in null_text.items()}
         self.layers = list(layers) if layers is not None else attention_layers(denoiser)
+        self._tap: AttentionTap | None = None
         self.requires_grad_(False).eval()
 
     @property
@@ -67,6 +69,15 @@ class DiffusionBackbone(nn.Module):
     def is_flow_matching(self) -> bool:
         """Whether noise is mixed in linearly (flow matching) rather than by a DDPM schedule."""
         return not hasattr(self.scheduler, "add_noise")
+
+    @property
+    def least_noisy_timestep(self) -> int:
+        """The timestep of the student's one pass: the smallest at which there is some noise.
+
+        0 for DDPM schedules, whose first step adds a little. 1 for flow matching: at 0 an image is
+        its own reconstruction whatever the denoiser says, which teaches nothing.
+        """
+        return 1 if self.is_flow_matching else 0
 
     def grid(self, latents: Tensor) -> tuple[int, int]:
         """Token grid (h, w) of the fused map of these latents (B, C, h', w')."""
@@ -98,9 +109,30 @@ class DiffusionBackbone(nn.Module):
         if self.vae is None:
             return pixels
         weights = next(self.vae.parameters())
-        latents = self.vae.encode(pixels.to(weights.dtype)).latent_dist.mode()
-        shift = getattr(self.vae.config, "shift_factor", None) or 0.0
-        return (latents.float() - shift) * self.vae.config.scaling_factor
+        with torch.autocast(pixels.device.type, enabled=False):  # SDXL's VAE overflows in half
+            latents = self.vae.encode(pixels.to(weights.dtype)).latent_dist.mode()
+        return (latents.float() - self._latent_shift) * self.vae.config.scaling_factor
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images of latents: what :meth:`encode` undoes. Differentiable.
+
+        Args:
+            latents: (B, C, h', w').
+
+        Returns:
+            (B, 3, H, W), about [0, 1]: not clipped, so that a loss has a gradient everywhere.
+        """
+        if self.vae is None:
+            return (latents + 1.0) / 2.0
+        weights = next(self.vae.parameters())
+        raw = latents.float() / self.vae.config.scaling_factor + self._latent_shift
+        with torch.autocast(latents.device.type, enabled=False):
+            pixels = self.vae.decode(raw.to(weights.dtype)).sample
+        return (pixels.float() + 1.0) / 2.0
+
+    @property
+    def _latent_shift(self) -> float:
+        return getattr(self.vae.config, "shift_factor", None) or 0.0
 
     def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         """X_t of Eq. 3: latents (B, C, h', w') with noise of the same shape mixed in.
@@ -108,14 +140,51 @@ class DiffusionBackbone(nn.Module):
         Raises:
             ValueError: if the timestep is outside the scheduler's range.
         """
+        self.check_timestep(timestep)
+        if self.is_flow_matching:
+            sigma = timestep / self.scheduler.config.num_train_timesteps
+            return (1.0 - sigma) * latents + sigma * noise
+        steps = torch.full((latents.shape[0],), timestep, dtype=torch.long)
+        return self.scheduler.add_noise(latents, noise, steps.to(latents.device))
+
+    def check_timestep(self, timestep: int) -> None:
+        """Refuse what is no timestep of the scheduler.
+
+        Raises:
+            ValueError: if the timestep is outside the scheduler's range.
+        """
         steps = self.scheduler.config.num_train_timesteps
         if not 0 <= timestep < steps:
             raise ValueError(f"timestep must be in [0, {steps}), got {timestep}")
+
+    def reconstruct(self, noisy: Tensor, output: Tensor, timestep: int) -> Tensor:
+        """The latents X0 that the denoiser's output for X_t means (Eq. 5, App. C.2).
+
+        Args:
+            noisy: X_t, (B, C, h', w').
+            output: of :meth:`denoise` for it: noise or velocity, as the scheduler's config says;
+                for flow matching the velocity e - x0.
+            timestep: the noise level t.
+
+        Returns:
+            (B, C, h', w'), float32.
+
+        Raises:
+            ValueError: if the scheduler names a kind of output that is not known.
+        """
+        noisy, output = noisy.float(), output.float()
         if self.is_flow_matching:
-            sigma = timestep / steps
-            return (1.0 - sigma) * latents + sigma * noise
-        steps_tensor = torch.full((latents.shape[0],), timestep, dtype=torch.long)
-        return self.scheduler.add_noise(latents, noise, steps_tensor.to(latents.device))
+            return noisy - timestep / self.scheduler.config.num_train_timesteps * output
+        signal = float(self.scheduler.alphas_cumprod[timestep])
+        alpha, sigma = signal**0.5, (1.0 - signal) ** 0.5
+        kind = self.scheduler.config.prediction_type
+        if kind == "epsilon":
+            return (noisy - sigma * output) / alpha
+        if kind == "v_prediction":
+            return alpha * noisy - sigma * output
+        if kind == "sample":
+            return output
+        raise ValueError(f"cannot reconstruct from predictions of type {kind!r}")
 
     def denoise(self, noisy: Tensor, timestep: int) -> Tensor:
         """The denoiser's output for X_t (B, C, h', w') under the empty prompt."""
@@ -141,6 +210,18 @@ class DiffusionBackbone(nn.Module):
         Returns:
             (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
         """
+        return self.denoise_and_attend(noisy, timestep)[1]
+
+    def denoise_and_attend(self, noisy: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+        """The denoiser's output and the fused self-attention of one pass. Differentiable.
+
+        Args:
+            noisy: X_t, (B, C, h', w').
+            timestep: the noise level t.
+
+        Returns:
+            What :meth:`denoise` returns, and what :meth:`attention` returns.
+        """
         # Layers of one stride are summed first: bringing a map to the finest grid costs far more.
         grids = {
             layer.stride: (noisy.shape[2] // layer.stride, noisy.shape[3] // layer.stride)
@@ -151,13 +232,28 @@ class DiffusionBackbone(nn.Module):
         def receive(layer: AttentionLayer, attention: Tensor) -> None:
             stages[layer.stride].add(attention, grids[layer.stride])
 
-        with AttentionTap(self.layers, receive):
-            self.denoise(noisy, timestep)
+        try:
+            with AttentionTap(self.layers, receive) as self._tap:
+                output = self.denoise(noisy, timestep)
+        finally:
+            self._tap = None
         counts = Counter(layer.stride for layer in self.layers)
         fusion = AttentionFusion(self.grid(noisy))
-        for stride in sorted(stages, reverse=True):
-            fusion.add(stages.pop(stride).result(), grids[stride], weight=counts[stride])
-        return fusion.result()
+        with torch.autocast(noisy.device.type, enabled=False):  # it would fuse in half precision
+            for stride in sorted(stages, reverse=True):
+                fusion.add(stages.pop(stride).result(), grids[stride], weight=counts[stride])
+        return output, fusion.result()
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Compute blocks anew in the backward pass rather than keep what they computed."""
+        self.denoiser.enable_gradient_checkpointing(self._run_checkpointed)
+        if self.vae is not None:
+            self.vae.enable_gradient_checkpointing()
+
+    def _run_checkpointed(self, module: nn.Module, *inputs: Any) -> Any:
+        if self._tap is not None:
+            return self._tap.checkpoint(module, *inputs)
+        return checkpoint(module, *inputs, use_reentrant=False)
 
 
 def _time_ids(noisy: Tensor, latent_stride: int, dtype: torch.dtype) -> Tensor:

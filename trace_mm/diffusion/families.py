@@ -1,8 +1,8 @@
-"""What must be known of a family of denoisers to read its self-attention.
+"""What must be known of a family of denoisers to read its self-attention and to fine-tune it.
 
-A family is a small description: which modules attend, which of their tokens are image tokens, and
-how many latent pixels a token spans. Adding a family means adding one function that lists its
-layers, and one line to ``FAMILIES``.
+A family is a small description: which modules attend, which of their tokens are image tokens, how
+many latent pixels a token spans, and which linear layers make up its transformer. Adding a family
+means adding one function that lists its layers, and one entry to ``FAMILIES``.
 """
 
 import re
@@ -53,10 +53,30 @@ def unet_layers(denoiser: nn.Module) -> list[AttentionLayer]:
     return [layer for _, layer in sorted(found, key=lambda item: item[0])]
 
 
-FAMILIES: dict[str, Callable[[nn.Module], list[AttentionLayer]]] = {
-    "UNet2DConditionModel": unet_layers,
+@dataclass(frozen=True)
+class Family:
+    """What denoisers of one class have in common.
+
+    Attributes:
+        layers: lists the self-attention layers of a denoiser, in forward order.
+        lora_targets: a regular expression that matches the whole name of each linear layer of the
+            transformer: the projections of self- and cross-attention, and the feed-forward network.
+    """
+
+    layers: Callable[[nn.Module], list[AttentionLayer]]
+    lora_targets: str
+
+
+FAMILIES: dict[str, Family] = {
+    "UNet2DConditionModel": Family(
+        layers=unet_layers,
+        lora_targets=(
+            r".*\.transformer_blocks\.\d+\."
+            r"(attn[12]\.(to_q|to_k|to_v|to_out\.0)|ff\.net\.(0\.proj|2))"
+        ),
+    ),
 }
-"""What lists the self-attention layers, by the class name of the denoiser."""
+"""The supported denoisers, by the name of their class."""
 
 
 def attention_layers(denoiser: nn.Module) -> list[AttentionLayer]:
@@ -65,13 +85,22 @@ def attention_layers(denoiser: nn.Module) -> list[AttentionLayer]:
     Raises:
         ValueError: if its class is not supported or it has no self-attention.
     """
+    layers = family_of(denoiser).layers(denoiser)
+    if not layers:
+        raise ValueError(f"this {type(denoiser).__name__} has no self-attention layer to read")
+    return layers
+
+
+def family_of(denoiser: nn.Module) -> Family:
+    """The description of a denoiser's class.
+
+    Raises:
+        ValueError: if its class is not supported.
+    """
     name = type(denoiser).__name__
     if name not in FAMILIES:
         raise ValueError(f"denoisers of class {name} are not supported, only {sorted(FAMILIES)}")
-    layers = FAMILIES[name](denoiser)
-    if not layers:
-        raise ValueError(f"this {name} has no self-attention layer to read")
-    return layers
+    return FAMILIES[name]
 
 
 def select_layers(layers: Sequence[AttentionLayer], pattern: str) -> list[AttentionLayer]:

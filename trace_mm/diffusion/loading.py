@@ -66,6 +66,24 @@ def backbone_settings(pretrained: str | Path) -> dict[str, Any]:
     return settings
 
 
+def load_recommended(
+    pretrained: str | Path, **options: Any
+) -> tuple[DiffusionBackbone, dict[str, Any]]:
+    """Load a backbone with the layers that its folder recommends, unless others are given.
+
+    Args:
+        pretrained: as for :func:`load_backbone`, which also says what is raised.
+        options: of :func:`load_backbone`.
+
+    Returns:
+        The backbone, and all that its folder recommends (:func:`backbone_settings`).
+    """
+    settings = backbone_settings(pretrained)
+    if settings.get("layers") is not None:
+        options = {"layers": settings["layers"], **options}
+    return load_backbone(pretrained, **options), settings
+
+
 def load_backbone(
     pretrained: str | Path,
     *,

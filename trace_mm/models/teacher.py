@@ -8,7 +8,12 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional
 
-from trace_mm.diffusion import backbone_settings, content_seed, load_backbone, seeded_noise
+from trace_mm.diffusion import (
+    DiffusionBackbone,
+    content_seed,
+    load_recommended,
+    seeded_noise,
+)
 from trace_mm.models.sizes import tile_windows, working_size
 from trace_mm.ops import (
     EmergencePoint,
@@ -40,7 +45,7 @@ class TraceTeacher(BaseModel):
 
     Args:
         backbone: arguments of :func:`trace_mm.diffusion.load_backbone`; ``pretrained`` names the
-            model.
+            model. Or a loaded backbone and what its folder recommends, to share its weights.
         timestep: ``"iep"`` for the search of Eq. 1, or the timestep to read.
         timesteps: increasing timesteps of the search; the paper's are 0, 100, ..., 900.
         divergence: of Eq. 1, a key of ``trace_mm.ops.DIVERGENCES``; the paper's is ``"kl"``.
@@ -68,7 +73,7 @@ class TraceTeacher(BaseModel):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
+        backbone: dict[str, Any] | tuple[DiffusionBackbone, dict[str, Any]],
         timestep: int | str = "iep",
         timesteps: Sequence[int] | None = None,
         divergence: str | None = None,
@@ -85,14 +90,12 @@ class TraceTeacher(BaseModel):
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
-        settings = backbone_settings(backbone["pretrained"])
-        if settings.get("layers") is not None:
-            backbone = {"layers": settings["layers"], **backbone}
+        loaded = backbone if isinstance(backbone, tuple) else load_recommended(**backbone)
+        self.backbone, settings = loaded
 
         def choose(name: str, given: Any, paper: Any) -> Any:
             return given if given is not None else settings.get(name, paper)
 
-        self.backbone = load_backbone(**backbone)
         self.timestep = _check_timestep(timestep)
         self.timesteps = tuple(choose("timesteps", timesteps, PAPER_TIMESTEPS))
         self.divergence = choose("divergence", divergence, "kl")
