@@ -17,8 +17,10 @@ from torch.utils.hooks import RemovableHandle
 
 from trace_mm.diffusion.families import AttentionLayer
 
-DEFAULT_WORKSPACE = 1 << 25
-"""Entries (heads x rows x keys) of the logits that exist at a time: 128 MiB of float32."""
+DEFAULT_WORKSPACE = {"cpu": 1 << 19}
+"""Entries (heads x rows x keys) of the logits that exist at a time: what a processor caches."""
+LARGE_WORKSPACE = 1 << 25
+"""The same for other devices, which want much work at a time: 128 MiB of float32."""
 
 MapReceiver = Callable[[AttentionLayer, Tensor], None]
 
@@ -34,7 +36,7 @@ class AttentionTap:
         layers: the layers to read.
         receive: called with the layer and its map (B, n, n), float32, mean over heads, rows sum
             to 1 over the layer's image tokens.
-        workspace: how many attention logits may exist at a time.
+        workspace: how many attention logits may exist at a time; chosen by device if None.
 
     Example:
         >>> with AttentionTap(layers, lambda layer, attention: print(layer.name, attention.shape)):
@@ -45,11 +47,11 @@ class AttentionTap:
         self,
         layers: Sequence[AttentionLayer],
         receive: MapReceiver,
-        workspace: int = DEFAULT_WORKSPACE,
+        workspace: int | None = None,
     ) -> None:
         if not layers:
             raise ValueError("there is no attention layer to read")
-        if workspace < 1:
+        if workspace is not None and workspace < 1:
             raise ValueError(f"workspace must be at least 1, got {workspace}")
         self._layers = tuple(layers)
         self._receive = receive
@@ -126,7 +128,7 @@ class AttentionTap:
 class _AttentionMode(TorchFunctionMode):
     """Sees each function call; acts on the attention call of the layer that is running."""
 
-    def __init__(self, receive: MapReceiver, workspace: int) -> None:
+    def __init__(self, receive: MapReceiver, workspace: int | None) -> None:
         super().__init__()
         self.layer: AttentionLayer | None = None
         self._receive = receive
@@ -162,7 +164,7 @@ def _query_and_key(
 
 
 def self_attention_map(
-    query: Tensor, key: Tensor, scale: float | None = None, workspace: int = DEFAULT_WORKSPACE
+    query: Tensor, key: Tensor, scale: float | None = None, workspace: int | None = None
 ) -> Tensor:
     """Mean over heads of softmax(Q K^T * scale), in float32 (Eq. 6 and 7).
 
@@ -170,7 +172,8 @@ def self_attention_map(
         query: (B, heads, n, dim).
         key: (B, heads, n, dim).
         scale: factor on the logits; None means dim ** -0.5.
-        workspace: how many logits may exist at a time; at least one row per head is computed.
+        workspace: how many logits may exist at a time, but at least one row per head; chosen by
+            device if None.
 
     Returns:
         (B, n, n), rows sum to 1.
@@ -186,6 +189,8 @@ def self_attention_map(
     batch, heads, tokens, width = query.shape
     scale = width**-0.5 if scale is None else scale
     keys = key.float().mT * scale  # (B, heads, dim, n)
+    if workspace is None:
+        workspace = DEFAULT_WORKSPACE.get(query.device.type, LARGE_WORKSPACE)
     rows = max(1, workspace // (batch * heads * tokens))
     attention = torch.empty(batch, tokens, tokens, device=query.device, dtype=torch.float32)
     # Autocast would silently compute the logits in half precision.
