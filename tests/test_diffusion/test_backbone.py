@@ -144,6 +144,17 @@ def test_one_pass_gives_output_and_attention(flow):
         torch.testing.assert_close(attention, flow.attention(latents, 1))
 
 
+def test_a_pass_for_attention_ends_after_the_last_layer_that_is_read(flow_folder):
+    backbone = load_backbone(flow_folder, layers=r"^down_blocks")
+    latents, ran = torch.randn(1, 4, 8, 8), []
+    backbone.denoiser.conv_out.register_forward_hook(lambda *_: ran.append(True))
+    with torch.no_grad():
+        stopped = backbone.attention(latents, 300)
+        assert not ran
+        _, whole = backbone.denoise_and_attend(latents, 300)
+    assert ran and torch.equal(stopped, whole)
+
+
 def test_autocast_does_not_lower_the_precision_of_maps(flow):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         output, attention = flow.denoise_and_attend(torch.randn(1, 4, 8, 8), 1)

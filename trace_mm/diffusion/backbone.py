@@ -1,5 +1,6 @@
 """A frozen diffusion model as TRACE sees it: image to latent, noise, attention."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trace_mm.diffusion.attention import AttentionTap
+from trace_mm.diffusion.attention import AttentionTap, MapReceiver
 from trace_mm.diffusion.families import AttentionLayer, attention_layers
 from trace_mm.ops import AttentionFusion
 
@@ -210,7 +211,16 @@ class DiffusionBackbone(nn.Module):
         Returns:
             (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
         """
-        return self.denoise_and_attend(noisy, timestep)[1]
+        sums = _StageSums(self.layers, noisy)
+
+        def receive(layer: AttentionLayer, attention: Tensor) -> None:
+            sums.add(layer, attention)
+            if sums.complete and not torch.is_grad_enabled():
+                raise _AllReadError  # what comes after the last layer costs time for nothing
+
+        with contextlib.suppress(_AllReadError):
+            self._denoise_tapped(noisy, timestep, receive)
+        return sums.fused()
 
     def denoise_and_attend(self, noisy: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
         """The denoiser's output and the fused self-attention of one pass. Differentiable.
@@ -222,27 +232,16 @@ class DiffusionBackbone(nn.Module):
         Returns:
             What :meth:`denoise` returns, and what :meth:`attention` returns.
         """
-        # Layers of one stride are summed first: bringing a map to the finest grid costs far more.
-        grids = {
-            layer.stride: (noisy.shape[2] // layer.stride, noisy.shape[3] // layer.stride)
-            for layer in self.layers
-        }
-        stages = {stride: AttentionFusion(grid) for stride, grid in grids.items()}
+        sums = _StageSums(self.layers, noisy)
+        output = self._denoise_tapped(noisy, timestep, sums.add)
+        return output, sums.fused()
 
-        def receive(layer: AttentionLayer, attention: Tensor) -> None:
-            stages[layer.stride].add(attention, grids[layer.stride])
-
+    def _denoise_tapped(self, noisy: Tensor, timestep: int, receive: MapReceiver) -> Tensor:
         try:
             with AttentionTap(self.layers, receive) as self._tap:
-                output = self.denoise(noisy, timestep)
+                return self.denoise(noisy, timestep)
         finally:
             self._tap = None
-        counts = Counter(layer.stride for layer in self.layers)
-        fusion = AttentionFusion(self.grid(noisy))
-        with torch.autocast(noisy.device.type, enabled=False):  # it would fuse in half precision
-            for stride in sorted(stages, reverse=True):
-                fusion.add(stages.pop(stride).result(), grids[stride], weight=counts[stride])
-        return output, fusion.result()
 
     def enable_gradient_checkpointing(self) -> None:
         """Compute blocks anew in the backward pass rather than keep what they computed."""
@@ -254,6 +253,45 @@ class DiffusionBackbone(nn.Module):
         if self._tap is not None:
             return self._tap.checkpoint(module, *inputs)
         return checkpoint(module, *inputs, use_reentrant=False)
+
+
+class _AllReadError(Exception):
+    """Ends a pass of which only the attention is wanted."""
+
+
+class _StageSums:
+    """Fuses maps stage by stage (Eq. 8): those of one stride first, while they are small.
+
+    Args:
+        layers: of which one map each will be added.
+        noisy: latents (B, C, h', w') that the layers see.
+    """
+
+    def __init__(self, layers: Sequence[AttentionLayer], noisy: Tensor) -> None:
+        self._device = noisy.device.type
+        self._counts = Counter(layer.stride for layer in layers)
+        self._missing = len(layers)
+        self._grids = {s: (noisy.shape[2] // s, noisy.shape[3] // s) for s in self._counts}
+        self._stages = {stride: AttentionFusion(grid) for stride, grid in self._grids.items()}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the maps of all layers are there."""
+        return self._missing == 0
+
+    def add(self, layer: AttentionLayer, attention: Tensor) -> None:
+        """Take the map (B, n, n) of one layer."""
+        self._stages[layer.stride].add(attention, self._grids[layer.stride])
+        self._missing -= 1
+
+    def fused(self) -> Tensor:
+        """The mean over layers, (B, N, N). Hands the memory over."""
+        fusion = AttentionFusion(self._grids[min(self._grids)])
+        with torch.autocast(self._device, enabled=False):  # it would fuse in half precision
+            for stride in sorted(self._stages, reverse=True):
+                stage = self._stages.pop(stride).result()
+                fusion.add(stage, self._grids[stride], weight=self._counts[stride])
+        return fusion.result()
 
 
 def _time_ids(noisy: Tensor, latent_stride: int, dtype: torch.dtype) -> Tensor:
