@@ -27,6 +27,7 @@ from trace_mm.ops.emergence import (
 )
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
+from trace_mm.ops.neighbor_divergence import neighbor_divergence
 from trace_mm.ops.regions import region_attention
 from trace_mm.ops.thinning import suppress_non_maxima, thin
 
@@ -51,6 +52,7 @@ __all__ = [
     "match_edges",
     "maximum_matching",
     "mean_row_divergence",
+    "neighbor_divergence",
     "normalize_edges",
     "pseudo_edges",
     "region_attention",
