@@ -1,8 +1,22 @@
 """Edge models: images in, edge maps out, all behind one interface."""
 
-from trace_mm.models.decoders import ConvDecoder
+from trace_mm.models.decoders import (
+    ConvDecoder,
+    GridFreeDecoder,
+    Mask2FormerStyleDecoder,
+    UNetDecoder,
+)
 from trace_mm.models.edge_folder import EdgeFolder
 from trace_mm.models.gradient_detectors import CannyDetector, SobelDetector
 from trace_mm.models.teacher import TraceTeacher
 
-__all__ = ["CannyDetector", "ConvDecoder", "EdgeFolder", "SobelDetector", "TraceTeacher"]
+__all__ = [
+    "CannyDetector",
+    "ConvDecoder",
+    "EdgeFolder",
+    "GridFreeDecoder",
+    "Mask2FormerStyleDecoder",
+    "SobelDetector",
+    "TraceTeacher",
+    "UNetDecoder",
+]

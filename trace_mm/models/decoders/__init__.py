@@ -5,5 +5,8 @@ returns logits (B, 1, h * k, w * k), where the whole number k is the decoder's `
 """
 
 from trace_mm.models.decoders.conv import ConvDecoder
+from trace_mm.models.decoders.grid_free import GridFreeDecoder
+from trace_mm.models.decoders.mask2former_style import Mask2FormerStyleDecoder
+from trace_mm.models.decoders.unet import UNetDecoder
 
-__all__ = ["ConvDecoder"]
+__all__ = ["ConvDecoder", "GridFreeDecoder", "Mask2FormerStyleDecoder", "UNetDecoder"]
