@@ -2,12 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
+from trace_mm.apis.runner_config import read_config, set_launcher, set_work_dir
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,6 +19,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--work-dir", help="folder for logs; default: work_dirs/<config name>")
     parser.add_argument(
         "--out", metavar="FILE", help="write all scores and the precision-recall curve as JSON"
+    )
+    parser.add_argument(
+        "--show-dir",
+        metavar="DIR",
+        help="write each image with its edges drawn over it",
     )
     parser.add_argument(
         "--edges",
@@ -43,14 +49,8 @@ def build_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: if the config or the checkpoint does not exist.
     """
-    cfg = Config.fromfile(args.config)
-    data_root = cfg.get("data_root")
-    cfg.merge_from_dict(args.cfg_options)
-    if "data_root" in args.cfg_options:
-        # The dataset got the value of the variable when the file was read.
-        replace_data_root(cfg.test_dataloader, data_root, args.cfg_options["data_root"])
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
+    cfg = read_config(args.config, args.cfg_options)
+    set_work_dir(cfg, args.work_dir)
     if args.checkpoint is not None:
         if not Path(args.checkpoint).is_file():
             raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
@@ -59,19 +59,11 @@ def build_config(args: argparse.Namespace) -> Config:
         cfg.model = {"type": "EdgeFolder", "folder": args.edges}
     if args.out is not None:
         cfg.test_evaluator.out_file = args.out
+    if args.show_dir is not None:
+        hook = {"type": "EdgeVisualizationHook", "images": 0, "out_dir": args.show_dir}
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+    set_launcher(cfg, args.launcher, args.local_rank)
     return cfg
-
-
-def replace_data_root(settings: Any, old: str | None, new: str) -> None:
-    """Set ``data_root`` to ``new`` wherever it is ``old``, at any depth."""
-    if isinstance(settings, dict):
-        if "data_root" in settings and settings["data_root"] == old:
-            settings["data_root"] = new
-        for value in settings.values():
-            replace_data_root(value, old, new)
-    elif isinstance(settings, (list, tuple)):
-        for value in settings:
-            replace_data_root(value, old, new)
 
 
 def format_table(scores: dict[str, float]) -> str:
@@ -83,7 +75,7 @@ def format_table(scores: dict[str, float]) -> str:
 
 def main() -> None:
     cfg = build_config(parse_args())
-    runner = Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     scores = runner.test()
     if runner.rank == 0:
         print(format_table(scores))

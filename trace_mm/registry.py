@@ -5,19 +5,59 @@ mmengine's and mmdet's the same way. A registry imports the modules that fill it
 that ``import trace_mm`` stays fast.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
+from mmengine.registry import (
+    LOOPS,
+    MODEL_WRAPPERS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISBACKENDS,
+    VISUALIZERS,
+    Registry,
+)
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import Registry
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="trace_mm", locations=["trace_mm.models"])
 DATASETS = Registry(
     "dataset", parent=MMENGINE_DATASETS, scope="trace_mm", locations=["trace_mm.datasets"]
 )
+DATA_SAMPLERS = Registry(
+    "data sampler",
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope="trace_mm",
+    locations=["trace_mm.datasets"],
+)
 METRICS = Registry(
     "metric", parent=MMENGINE_METRICS, scope="trace_mm", locations=["trace_mm.evaluation"]
+)
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="trace_mm", locations=["trace_mm.engine"])
+OPTIM_WRAPPERS = Registry(
+    "optim_wrapper",
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope="trace_mm",
+    locations=["trace_mm.engine"],
 )
 INFERENCERS = Registry(
     "inferencer", parent=MMENGINE_INFERENCERS, scope="trace_mm", locations=["trace_mm.apis"]
 )
+
+# Nothing of ours is in these. But a config of this scope looks for a child first, and mmengine
+# warns where there is none.
+_EMPTY = [
+    Registry(parent.name, parent=parent, scope="trace_mm")
+    for parent in (
+        LOOPS,
+        MODEL_WRAPPERS,
+        OPTIMIZERS,
+        OPTIM_WRAPPER_CONSTRUCTORS,
+        PARAM_SCHEDULERS,
+        VISBACKENDS,
+        VISUALIZERS,
+    )
+]

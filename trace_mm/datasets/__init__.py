@@ -1,15 +1,27 @@
-"""Datasets: photos and procedural scenes with true instance edges."""
+"""Datasets: images to train on, and photos and procedural scenes with true instance edges."""
 
 from trace_mm.datasets.edge_annotations import EDGE_ANNOTATIONS
 from trace_mm.datasets.edge_dataset import InstanceEdgeDataset
 from trace_mm.datasets.ground_truth import instance_borders
+from trace_mm.datasets.image_sources import CocoImages, ImageFolder, SceneImages, VocImages
+from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
 from trace_mm.datasets.scene_edge_dataset import SceneEdgeDataset
 from trace_mm.datasets.scenes import render_scene
+from trace_mm.datasets.unlabelled_dataset import UnlabelledImageDataset
+from trace_mm.datasets.visits import Visit, VisitSampler
 
 __all__ = [
     "EDGE_ANNOTATIONS",
+    "CocoImages",
+    "ImageFolder",
     "InstanceEdgeDataset",
+    "PseudoEdgeCache",
     "SceneEdgeDataset",
+    "SceneImages",
+    "UnlabelledImageDataset",
+    "Visit",
+    "VisitSampler",
+    "VocImages",
     "instance_borders",
     "render_scene",
 ]

@@ -55,7 +55,7 @@ class CocoInstances:
 
     def images(self) -> list[dict[str, Any]]:
         """Each image of the JSON with its annotations, by rising image id."""
-        content = _read_json(self.file, ("images", "annotations"))
+        content = read_coco_json(self.file, ("images", "annotations"))
         by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for annotation in content["annotations"]:
             kept = {key: annotation.get(key) for key in ("id", "segmentation")}
@@ -89,7 +89,7 @@ class CocoPanoptic:
 
     def images(self) -> list[dict[str, Any]]:
         """Each annotated image, by rising image id."""
-        content = _read_json(self.file, ("images", "annotations"))
+        content = read_coco_json(self.file, ("images", "annotations"))
         names = {image["id"]: image["file_name"] for image in content["images"]}
         annotations = sorted(content["annotations"], key=lambda entry: entry["image_id"])
         for annotation in annotations:
@@ -184,7 +184,17 @@ def list_images(folder: str | Path) -> list[Path]:
     return paths
 
 
-def _read_json(path: str, keys: tuple[str, ...]) -> dict[str, Any]:
+def read_coco_json(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    """A COCO annotation file.
+
+    Args:
+        path: the JSON file.
+        keys: what it must hold at its top.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not JSON, or lacks a key.
+    """
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"{path}: no such annotation file")

@@ -23,6 +23,8 @@ class SceneEdgeDataset(Dataset[dict[str, Any]]):
         size: (H, W) of each.
     """
 
+    metainfo: dict[str, Any] = {}  # noqa: RUF012 (mmengine reads it as it is)
+
     def __init__(
         self, seed: int, start: int = 0, length: int = 500, size: tuple[int, int] = (128, 128)
     ) -> None:

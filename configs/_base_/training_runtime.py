@@ -1,0 +1,36 @@
+# Runtime of iteration-based training. Validation and checkpoints come every 1000 iterations.
+default_scope = "trace_mm"
+default_hooks = dict(
+    runtime_info=dict(type="RuntimeInfoHook"),
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(
+        type="WholeCheckpointHook",
+        by_epoch=False,
+        interval=1000,
+        max_keep_ckpts=3,
+        save_best="edges/ODS",
+        rule="greater",
+    ),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="EdgeVisualizationHook", images=8),
+)
+custom_hooks = [dict(type="ReproducibleTrainingHook"), dict(type="UnreadableImagesHook")]
+randomness = dict(seed=0)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+visualizer = dict(
+    type="mmengine.Visualizer",
+    vis_backends=[
+        dict(type="mmengine.LocalVisBackend"),
+        dict(type="mmengine.TensorboardVisBackend"),
+    ],
+)
+log_processor = dict(by_epoch=False)
+log_level = "INFO"
+load_from = None
+resume = False

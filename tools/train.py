@@ -1,0 +1,79 @@
+"""Train a config's model."""
+
+import argparse
+import logging
+
+from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
+from trace_mm.apis.runner_config import (
+    read_config,
+    set_auto_scale_lr,
+    set_launcher,
+    set_mixed_precision,
+    set_resume,
+    set_work_dir,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="training config file")
+    parser.add_argument(
+        "--work-dir", help="folder for logs and checkpoints; default: work_dirs/<config name>"
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from a checkpoint; without a path, from the latest in the work folder, or from "
+        "the start if there is none",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision, in bfloat16")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate from auto_scale_lr.base_batch_size to the real batch size",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help="override settings of the config, such as data_root=DIR or train_cfg.max_iters=1000",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """The config file with the command line's changes."""
+    cfg = read_config(args.config, args.cfg_options)
+    set_work_dir(cfg, args.work_dir)
+    if args.amp:
+        set_mixed_precision(cfg)
+    if args.auto_scale_lr:
+        set_auto_scale_lr(cfg)
+    if args.resume is not None:
+        checkpoint = set_resume(cfg, args.resume)
+        print_log(f"resuming from {checkpoint or 'the start'}", level=logging.INFO)
+    set_launcher(cfg, args.launcher, args.local_rank)
+    return cfg
+
+
+def main() -> None:
+    cfg = build_config(parse_args())
+    # Strategies such as FSDP need mmengine's FlexibleRunner, which a config asks for by its name.
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Fill a dataset's cache of pseudo edges: resumable, and by as many processes as there are."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from trace_mm.apis.progress import progress_bar
+from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
+
+_POLL_SECONDS = 0.5
+_READING_ERRORS = (ValueError, FileNotFoundError)
+
+
+@dataclass
+class FillSummary:
+    """What a fill did.
+
+    Attributes:
+        done: how many entries this process made.
+        present: how many were there, or were made by other processes meanwhile.
+        unreadable: why images could not be read, in the order of the dataset.
+    """
+
+    done: int = 0
+    present: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+def fill_pseudo_edges(
+    dataset: UnlabelledImageDataset,
+    predict: Callable[[Tensor], Tensor],
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    show_progress: bool = True,
+) -> FillSummary:
+    """Compute the pseudo edges of each image that has none.
+
+    Every entry is written whole, so that a killed run goes on where it stopped. Any number of
+    processes may fill one cache at the same time, with or without a share of their own: each entry
+    is claimed before it is computed. When a process returns, all entries of its share are there.
+
+    Args:
+        dataset: with a cache.
+        predict: from an image as the model is shown it, float32 (3, H, W) in [0, 1], to its edges
+            (H, W) in [0, 1].
+        rank: of this process; it does images ``rank``, ``rank + world_size``, ...
+        world_size: between how many processes the images are shared out.
+        show_progress: draw a progress bar on stderr.
+
+    Raises:
+        ValueError: if the dataset has no cache.
+        OSError: if an entry cannot be written.
+    """
+    cache = dataset.pseudo_edges
+    if cache is None:
+        raise ValueError("the dataset has no pseudo_edges=dict(folder=..., teacher=...) to fill")
+    cache.write_settings()
+    summary, share = FillSummary(), list(range(rank, len(dataset), world_size))
+    with progress_bar(len(share), show=show_progress) as progress:
+        while share:
+            waiting = []  # for other processes, which may die
+            for index in share:
+                if _fill_one(dataset, cache, index, predict, summary):
+                    progress.update()
+                else:
+                    waiting.append(index)
+            if len(waiting) == len(share):
+                time.sleep(_POLL_SECONDS)
+            share = waiting
+    return summary
+
+
+def _fill_one(
+    dataset: UnlabelledImageDataset,
+    cache: PseudoEdgeCache,
+    index: int,
+    predict: Callable[[Tensor], Tensor],
+    summary: FillSummary,
+) -> bool:
+    """Make the entry of one image; False if another process is at it."""
+    source, number = dataset.locate(index)
+    try:
+        key = cache.key(source.digest(number), dataset.size)
+    except _READING_ERRORS as error:
+        summary.unreadable.append(str(error))
+        return True
+    if cache.has(key):
+        summary.present += 1
+        return True
+    with cache.claim(key) as claimed:
+        if not claimed:
+            return False
+        if cache.has(key):  # made between the two looks
+            summary.present += 1
+            return True
+        try:
+            image = source.read(number)
+        except _READING_ERRORS as error:
+            summary.unreadable.append(str(error))
+            return True
+        cache.store(key, predict(dataset.present(image)["inputs"]))
+    summary.done += 1
+    return True
+
+
+def describe_summary(summary: FillSummary, cache: PseudoEdgeCache) -> str:
+    """A summary as text, with each unreadable image on a line of its own."""
+    first = (
+        f"{summary.done} done, {summary.present} were there, {len(summary.unreadable)} unreadable: "
+        f"{cache.folder}"
+    )
+    return "\n".join([first, *(f"  {reason}" for reason in summary.unreadable)])

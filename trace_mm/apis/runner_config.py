@@ -1,0 +1,132 @@
+"""From a config file and a command line to a config that MMEngine's runner takes."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import distributed
+
+from trace_mm.engine import latest_checkpoint
+
+_VARIABLES = ("data_root", "pretrained")
+
+
+def read_config(path: str | os.PathLike[str], options: dict[str, Any]) -> Config:
+    """A config file with settings of the command line.
+
+    Args:
+        path: the file.
+        options: values by dotted name, as of ``--cfg-options``. A new ``data_root`` or
+            ``pretrained`` is set wherever the config uses its own, since datasets and models hold
+            what the variable was when the file was read.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such config")
+    cfg = Config.fromfile(path)
+    old = {name: cfg.get(name) for name in _VARIABLES}
+    cfg.merge_from_dict(options)
+    for name in _VARIABLES:
+        if name in options and old[name] is not None:
+            _replace(cfg._cfg_dict, name, old[name], options[name])
+    return cfg
+
+
+def set_work_dir(cfg: Config, work_dir: str | None) -> None:
+    """Where logs and checkpoints go: the argument, the config's, or ``work_dirs/<config name>``."""
+    default = f"work_dirs/{Path(str(cfg.filename)).stem}"
+    cfg.work_dir = work_dir or cfg.get("work_dir") or default
+
+
+def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> None:
+    """Prepare a run in one or several processes, on GPUs or on the CPU.
+
+    MMEngine can launch on accelerators only. Without one, the process group is started here, with
+    the gloo backend, and the model wrapper is kept from asking for a GPU.
+
+    Args:
+        cfg: changed in place.
+        launcher: "none", "pytorch", "slurm" or "mpi".
+        local_rank: number of the process on this machine, for launchers that do not tell it in the
+            environment.
+
+    Raises:
+        ValueError: if there is no GPU, and the launcher is not torchrun's.
+    """
+    cfg.launcher = launcher
+    os.environ.setdefault("LOCAL_RANK", str(local_rank))
+    if launcher == "none" or torch.cuda.is_available():
+        return
+    if launcher != "pytorch":
+        raise ValueError(f"launcher {launcher} needs GPUs; on CPUs, use pytorch (torchrun)")
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo")
+    wrapper = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+    wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
+    cfg.model_wrapper_cfg = {**wrapper, **cfg.get("model_wrapper_cfg", {}), "device_ids": None}
+
+
+def set_resume(cfg: Config, checkpoint: str) -> Path | None:
+    """Go on from a checkpoint.
+
+    Args:
+        cfg: changed in place; its ``work_dir`` must be set.
+        checkpoint: a file, or "auto" for the latest in the work folder.
+
+    Returns:
+        The checkpoint; None if there is none yet, so that the run starts anew.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+    """
+    path = latest_checkpoint(cfg.work_dir) if checkpoint == "auto" else Path(checkpoint)
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    cfg.resume = path is not None
+    cfg.load_from = None if path is None else str(path)
+    return path
+
+
+def set_mixed_precision(cfg: Config) -> None:
+    """Train in bfloat16 where that is safe, as ``AutocastOptimWrapper`` does it.
+
+    Raises:
+        ValueError: if the config has a wrapper of another kind, so that it is unclear what to do.
+    """
+    kind = cfg.optim_wrapper.get("type", "OptimWrapper")
+    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    if name in {"AutocastOptimWrapper", "AmpOptimWrapper"}:
+        return
+    if name != "OptimWrapper":
+        raise ValueError(f"--amp replaces OptimWrapper, but the config has {name}")
+    cfg.optim_wrapper.type = "AutocastOptimWrapper"
+
+
+def set_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the batch size.
+
+    Raises:
+        ValueError: if the config does not say for which batch size its learning rate is.
+    """
+    if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        raise ValueError(
+            "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the "
+            "batch size of all processes together that its learning rate is for"
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def _replace(settings: Any, name: str, old: str, new: str) -> None:
+    """Set ``name`` to ``new`` wherever it is ``old``, at any depth."""
+    if isinstance(settings, dict):
+        if settings.get(name) == old:
+            settings[name] = new
+        for value in settings.values():
+            _replace(value, name, old, new)
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            _replace(value, name, old, new)

@@ -1,0 +1,251 @@
+"""Where images without annotations come from: folders, COCO, VOC, procedural scenes.
+
+A source has a length and reads image ``index``; how an image is shown to a model is the business of
+:class:`trace_mm.datasets.UnlabelledImageDataset`. Paths are kept in one array, so that the workers
+of a data loader share the list of a million images instead of copying it.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.datasets.edge_annotations import read_coco_json
+from trace_mm.datasets.scenes import render_scene
+from trace_mm.files import IMAGE_SUFFIXES, decode_image, read_file, walk_images
+from trace_mm.registry import DATASETS
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One image of a source.
+
+    Attributes:
+        pixels: float32 (H, W, 3) RGB in [0, 1].
+        digest: identifies the content, whatever the image is called and wherever it lies.
+        image_id: unique within the source.
+        path: of the file; None if there is none.
+    """
+
+    pixels: NDArray[np.float32]
+    digest: str
+    image_id: str
+    path: str | None
+
+
+class ImageSource(Protocol):
+    """What a dataset needs of a source."""
+
+    def __len__(self) -> int: ...
+
+    def digest(self, index: int) -> str:
+        """What ``read(index)`` has as its digest, where possible without decoding the image.
+
+        Raises:
+            FileNotFoundError: if the file is gone.
+            ValueError: if it cannot be read.
+        """
+        ...
+
+    def read(self, index: int) -> SourceImage:
+        """Image ``index``.
+
+        Raises:
+            FileNotFoundError: if the file is gone.
+            ValueError: if it is not a readable image; names it and the cause.
+        """
+        ...
+
+
+class ImageFiles:
+    """Image files of a list.
+
+    Args:
+        folder: that the names are relative to.
+        names: relative paths with forward slashes.
+        origin: what the list came from, for messages.
+
+    Raises:
+        FileNotFoundError: if the list is empty or names files that do not exist.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], names: Sequence[str], origin: str) -> None:
+        self.folder = Path(folder)
+        if not names:
+            raise FileNotFoundError(f"{origin}: lists no images")
+        self._names = np.array([os.fsencode(name) for name in names])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def path(self, index: int) -> Path:
+        """File of image ``index``."""
+        return self.folder / os.fsdecode(self._names[index])
+
+    def digest(self, index: int) -> str:
+        """SHA-256 of the file; see :class:`ImageSource`."""
+        return hashlib.sha256(read_file(self.path(index))).hexdigest()
+
+    def read(self, index: int) -> SourceImage:
+        """Image ``index``, upright; see :func:`trace_mm.files.load_image` and `ImageSource`."""
+        path = self.path(index)
+        data = read_file(path)
+        return SourceImage(
+            pixels=decode_image(data, str(path)),
+            digest=hashlib.sha256(data).hexdigest(),
+            image_id=os.fsdecode(self._names[index]),
+            path=str(path),
+        )
+
+
+@DATASETS.register_module()
+class ImageFolder(ImageFiles):
+    """All images in a folder and its subfolders, such as an ImageNet tree of class folders.
+
+    Files are found by suffix and may be of any type that Pillow reads; hidden ones are left out.
+
+    Args:
+        data_root: the folder.
+        img_path: a folder in it to search instead.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no image in it.
+    """
+
+    def __init__(self, data_root: str, img_path: str = "") -> None:
+        folder = Path(data_root).expanduser() / img_path
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of images")
+        names = [path.relative_to(folder).as_posix() for path in walk_images(folder)]
+        super().__init__(folder, names, str(folder))
+
+
+@DATASETS.register_module()
+class CocoImages(ImageFiles):
+    """The images that a COCO annotation file lists, by rising image id.
+
+    Args:
+        data_root: root of the other paths.
+        ann_file: JSON file with ``images``, of which only ``id`` and ``file_name`` are read.
+        img_path: folder of the images.
+
+    Raises:
+        FileNotFoundError: if the JSON or a listed image does not exist.
+        ValueError: if the JSON is not as it should be.
+    """
+
+    def __init__(self, data_root: str, ann_file: str, img_path: str = "") -> None:
+        root = Path(data_root).expanduser()
+        file = root / ann_file
+        entries = read_coco_json(file, ("images",))["images"]
+        try:
+            names = [str(e["file_name"]) for e in sorted(entries, key=lambda entry: entry["id"])]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{file}: an image has no {error}") from error
+        super().__init__(root / img_path, names, str(file))
+        _check_existence(self.folder, names, file)
+
+
+@DATASETS.register_module()
+class VocImages(ImageFiles):
+    """The images that a list of PASCAL VOC's ``ImageSets`` names.
+
+    A line is an image's name with or without ``suffix``, or, as in lists of augmented sets, its
+    path from ``data_root``; what follows after a space is not read.
+
+    Args:
+        data_root: such as ``VOCdevkit/VOC2012``.
+        ann_file: the list, such as ``ImageSets/Segmentation/train.txt``.
+        img_path: folder of the images.
+        suffix: of the images.
+
+    Raises:
+        FileNotFoundError: if the list or a listed image does not exist.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        ann_file: str = "ImageSets/Segmentation/train.txt",
+        img_path: str = "JPEGImages",
+        suffix: str = ".jpg",
+    ) -> None:
+        root = Path(data_root).expanduser()
+        file = root / ann_file
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: no such list of images")
+        words = [line.split()[0] for line in file.read_text("utf-8").splitlines() if line.strip()]
+        names = [_voc_name(word, img_path, suffix) for word in words]
+        super().__init__(root, names, str(file))
+        _check_existence(root, names, file)
+
+
+@DATASETS.register_module()
+class SceneImages:
+    """Procedural scenes, rendered when they are read.
+
+    Args:
+        seed: of the series.
+        start: index of the first scene.
+        length: how many scenes.
+        size: (H, W) of each.
+
+    Raises:
+        ValueError: if ``length`` is not positive.
+    """
+
+    def __init__(
+        self, seed: int, start: int = 0, length: int = 10000, size: Sequence[int] = (128, 128)
+    ) -> None:
+        if length < 1:
+            raise ValueError(f"length must be at least 1, got {length}")
+        self.seed, self.start, self.length = seed, start, length
+        self.size = int(size[0]), int(size[1])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def digest(self, index: int) -> str:
+        """SHA-256 of the pixels; see :class:`ImageSource`."""
+        return _pixel_digest(self._render(index))
+
+    def read(self, index: int) -> SourceImage:
+        """Scene ``index``; see :class:`ImageSource`."""
+        pixels = self._render(index)
+        return SourceImage(
+            pixels=pixels.astype(np.float32) / np.float32(255),
+            digest=_pixel_digest(pixels),
+            image_id=f"scene-{self.seed}-{self.start + index:06d}",
+            path=None,
+        )
+
+    def _render(self, index: int) -> NDArray[np.uint8]:
+        if not 0 <= index < self.length:
+            raise IndexError(f"there are {self.length} scenes, none has index {index}")
+        return render_scene(self.seed, self.start + index, self.size).image
+
+
+def _pixel_digest(pixels: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+
+def _voc_name(word: str, img_path: str, suffix: str) -> str:
+    """Path from the data root of an image in a VOC list."""
+    if "/" in word:
+        return word.lstrip("/")
+    # A dot alone does not make a suffix: file names may hold one.
+    has_suffix = Path(word).suffix.lower() in IMAGE_SUFFIXES
+    return f"{img_path}/{word}{'' if has_suffix else suffix}"
+
+
+def _check_existence(folder: Path, names: Iterable[str], origin: Path) -> None:
+    missing = [folder / name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{missing[0]}: no such image ({len(missing)} that {origin} lists do not exist)"
+        )

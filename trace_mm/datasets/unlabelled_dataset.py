@@ -1,0 +1,180 @@
+"""Images without annotations, as a model in training is shown them."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from trace_mm.datasets.image_sources import ImageSource, SourceImage
+from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
+from trace_mm.datasets.visits import Visit
+from trace_mm.registry import DATASETS
+from trace_mm.structures import EdgeDataSample
+
+_MOST_REPLACED = 20  # unreadable images in a row; more of them are a mistake and not an accident
+
+
+@DATASETS.register_module()
+class UnlabelledImageDataset(Dataset[dict[str, Any]]):
+    """Images of one or several sources at one size, with the teacher's edges where they are cached.
+
+    An image that cannot be read is replaced by the next one that can: a warning names it, and the
+    item's meta information ``replaced`` holds the reason, which ``UnreadableImagesHook`` logs and
+    counts. Which image takes the place does not depend on chance.
+
+    Args:
+        source: config of a source (``ImageFolder``, ``CocoImages``, ``VocImages``,
+            ``SceneImages``), or a list of them, which are put one after another.
+        size: side in pixels of the square that each image is resized to, like the paper (App. C.1),
+            or (H, W); None leaves images as they are, for batches of one.
+        flip: probability that an image is mirrored, together with its edges. It needs a sampler
+            that counts visits, ``VisitSampler``, so that a resumed run mirrors the same images.
+        seed: of the mirroring.
+        pseudo_edges: arguments of :class:`trace_mm.datasets.PseudoEdgeCache` (``folder`` and
+            ``teacher``), which ``tools/cache_pseudo_edges.py`` fills; None for images only.
+
+    Raises:
+        FileNotFoundError: if a source finds no images.
+        ValueError: if an option is wrong.
+    """
+
+    metainfo: dict[str, Any] = {}  # noqa: RUF012 (mmengine reads it as it is)
+
+    def __init__(
+        self,
+        source: dict[str, Any] | Sequence[dict[str, Any]],
+        size: int | Sequence[int] | None = None,
+        flip: float = 0.0,
+        seed: int = 0,
+        pseudo_edges: dict[str, Any] | None = None,
+    ) -> None:
+        configs = [source] if isinstance(source, dict) else list(source)
+        if not configs:
+            raise ValueError("a dataset needs at least one source")
+        self.sources: list[ImageSource] = [DATASETS.build(config) for config in configs]
+        self._ends = np.cumsum([len(part) for part in self.sources])
+        self.size = _check_size(size)
+        if not 0 <= flip <= 1:
+            raise ValueError(f"flip must be a probability, got {flip}")
+        self.flip, self.seed = flip, seed
+        self.pseudo_edges = None if pseudo_edges is None else PseudoEdgeCache(**pseudo_edges)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int | Visit) -> dict[str, Any]:
+        """An item as it is trained on.
+
+        Args:
+            index: of the image, with the number of the visit if images are mirrored at random.
+
+        Returns:
+            ``inputs`` float32 (3, H, W) in [0, 1], and ``data_samples``, an ``EdgeDataSample`` with
+            ``pseudo_edges`` float32 (H, W) in [0, 1] if they are cached.
+
+        Raises:
+            IndexError: if there is no such image.
+            FileNotFoundError: if an image's edges are not in the cache.
+            ValueError: if too many images in a row cannot be read.
+        """
+        number, visit = index if isinstance(index, Visit) else (index, None)
+        if self.flip and visit is None:
+            raise ValueError(
+                "to mirror images at random, the dataloader needs sampler=dict(type='VisitSampler')"
+            )
+        image, reasons = self._read_or_replace(number)
+        item = self.present(image)
+        if self.pseudo_edges is not None:
+            key = self.pseudo_edges.key(image.digest, self.size)
+            edges = self.pseudo_edges.load(key, image.path or image.image_id)
+            _check_fit(edges, item["inputs"], image)
+            item["data_samples"].pseudo_edges = edges
+        if reasons:
+            item["data_samples"].set_metainfo({"replaced": reasons})
+        return self._mirror(item) if self._is_mirrored(number, visit) else item
+
+    def locate(self, index: int) -> tuple[ImageSource, int]:
+        """The source of image ``index``, and its index there.
+
+        Raises:
+            IndexError: if there is no such image.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} images, none has index {index}")
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        return self.sources[part], index - (int(self._ends[part - 1]) if part else 0)
+
+    def present(self, image: SourceImage) -> dict[str, Any]:
+        """An image as the model is shown it, without edges and not mirrored."""
+        sample = EdgeDataSample(
+            metainfo={
+                "img_path": image.path,
+                "image_id": image.image_id,
+                "ori_shape": image.pixels.shape[:2],
+            }
+        )
+        return {"inputs": resize_pixels(image.pixels, self.size), "data_samples": sample}
+
+    def _read_or_replace(self, index: int) -> tuple[SourceImage, list[str]]:
+        """Image ``index`` or the next that can be read, and why those before it cannot."""
+        self.locate(index)  # raises if there is none
+        reasons: list[str] = []
+        for step in range(min(len(self), _MOST_REPLACED + 1)):
+            source, number = self.locate((index + step) % len(self))
+            try:
+                return source.read(number), reasons
+            except (ValueError, FileNotFoundError) as error:
+                reasons.append(str(error))
+                warnings.warn(f"{error}; the next image takes its place", stacklevel=3)
+        raise ValueError(f"{len(reasons)} images in a row cannot be read: {'; '.join(reasons)}")
+
+    def _is_mirrored(self, index: int, visit: int | None) -> bool:
+        if not self.flip or visit is None:
+            return False
+        return bool(np.random.default_rng([self.seed, index, visit]).random() < self.flip)
+
+    @staticmethod
+    def _mirror(item: dict[str, Any]) -> dict[str, Any]:
+        sample = item["data_samples"]
+        if "pseudo_edges" in sample:
+            sample.pseudo_edges = sample.pseudo_edges.flip(1)  # (H, W)
+        return {"inputs": item["inputs"].flip(2), "data_samples": sample}  # (3, H, W)
+
+
+def resize_pixels(pixels: NDArray[np.float32], size: tuple[int, int] | None) -> Tensor:
+    """An image as a tensor of a given size; the aspect ratio is not kept.
+
+    Args:
+        pixels: (H, W, 3) in [0, 1].
+        size: (H', W'), or None to leave it as it is.
+
+    Returns:
+        float32 (3, H', W') in [0, 1].
+    """
+    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))  # (3, H, W)
+    if size is None or size == tuple(image.shape[1:]):
+        return image
+    return functional.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def _check_size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"size must be positive, got {size}")
+    return int(height), int(width)
+
+
+def _check_fit(edges: Tensor, pixels: Tensor, image: SourceImage) -> None:
+    if edges.shape != pixels.shape[1:]:
+        raise ValueError(
+            f"{image.path or image.image_id}: its cached edges are {tuple(edges.shape)}, but the "
+            f"image is {tuple(pixels.shape[1:])} (H, W)"
+        )

@@ -1,0 +1,16 @@
+"""What MMEngine's training loop is hung with: hooks, checkpoint files, mixed precision."""
+
+from trace_mm.engine.autocast_optim_wrapper import AutocastOptimWrapper
+from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
+from trace_mm.engine.reproducible_training_hook import ReproducibleTrainingHook
+from trace_mm.engine.unreadable_images_hook import UnreadableImagesHook
+from trace_mm.engine.whole_checkpoint_hook import WholeCheckpointHook, latest_checkpoint
+
+__all__ = [
+    "AutocastOptimWrapper",
+    "EdgeVisualizationHook",
+    "ReproducibleTrainingHook",
+    "UnreadableImagesHook",
+    "WholeCheckpointHook",
+    "latest_checkpoint",
+]

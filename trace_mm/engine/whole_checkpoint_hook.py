@@ -1,0 +1,77 @@
+"""Checkpoints that survive a kill at any moment."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from trace_mm.files import write_atomically
+from trace_mm.registry import HOOKS
+
+_BACKEND = "trace_mm_whole_files"
+_LAST_CHECKPOINT = "last_checkpoint"  # mmengine's name of the file that holds the path
+
+
+class WholeFileBackend(LocalBackend):
+    """mmengine's local files, but a written file is there whole or not at all."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file; see :func:`trace_mm.files.write_atomically`."""
+        write_atomically(Path(filepath), obj)
+
+
+register_backend(_BACKEND, WholeFileBackend, force=True)
+
+
+@HOOKS.register_module()
+class WholeCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook``, with two gaps closed.
+
+    A checkpoint that is being written when the process is killed does not leave half a file under
+    its name, and with ``max_keep_ckpts`` an old one is removed after the new one is there, not
+    before. Arguments are those of ``CheckpointHook``; files are local.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("backend_args", {"backend": _BACKEND})
+        super().__init__(*args, **kwargs)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        outdated = None
+        if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                outdated = self.keep_ckpt_ids.popleft()
+            # mmengine removes nothing if it finds the step listed already.
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
+        super()._save_checkpoint_with_step(runner, step, meta)
+        if outdated is not None and is_main_process():
+            (Path(self.out_dir) / self.filename_tmpl.format(outdated)).unlink(missing_ok=True)
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The newest checkpoint to resume from; None if there is none.
+
+    It is the one that mmengine's ``last_checkpoint`` names. Where that file is missing or empty, or
+    names a file that is gone, as after a kill or when the folder was moved, it is the
+    ``iter_N.pth`` or ``epoch_N.pth`` with the highest number.
+
+    Args:
+        work_dir: where the hook saves checkpoints.
+    """
+    folder = Path(work_dir)
+    pointer = folder / _LAST_CHECKPOINT
+    if pointer.is_file():
+        name = pointer.read_text(encoding="utf-8").strip()
+        if name and Path(name).is_file():
+            return Path(name)
+    found = {
+        int(match[1]): path
+        for path in folder.glob("*.pth")
+        if (match := re.fullmatch(r"(?:iter|epoch)_(\d+)\.pth", path.name))
+    }
+    return found[max(found)] if found else None
