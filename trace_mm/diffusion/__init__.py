@@ -9,6 +9,7 @@ from trace_mm.diffusion.families import (
     select_layers,
 )
 from trace_mm.diffusion.fingerprint import weights_fingerprint
+from trace_mm.diffusion.identity import denoiser_identity, identity_difference
 from trace_mm.diffusion.loading import (
     backbone_settings,
     load_backbone,
@@ -25,7 +26,9 @@ __all__ = [
     "attention_layers",
     "backbone_settings",
     "content_seed",
+    "denoiser_identity",
     "family_of",
+    "identity_difference",
     "load_backbone",
     "load_recommended",
     "resolve_pretrained",

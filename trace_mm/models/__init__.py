@@ -8,6 +8,13 @@ from trace_mm.models.decoders import (
 )
 from trace_mm.models.edge_folder import EdgeFolder
 from trace_mm.models.gradient_detectors import CannyDetector, SobelDetector
+from trace_mm.models.student import TraceStudent
+from trace_mm.models.student_weights import (
+    build_student,
+    load_student_weights,
+    read_student,
+    save_student,
+)
 from trace_mm.models.teacher import TraceTeacher
 
 __all__ = [
@@ -17,6 +24,11 @@ __all__ = [
     "GridFreeDecoder",
     "Mask2FormerStyleDecoder",
     "SobelDetector",
+    "TraceStudent",
     "TraceTeacher",
     "UNetDecoder",
+    "build_student",
+    "load_student_weights",
+    "read_student",
+    "save_student",
 ]

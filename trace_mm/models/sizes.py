@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Size = tuple[int, int]
 
@@ -36,6 +37,14 @@ def working_size(size: Size, side: int, multiple: int) -> Size:
     if height * width > 1.25 * cells:  # a side was rounded up to one cell
         height, width = min(height, cells), min(width, cells)
     return height * multiple, width * multiple
+
+
+def resize_images(images: Tensor, size: Size) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] at another size (h, w), float32, smoothed where they shrink."""
+    pixels = images.float()
+    if size != tuple(images.shape[2:]):
+        pixels = functional.interpolate(pixels, size, mode="bicubic", antialias=True)
+    return pixels.clamp(0, 1)
 
 
 def tile_spans(length: int, tile: int, overlap: float) -> list[tuple[int, int]]:

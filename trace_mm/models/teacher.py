@@ -14,7 +14,7 @@ from trace_mm.diffusion import (
     load_recommended,
     seeded_noise,
 )
-from trace_mm.models.sizes import tile_windows, working_size
+from trace_mm.models.sizes import resize_images, tile_windows, working_size
 from trace_mm.ops import (
     EmergencePoint,
     attention_boundary_divergence,
@@ -183,10 +183,7 @@ class TraceTeacher(BaseModel):
         size = working_size(
             (image.shape[1], image.shape[2]), side or self.sizes[0], self.backbone.size_multiple
         )
-        pixels = image[None].float()
-        if size != tuple(image.shape[1:]):
-            pixels = functional.interpolate(pixels, size, mode="bicubic", antialias=True)
-        return self.backbone.encode(pixels.clamp(0, 1))
+        return self.backbone.encode(resize_images(image[None], size))
 
     def _mean_attention(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
         total: Tensor | None = None

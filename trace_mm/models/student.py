@@ -1,0 +1,350 @@
+"""The TRACE student: instance edges in one forward pass (paper Sec. 3.4, App. C.5, Alg. 3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+from torch.nn import functional
+
+from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
+from trace_mm.models.lora import add_lora, lora_disabled
+from trace_mm.models.sizes import resize_images, working_size
+from trace_mm.models.student_state import StudentState
+from trace_mm.models.student_weights import load_student_weights
+from trace_mm.models.teacher import TraceTeacher
+from trace_mm.ops import masked_dice_loss, pseudo_edges
+from trace_mm.registry import MODELS
+from trace_mm.structures import EdgeDataSample
+
+PAPER_LORA: Mapping[str, Any] = MappingProxyType({"rank": 64})
+
+
+@dataclass(frozen=True)
+class StudentPass:
+    """What one forward pass gives.
+
+    Attributes:
+        images: as the model was shown them, (B, 3, H, W) in [0, 1].
+        latents: theirs, X0, (B, C, h', w').
+        output: the denoiser's, (B, C, h', w').
+        reconstruction: the latents that the output means, (B, C, h', w').
+        logits: of edges, (B, 1, h * k, w * k), k the decoder's upsampling.
+    """
+
+    images: Tensor
+    latents: Tensor
+    output: Tensor
+    reconstruction: Tensor
+    logits: Tensor
+
+
+@MODELS.register_module()
+class TraceStudent(StudentState, BaseModel):
+    """Reads instance edges out of one pass through a fine-tuned diffusion model.
+
+    The denoiser sees the image at the least noisy timestep. Its fused self-attention (Eq. 8) goes
+    to a small edge decoder. LoRA matrices in its transformer layers and the decoder are trained;
+    the denoiser itself, the VAE and the empty prompt are not. The loss is the masked Dice loss
+    (Eq. 10) to the teacher's edges, plus the error of the image that the denoiser reconstructs.
+
+    Edges are compared at the size of the pseudo-edges, to which the decoder's logits are enlarged
+    as they are for a prediction: so training minds what the enlargement does, and thin pseudo-edges
+    are not blurred by being made small. Their ternary map (Alg. 2) is made at that size too.
+
+    As with the teacher, noise is seeded from an image's content, and each image is predicted on its
+    own, so that a result does not depend on batch, order or file name.
+
+    Args:
+        backbone: arguments of :func:`trace_mm.diffusion.load_backbone`; ``pretrained`` names the
+            model.
+        decoder: config of an edge decoder, see ``trace_mm.models.decoders``.
+        teacher: asked for the edges of training images that come without ``pseudo_edges``: options
+            of :class:`TraceTeacher`, which then uses this model's weights without LoRA, or the
+            config of another model with a ``type`` and a ``backbone`` of its own, such as an
+            earlier student's with its ``checkpoint``.
+        lora: arguments of :func:`trace_mm.models.lora.add_lora`; None trains the decoder only.
+        timestep: of the pass; the backbone's least noisy one if None.
+        size: side in pixels of the square area at which the model is shown an image; the model's
+            native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
+        reconstruction: what is compared with the reconstruction: ``"latent"``, ``"pixel"`` (through
+            the VAE's decoder), or None for no such loss.
+        reconstruction_weight: its factor. The reconstruction's error is the denoiser's times the
+            noise's share at the timestep: squared about 1e-3 for DDPM, 1e-6 for flow matching.
+        pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`.
+        gradient_checkpointing: spend time to save memory in training.
+        seed: of the noise.
+        checkpoint: file or folder of :func:`save_student`, or of MMEngine, to start from.
+        data_preprocessor: of MMEngine; casts to the device by default.
+
+    Raises:
+        ValueError: if an option is not one of those named here.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        decoder: dict[str, Any],
+        teacher: dict[str, Any] | None = None,
+        lora: Mapping[str, Any] | None = PAPER_LORA,
+        timestep: int | None = None,
+        size: int | None = None,
+        reconstruction: str | None = "latent",
+        reconstruction_weight: float = 1.0,
+        pseudo_label: str = "mu_sigma",
+        gradient_checkpointing: bool = False,
+        seed: int = 0,
+        checkpoint: str | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
+        if reconstruction not in ("latent", "pixel", None):
+            raise ValueError(
+                f"reconstruction must be 'latent', 'pixel' or None, got {reconstruction!r}"
+            )
+        if pseudo_label not in ("mu_sigma", "mu"):
+            raise ValueError(f"pseudo_label must be 'mu_sigma' or 'mu', got {pseudo_label!r}")
+        self.backbone, recommended = load_recommended(**backbone)
+        self.timestep = self.backbone.least_noisy_timestep if timestep is None else timestep
+        self.backbone.check_timestep(self.timestep)
+        self.size = self.backbone.native_size if size is None else size
+        self.reconstruction = reconstruction
+        self.reconstruction_weight = reconstruction_weight
+        self.pseudo_label = pseudo_label
+        self.seed = seed
+        # In a tuple: weights that are not the student's must not be among its parameters.
+        self._teacher = (self._build_teacher(teacher, backbone, recommended),)
+        identity = self.describe_backbone(backbone)
+        settings = None if lora is None else add_lora(self.backbone.denoiser, **lora)
+        self.decoder = MODELS.build(decoder)
+        self.describe(
+            identity,
+            lora=settings,
+            decoder=decoder,
+            timestep=self.timestep,
+            size=self.size,
+            seed=seed,
+        )
+        if gradient_checkpointing:
+            self.backbone.enable_gradient_checkpointing()
+        if checkpoint is not None:
+            load_student_weights(self, checkpoint)
+
+    def train(self, mode: bool = True) -> "TraceStudent":
+        """Set the decoder to training or evaluation; the backbone is always in evaluation."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor] | Tensor,
+        data_samples: Sequence[EdgeDataSample] | None = None,
+        mode: str = "predict",
+    ) -> Any:
+        """MMEngine's entry point.
+
+        Args:
+            inputs: float (3, H, W) in [0, 1] each; of one size unless the mode is ``"predict"``.
+            data_samples: one an image.
+            mode: ``"loss"``, ``"predict"``, or ``"tensor"`` for the decoder's logits.
+
+        Raises:
+            ValueError: in any other mode.
+        """
+        if mode == "loss":
+            return self.loss(inputs, data_samples or [EdgeDataSample() for _ in inputs])
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        if mode == "tensor":
+            return self.read(_stack(inputs))
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+    def loss(
+        self, inputs: Sequence[Tensor] | Tensor, data_samples: Sequence[EdgeDataSample]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch (Alg. 3, Eq. 10).
+
+        Args:
+            inputs: float (3, H, W) in [0, 1] each, all of one size.
+            data_samples: one an image, with ``pseudo_edges`` (H, W) in [0, 1] unless there is a
+                teacher.
+
+        Returns:
+            ``loss_edge`` and, unless switched off, ``loss_reconstruction``: the mean over images.
+
+        Raises:
+            ValueError: if sizes differ, or pseudo-edges are missing and there is no teacher.
+        """
+        images = _stack(inputs)
+        strength = self._pseudo_edges(images, data_samples)  # (B, 1, H, W)
+        found = self.run(images)
+        with torch.autocast(images.device.type, enabled=False):
+            target = pseudo_edges(strength, self.pseudo_label)
+            edges = _resize_logits(found.logits, tuple(target.shape[2:])).sigmoid()
+            losses = {"loss_edge": masked_dice_loss(edges, target).mean()}
+            if self.reconstruction is not None:
+                error = self._reconstruction_error(found)
+                losses["loss_reconstruction"] = self.reconstruction_weight * error
+            elif found.output.requires_grad:
+                # Gives every LoRA matrix a gradient, if of zeros: distributed training waits for
+                # each, and attention does not depend on those of the last layers.
+                losses["loss_edge"] = losses["loss_edge"] + 0.0 * found.output.float().mean()
+        return losses
+
+    @torch.no_grad()
+    def predict(
+        self,
+        inputs: Sequence[Tensor] | Tensor,
+        data_samples: Sequence[EdgeDataSample] | None = None,
+    ) -> list[EdgeDataSample]:
+        """Edges of images.
+
+        Args:
+            inputs: float (3, H, W) in [0, 1] each; sizes may differ.
+            data_samples: one an image; the prediction is added to it. New ones if None.
+
+        Returns:
+            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU, ``timestep``, and
+            empty ``scores``.
+        """
+        samples = data_samples or [EdgeDataSample() for _ in inputs]
+        for image, sample in zip(inputs, samples, strict=True):
+            logits = self.read(image[None])
+            edges = _resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()
+            sample.timestep, sample.scores, sample.pred_edges = self.timestep, {}, edges[0, 0].cpu()
+        return list(samples)
+
+    def run(self, images: Tensor) -> StudentPass:
+        """One pass through denoiser and decoder. Differentiable with respect to what is trained.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+
+        Raises:
+            ValueError: if the shape is another.
+        """
+        shown, latents, noisy = self._noise(images)
+        output, attention = self.backbone.denoise_and_attend(noisy, self.timestep)
+        return StudentPass(
+            images=shown,
+            latents=latents,
+            output=output,
+            reconstruction=self.backbone.reconstruct(noisy, output, self.timestep),
+            logits=self.decoder(attention, self.backbone.grid(latents), latents),
+        )
+
+    def read(self, images: Tensor) -> Tensor:
+        """The logits of :meth:`run` alone; ends the denoiser's pass after its last attention.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+
+        Returns:
+            (B, 1, h * k, w * k), k the decoder's upsampling.
+
+        Raises:
+            ValueError: if the shape is another.
+        """
+        _, latents, noisy = self._noise(images)
+        attention = self.backbone.attention(noisy, self.timestep)
+        return self.decoder(attention, self.backbone.grid(latents), latents)
+
+    def _noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images as they are shown (B, 3, h, w), their latents (B, C, h', w'), and X_t."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images must be (3, H, W) each, got {tuple(images.shape[1:])}")
+        shown = resize_images(
+            images.to(self.backbone.device), self._working_size(tuple(images.shape[2:]))
+        )
+        latents = self.backbone.encode(shown)
+        noise = torch.cat(
+            [
+                seeded_noise(content_seed(self.seed, image), (1, *latents.shape[1:]))[0]
+                for image in images
+            ]
+        ).to(latents.device)  # (B, C, h', w')
+        return shown, latents, self.backbone.add_noise(latents, noise, self.timestep)
+
+    def _working_size(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """The size at which an image of this size is shown to the model."""
+        grid = getattr(self.decoder, "grid", None)
+        if grid is not None:
+            token = self.backbone.latent_stride * min(
+                layer.stride for layer in self.backbone.layers
+            )
+            return grid[0] * token, grid[1] * token
+        return working_size((size[0], size[1]), self.size, self.backbone.size_multiple)
+
+    def _reconstruction_error(self, found: StudentPass) -> Tensor:
+        if self.reconstruction == "latent":
+            return functional.mse_loss(found.reconstruction, found.latents)
+        return functional.mse_loss(self.backbone.decode(found.reconstruction), found.images)
+
+    def _build_teacher(
+        self,
+        teacher: dict[str, Any] | None,
+        backbone: dict[str, Any],
+        recommended: dict[str, Any],
+    ) -> BaseModel | None:
+        if teacher is None:
+            return None
+        options = dict(teacher)
+        kind = options.pop("type", "TraceTeacher")
+        if kind in ("TraceTeacher", TraceTeacher) and options.get("backbone") in (None, backbone):
+            return TraceTeacher(**{**options, "backbone": (self.backbone, recommended)})
+        return MODELS.build({**options, "type": kind}).requires_grad_(False).eval()
+
+    def _pseudo_edges(self, images: Tensor, samples: Sequence[EdgeDataSample]) -> Tensor:
+        """The teacher's edge strength (B, 1, H, W) of a batch."""
+        size = tuple(images.shape[2:])
+        found = []
+        for number, (image, sample) in enumerate(zip(images, samples, strict=True)):
+            edges = sample.get("pseudo_edges")
+            if edges is None:
+                edges = self._ask_teacher(image, _name(sample, number))
+            if tuple(edges.shape) != size:
+                raise ValueError(
+                    f"pseudo-edges of {_name(sample, number)} are {tuple(edges.shape)}, "
+                    f"the image is {size}"
+                )
+            found.append(edges)
+        return torch.stack([edges.to(images.device).float() for edges in found])[:, None]
+
+    @torch.no_grad()
+    def _ask_teacher(self, image: Tensor, name: str) -> Tensor:
+        """The teacher's edges (H, W) of an image."""
+        (teacher,) = self._teacher
+        if teacher is None:
+            raise ValueError(
+                f"{name} has no pseudo-edges and the student has no teacher to make them: "
+                "cache them beforehand, or give the student the option teacher"
+            )
+        teacher.to(self.backbone.device)
+        with (
+            lora_disabled(self.backbone.denoiser),
+            torch.autocast(image.device.type, enabled=False),
+        ):
+            return teacher.predict([image])[0].pred_edges
+
+
+def _stack(inputs: Sequence[Tensor] | Tensor) -> Tensor:
+    """A batch (B, 3, H, W) of images of one size."""
+    sizes = sorted({tuple(image.shape) for image in inputs})
+    if len(sizes) != 1:
+        raise ValueError(f"all images of a batch must have one size, got {sizes}")
+    return inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
+
+
+def _resize_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Logits (B, 1, h, w) as float32 (B, 1, H, W)."""
+    return functional.interpolate(logits.float(), size, mode="bicubic", antialias=True)
+
+
+def _name(sample: EdgeDataSample, number: int) -> str:
+    """What to call an image in a message."""
+    path = sample.get("img_path") or sample.get("image_id")
+    return f"image {number} of the batch" if path is None else f"image {path}"

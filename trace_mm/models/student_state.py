@@ -1,0 +1,204 @@
+"""What a student's state dict holds: LoRA, the decoder, and which backbone they belong to."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from trace_mm.diffusion import denoiser_identity, identity_difference, shipped_models
+from trace_mm.models.lora import merge_lora, merge_lora_weights
+
+DESCRIPTION = "_extra_state"
+"""Where a student's state dict describes it; torch's name for what is not a tensor."""
+
+FORMAT = 1
+"""Of the description."""
+
+_FSDP = "_fsdp_wrapped_module."  # FSDP puts it into names
+_DENOISER = "backbone.denoiser."
+
+
+class StudentState(nn.Module):
+    """Gives a student a state dict of LoRA and decoder only, which knows its backbone.
+
+    The frozen backbone is neither saved nor expected. Beside tensors the state dict holds a
+    description in JSON values: ``backbone`` (name, revision, layers, identity of the denoiser) and
+    ``student`` (the options that build it anew). Weights of another backbone, or of a student that
+    is built otherwise, are refused before anything is loaded.
+    """
+
+    backbone: Any
+    decoder: nn.Module
+
+    def describe_backbone(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Name, revision, layers and identity of the backbone. To be called before LoRA is added.
+
+        Args:
+            options: that it was loaded with.
+        """
+        name = str(options["pretrained"])
+        folder = Path(name).expanduser()
+        if name not in shipped_models() and folder.is_dir():
+            name = folder.resolve().name  # where it lies means nothing elsewhere
+        return {
+            "name": name,
+            "revision": options.get("revision"),
+            "layers": [layer.name for layer in self.backbone.layers],
+            "denoiser": denoiser_identity(self.backbone.denoiser),
+        }
+
+    def describe(self, backbone: dict[str, Any], **options: Any) -> None:
+        """Fix what state dicts say of this student. To be called when all parts are in place.
+
+        Args:
+            backbone: what :meth:`describe_backbone` returned.
+            options: that build the student, with ``lora`` and ``decoder`` among them.
+        """
+        description = {"format": FORMAT, "backbone": backbone, "student": options}
+        self._description: dict[str, Any] = json.loads(json.dumps(description))
+        self._merged = False
+        self._shapes = _shapes(self.state_dict())
+        self.register_load_state_dict_post_hook(_expect_no_backbone)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """LoRA, decoder and description.
+
+        Raises:
+            ValueError: if LoRA is merged, so that it cannot be told from the backbone's weights.
+        """
+        state = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
+        for name in [name for name in state if name.startswith(prefix)]:
+            if not _is_ours(name.removeprefix(prefix).replace(_FSDP, "")):
+                del state[name]
+        return state
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The description; torch puts it into the state dict."""
+        if self._merged:
+            raise ValueError("this student's LoRA is merged: it can only predict, not be saved")
+        return self._description
+
+    def set_extra_state(self, state: Any) -> None:
+        """Nothing: an incoming description has been compared already."""
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state dict that is not of a student like this on the same backbone.
+
+        Raises:
+            ValueError: if it has no description, if its backbone (names both), LoRA or layers are
+                others, or a weight is missing, unexpected or of another shape.
+        """
+        if self._merged:
+            raise ValueError("this student's LoRA is merged: it cannot take other weights")
+        self._check_parts(check_description(state.get(DESCRIPTION)), ("lora",))
+        odd = sorted({name for name, _ in _shapes(state).items() ^ self._shapes.items()})
+        if odd:
+            raise ValueError(
+                f"{len(odd)} weights are missing, unexpected or of another shape, {odd[0]} among "
+                f"them; they were trained with decoder {state[DESCRIPTION]['student']['decoder']}, "
+                f"the model has {self._description['student']['decoder']}"
+            )
+
+    def merge(self) -> None:
+        """Put LoRA into the denoiser's weights: a pass is then no slower than a plain denoiser's.
+
+        The student can then only predict.
+        """
+        merge_lora(self.backbone.denoiser)
+        self._merged = True
+
+    def load_merged(self, state: Mapping[str, Any]) -> None:
+        """Take decoder and LoRA of a state dict, LoRA into the denoiser's weights. Needs no peft.
+
+        The student, which must have been built without LoRA, can then only predict.
+
+        Raises:
+            ValueError: if the weights do not fit.
+        """
+        description = check_description(state.get(DESCRIPTION))
+        self._check_parts(description, ())
+        decoder = {name: value for name, value in state.items() if name.startswith("decoder.")}
+        own = {name: shape for name, shape in self._shapes.items() if name.startswith("decoder.")}
+        if _shapes(decoder) != own:
+            raise ValueError("the decoder's weights do not fit the model's decoder")
+        if description["student"]["lora"] is not None:
+            lora = description["student"]["lora"]
+            matrices = {
+                name.removeprefix(_DENOISER): value
+                for name, value in state.items()
+                if name.startswith(_DENOISER)
+            }
+            merge_lora_weights(self.backbone.denoiser, matrices, lora["alpha"] / lora["rank"])
+        self.decoder.load_state_dict(
+            {name.removeprefix("decoder."): value for name, value in decoder.items()}
+        )
+        self._merged = True
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        # Both torch and MMEngine come through here before they change any weight.
+        self.check_state(
+            {
+                name.removeprefix(prefix).replace(_FSDP, ""): value
+                for name, value in state_dict.items()
+                if name.startswith(prefix)
+            }
+        )
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def _check_parts(self, theirs: dict[str, Any], options: tuple[str, ...]) -> None:
+        """Compare backbones, the layers that are read, and some of the student's options."""
+        ours = self._description
+        difference = identity_difference(
+            theirs["backbone"]["denoiser"], ours["backbone"]["denoiser"]
+        )
+        if difference is not None:
+            raise ValueError(
+                f"these weights belong to backbone {_name(theirs)}, "
+                f"but the model has backbone {_name(ours)}: {difference}"
+            )
+        compared = {"layers": (theirs["backbone"]["layers"], ours["backbone"]["layers"])}
+        for option in options:
+            compared[option] = (theirs["student"][option], ours["student"][option])
+        for what, (one, other) in compared.items():
+            if one != other:
+                raise ValueError(
+                    f"these weights were trained with {what} {one}, but the model has {other}"
+                )
+
+
+def check_description(description: Any) -> dict[str, Any]:
+    """The description in a state dict, if it is one.
+
+    Raises:
+        ValueError: if it is missing or of another format.
+    """
+    if not isinstance(description, dict) or "backbone" not in description:
+        raise ValueError("these weights do not say which backbone they belong to")
+    if description.get("format") != FORMAT:
+        raise ValueError(
+            f"these weights are of format {description.get('format')}, "
+            f"this version of trace_mm reads format {FORMAT}"
+        )
+    return description
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("decoder.") or ".lora_" in name or name == DESCRIPTION
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items() if name != DESCRIPTION}
+
+
+def _expect_no_backbone(module: nn.Module, incompatible: Any) -> None:
+    incompatible.missing_keys[:] = [
+        name for name in incompatible.missing_keys if "backbone." not in name or ".lora_" in name
+    ]
+
+
+def _name(description: Mapping[str, Any]) -> str:
+    name, revision = description["backbone"]["name"], description["backbone"]["revision"]
+    return repr(name) + (f" (revision {revision})" if revision else "")

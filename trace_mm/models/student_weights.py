@@ -1,0 +1,160 @@
+"""Files of students: writing, reading, and building a student from one."""
+
+import importlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from trace_mm.files import write_atomically
+from trace_mm.models.student_state import DESCRIPTION, StudentState, check_description
+from trace_mm.registry import MODELS
+
+WEIGHTS_FILE = "student.safetensors"
+"""Name of the file in a folder that holds a student."""
+
+
+def save_student(model: nn.Module, path: str | Path) -> Path:
+    """Write LoRA, decoder and description to a file, which is then all there or as it was.
+
+    Args:
+        model: a ``TraceStudent``; may be wrapped for distributed training, but not sharded.
+        path: a file that ends in ``.safetensors`` or ``.pth``; anything else is a folder, for a
+            file ``student.safetensors`` in it.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: if LoRA is merged already, so that it cannot be saved.
+    """
+    student: Any = model.module if is_model_wrapper(model) else model
+    state = {
+        name: value.detach().cpu().contiguous() if isinstance(value, Tensor) else value
+        for name, value in student.state_dict().items()
+    }
+    file = Path(path).expanduser()
+    if file.suffix == ".pth":
+        buffer = io.BytesIO()
+        torch.save({"state_dict": state}, buffer)
+        write_atomically(file, buffer.getvalue())
+        return file
+    file = file if file.suffix == ".safetensors" else file / WEIGHTS_FILE
+    metadata = {"format": "pt", "trace_mm": json.dumps(state.pop(DESCRIPTION))}
+    write_atomically(file, safetensors.torch.save(state, metadata))
+    return file
+
+
+def read_student(path: str | Path) -> dict[str, Any]:
+    """The state dict in a student's checkpoint, on the CPU. No code in the file is run.
+
+    Args:
+        path: a file or folder that :func:`save_student` wrote, or a ``.pth`` file of MMEngine's.
+
+    Returns:
+        Tensors by name, and the description.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or not a student's; names it.
+    """
+    file = Path(path).expanduser()
+    file = file / WEIGHTS_FILE if file.is_dir() else file
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {file}")
+    try:
+        state = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+        check_description(state.get(DESCRIPTION))
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise ValueError(f"{file} is damaged or not a student's checkpoint: {error}") from error
+    return state
+
+
+def load_student_weights(model: StudentState, path: str | Path) -> None:
+    """Load a checkpoint into a student that is built alike, on the same backbone.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, or of another student or backbone; names the file.
+    """
+    state = read_student(path)
+    try:
+        model.load_state_dict(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def build_student(
+    path: str | Path,
+    backbone: Mapping[str, Any] | None = None,
+    merge: bool = True,
+    **options: Any,
+) -> Any:
+    """Build the student that a checkpoint describes, with its weights.
+
+    Args:
+        path: a file or folder that :func:`save_student` wrote, or a ``.pth`` file of MMEngine's.
+        backbone: arguments of :func:`trace_mm.diffusion.load_backbone`; what is not given is as
+            in training, which works for shipped names and hub ids.
+        merge: put LoRA into the denoiser's weights, to predict as fast as a plain pass, without
+            peft.
+        options: of ``TraceStudent``, instead of those in the checkpoint.
+
+    Returns:
+        A ``TraceStudent`` in evaluation.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint or backbone.
+        ValueError: if the checkpoint is damaged or of another backbone; names it.
+    """
+    state = read_student(path)
+    trained_on = state[DESCRIPTION]["backbone"]
+    source = {
+        "pretrained": trained_on["name"],
+        "revision": trained_on["revision"],
+        "layers": f"^({'|'.join(map(re.escape, trained_on['layers']))})$",
+        **(backbone or {}),
+    }
+    config = {**state[DESCRIPTION]["student"], **options, "type": "TraceStudent"}
+    if merge:
+        config["lora"] = None
+    student = MODELS.build({**config, "backbone": source})
+    try:
+        (student.load_merged if merge else student.load_state_dict)(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return student.eval()
+
+
+def _read_safetensors(file: Path) -> dict[str, Any]:
+    state: dict[str, Any] = safetensors.torch.load_file(file)
+    with safe_open(file, framework="pt") as stored:
+        description = (stored.metadata() or {}).get("trace_mm", "null")
+    return {**state, DESCRIPTION: json.loads(description)}
+
+
+def _read_pickle(file: Path) -> dict[str, Any]:
+    # MMEngine's checkpoints hold the log's history beside the weights: numbers in numpy arrays.
+    multiarray = importlib.import_module("numpy._core.multiarray")
+    harmless = [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        multiarray._reconstruct,
+        multiarray.scalar,
+        *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
+    ]
+    with torch.serialization.safe_globals(harmless):
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    return dict(checkpoint.get("state_dict", checkpoint))
