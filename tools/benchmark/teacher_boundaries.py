@@ -1,8 +1,8 @@
 """Read a teacher's boundary strength at every timestep, once, for all later measurements.
 
-For each image of a dataset, stores what ``teacher_scores.py`` needs: the boundary strength on the
-token grid for each timestep and divergence (Eq. 2), and the emergence scores (Eq. 1). Can be
-killed and run again: images that are there are skipped.
+For each image of a dataset, stores what ``teacher_scores.py`` needs: the boundary strength of one
+view on the token grid for each timestep and divergence (Eq. 2), and the emergence scores (Eq. 1).
+Can be killed and run again: images that are there are skipped.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 from trace_mm.models import TraceTeacher
-from trace_mm.ops import attention_boundary_divergence, mean_row_divergence
+from trace_mm.ops import attention_boundary_divergence, mean_row_divergence, region_attention
 from trace_mm.registry import DATASETS
 
 DIVERGENCES = ("kl", "js", "l2", "l1")
@@ -33,10 +33,14 @@ def read_image(teacher: TraceTeacher, image: torch.Tensor) -> dict[str, np.ndarr
     start = time.perf_counter()
     maps = list(teacher.attention_maps(image))
     seconds = time.perf_counter() - start
+    regions = [
+        (region_attention(attention, grid, teacher.region_cell, teacher.walk_steps), grid)
+        for _, attention, grid in maps
+    ]
     boundary = [
         [
             attention_boundary_divergence(attention, grid, kind)[0, 0].float().cpu().numpy()
-            for _, attention, grid in maps
+            for attention, grid in regions
         ]
         for kind in DIVERGENCES
     ]
@@ -62,12 +66,23 @@ def main() -> None:
     parser.add_argument("--model", default="trace-tiny", help="shipped name, folder or hub id")
     parser.add_argument("--out", type=Path, required=True, help="folder for one .npz an image")
     parser.add_argument("--limit", type=int, help="only the first images")
+    parser.add_argument(
+        "--shard",
+        type=int,
+        nargs=2,
+        default=[0, 1],
+        metavar=("I", "N"),
+        help="every Nth image from image I, for N processes side by side",
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--noise-draws", type=int)
     parser.add_argument(
         "--size", type=int, help="side of the square area; the model's if not given"
     )
     parser.add_argument("--layers", help="regular expression of the layers to read")
+    parser.add_argument("--region-cell", type=int)
+    parser.add_argument("--walk-steps", type=int)
+    parser.add_argument("--timesteps", type=int, nargs="+")
     parser.add_argument("--every-timestep", action="store_true", help="0 to 900, whatever is set")
     options = parser.parse_args()
 
@@ -80,13 +95,15 @@ def main() -> None:
         backbone["layers"] = options.layers
     teacher = TraceTeacher(
         backbone,
-        timesteps=range(0, 1000, 100) if options.every_timestep else None,
+        timesteps=range(0, 1000, 100) if options.every_timestep else options.timesteps,
         noise_draws=options.noise_draws,
+        region_cell=options.region_cell,
+        walk_steps=options.walk_steps,
         sizes=options.size and [options.size],
     )
     options.out.mkdir(parents=True, exist_ok=True)
     count = min(len(dataset), options.limit or len(dataset))
-    for index in tqdm(range(count), unit="image"):
+    for index in tqdm(range(options.shard[0], count, options.shard[1]), unit="image"):
         path = options.out / f"{index:06d}.npz"
         if path.exists():
             continue
