@@ -202,3 +202,11 @@ def test_fuse_errors():
         fuse_attention([_attention(0, (2, 2))], [(2, 2)], [0.0])
     with pytest.raises(ValueError, match="grid must be"):
         AttentionFusion((0, 3))
+
+
+def test_gradients_do_not_change_the_value():
+    sizes = [(2, 3), (4, 4), (3, 4)]
+    maps = [_attention(k, grid) for k, grid in enumerate(sizes)]
+    expected = fuse_attention(maps, sizes)
+    found = fuse_attention([attention.requires_grad_() for attention in maps], sizes)
+    torch.testing.assert_close(found.detach(), expected)

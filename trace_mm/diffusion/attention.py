@@ -192,10 +192,19 @@ def self_attention_map(
     if workspace is None:
         workspace = DEFAULT_WORKSPACE.get(query.device.type, LARGE_WORKSPACE)
     rows = max(1, workspace // (batch * heads * tokens))
+    if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad):
+        # Writing pieces into one tensor would copy the whole gradient once a piece.
+        pieces = [_mean_softmax(piece, keys) for piece in query.split(rows, dim=2)]
+        return torch.cat(pieces, dim=1)
     attention = torch.empty(batch, tokens, tokens, device=query.device, dtype=torch.float32)
+    for start in range(0, tokens, rows):
+        attention[:, start : start + rows] = _mean_softmax(query[:, :, start : start + rows], keys)
+    return attention
+
+
+def _mean_softmax(query: Tensor, keys: Tensor) -> Tensor:
+    """Rows (B, rows, n) of the map: query (B, heads, rows, dim), scaled keys (B, heads, dim, n)."""
     # Autocast would silently compute the logits in half precision.
     with torch.autocast(query.device.type, enabled=False):
-        for start in range(0, tokens, rows):
-            logits = query[:, :, start : start + rows].float() @ keys  # (B, heads, rows, n)
-            attention[:, start : start + rows] = logits.softmax(-1).mean(1)
-    return attention
+        logits = query.float() @ keys  # (B, heads, rows, n)
+        return logits.softmax(-1).mean(1)

@@ -23,7 +23,7 @@ class AttentionFusion:
       sum of 1.
 
     Beside the maps that the caller holds, memory is one (B, N, N) map and a workspace of one grid
-    row. Differentiable.
+    row; with gradients, a second map. Differentiable.
 
     Args:
         grid: (H, W) of the result, at least as fine as that of any map; N = H * W.
@@ -79,15 +79,24 @@ class AttentionFusion:
         spread_rows = _spread(height, fine_height, attention)  # (H, h)
         spread_columns = _spread(width, fine_width, attention).mT * weight  # (w, W)
         column_of = _nearest(width, fine_width, attention.device)  # (W,)
+        queries = attention.unflatten(1, grid).unflatten(3, grid).unbind(1)  # h of (B, w, h, w)
+
+        def enlarge(row: Tensor) -> Tensor:
+            keys = spread_rows @ row @ spread_columns  # (B, w, H, W)
+            return keys.flatten(2)[:, column_of]  # (B, W, N)
+
+        if torch.is_grad_enabled() and attention.requires_grad:
+            # Adding row by row would copy the whole gradient once a row.
+            rows = torch.stack([enlarge(row) for row in queries], dim=1)  # (B, h, W, N)
+            row_of = _nearest(height, fine_height, attention.device)  # (H,)
+            total.add_(rows[:, row_of].flatten(1, 2))
+            return
         total_rows = total.unflatten(1, self.grid)  # (B, H, W, N), a view
-        queries = attention.unflatten(1, grid).unflatten(3, grid)  # (B, h, w, h, w)
-        for row in range(height):
-            keys = spread_rows @ queries[:, row] @ spread_columns  # (B, w, H, W)
-            fine = keys.flatten(2)[:, column_of]  # (B, W, N)
+        for row, row_queries in enumerate(queries):
             # Those fine rows y with floor(y * h / H) == row.
             first = -(-row * fine_height // height)
             last = -(-(row + 1) * fine_height // height)
-            total_rows[:, first:last] += fine.unsqueeze(1)
+            total_rows[:, first:last] += enlarge(row_queries).unsqueeze(1)
 
     def _check(self, attention: Tensor, grid: Grid, weight: float) -> None:
         shape = tuple(attention.shape)
