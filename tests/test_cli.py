@@ -60,7 +60,7 @@ def test_options_reach_the_model(photos, flow_folder, tmp_path, capsys):
     with np.load(out / "npz/0.npz") as saved:
         assert saved["timestep"] == 300
     settings = (out / "manifest.jsonl").read_text().splitlines()[0]
-    for part in ('"seed": 5', '"noise_draws": 2', '"sizes": [32]', '"tile": 8', "bfloat16"):
+    for part in ('"seed": 5', '"noise_draws": 2', '"size": 32', '"tile": 8', "bfloat16"):
         assert part in settings
 
 

@@ -124,10 +124,8 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--size",
         type=_positive,
-        nargs="+",
         metavar="N",
-        help="show images to the model at N x N pixels or the same area; the mean over several "
-        "(default: the model's)",
+        help="show images to the model at N x N pixels or the same area (default: the model's)",
     )
     group.add_argument(
         "--tile",
@@ -167,7 +165,7 @@ def _build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
     options: dict[str, Any] = {
         "timestep": arguments.timestep,
         "noise_draws": arguments.noise_draws,
-        "sizes": arguments.size,
+        "size": arguments.size,
         "tile": arguments.tile,
         "seed": arguments.seed,
     }

@@ -193,7 +193,7 @@ def test_automatic_tile_is_the_size_of_the_model(flow_folder):
     inferencer = TraceInferencer(
         str(flow_folder), device="cpu", tile="auto", timestep=300, show_progress=False
     )
-    size = max(inferencer.model.sizes)
+    size = inferencer.model.size
     assert inferencer.model.tile == inferencer.settings()["tile"] == size
     (prediction,) = inferencer(_image(0, (size + 9, 2 * size)))["predictions"]
     assert prediction["edges"].shape == (size + 9, 2 * size)

@@ -63,12 +63,12 @@ def test_teachers_differ_by_options_and_weights(tmp_path, flow_folder):
         return PseudoEdgeCache(tmp_path / "cache", config).folder
 
     plain = teacher()
-    assert plain == teacher(seed=0, neighbors=4, views=None)  # the defaults
+    assert plain == teacher(seed=0, neighbors=4, size=None)  # the defaults
     assert plain == teacher(flow_folder)  # the same weights elsewhere
     assert plain == teacher(backbone={"device": "cpu"})
     changes = [{"seed": 1}, {"timestep": 100}, {"backbone": {"dtype": "bfloat16"}}]
     assert len({plain, *(teacher(**change) for change in changes)}) == 4
-    (weights / "trace.json").write_text('{"views": 2}')
+    (weights / "trace.json").write_text('{"walk_steps": 2}')
     assert teacher() != plain
     with pytest.raises(ValueError, match="config of a model"):
         PseudoEdgeCache(tmp_path, {"type": "NoSuchModel"})

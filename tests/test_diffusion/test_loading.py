@@ -106,9 +106,9 @@ def test_settings_of_a_folder(flow_folder, tmp_path):
 def test_the_recommended_layers_are_read_unless_others_are_given(flow_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(flow_folder, folder)
-    (folder / "trace.json").write_text(json.dumps({"layers": "mid_block", "views": 2}))
+    (folder / "trace.json").write_text(json.dumps({"layers": "mid_block", "walk_steps": 2}))
     backbone, settings = load_recommended(folder)
-    assert settings["views"] == 2
+    assert settings["walk_steps"] == 2
     assert all(layer.name.startswith("mid_block") for layer in backbone.layers)
     others, _ = load_recommended(folder, layers="up_blocks")
     assert all(layer.name.startswith("up_blocks") for layer in others.layers)

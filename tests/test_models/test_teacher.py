@@ -37,8 +37,8 @@ def test_the_paper_is_the_default(sd15_folder):
     teacher = TraceTeacher({"pretrained": sd15_folder})
     assert teacher.timesteps == tuple(range(0, 1000, 100))
     assert (teacher.timestep, teacher.divergence, teacher.noise_draws) == ("iep", "kl", 1)
-    assert (teacher.views, teacher.region_cell, teacher.walk_steps) == (1, 1, 1)
-    assert teacher.sizes == (16,)  # the native size
+    assert (teacher.region_cell, teacher.walk_steps) == (1, 1)
+    assert teacher.size == 16  # the native size
 
 
 def test_edges_are_eq_1_then_eq_2(teacher, images):
@@ -92,43 +92,10 @@ def test_draws_are_averaged(flow_folder, images):
     torch.testing.assert_close(found, torch.stack(each).mean(0))
 
 
-@pytest.mark.parametrize("views", [1, 4])
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (700, 1), (3, 2)])
-def test_thin_images_work(flow_folder, size, views):
-    teacher = build(flow_folder, sizes=(16, 32), views=views)
+def test_thin_images_work(teacher, size):
     sample = teacher.predict([torch.rand(3, *size)])[0]
     assert sample.pred_edges.shape == size and torch.isfinite(sample.pred_edges).all()
-
-
-def test_views_are_averaged_where_they_see_the_image(flow_folder, images):
-    """The second view is the image upside down, the third is shifted by half a token."""
-    image = images[0]
-    plain = build(flow_folder, timestep=300)
-
-    def boundary(shown):
-        _, attention, grid = next(plain.attention_maps(shown, [300]))
-        strength = attention_boundary_divergence(attention, grid)
-        return upsample_edges(strength, (16, 16), "bicubic")[0, 0]
-
-    turned = boundary(image.flip(1, 2)).flip(0, 1)
-    two = build(flow_folder, timestep=300, views=2).predict([image])[0].pred_edges
-    mean = (boundary(image) + turned) / 2
-    torch.testing.assert_close(two, mean / mean.max())
-
-    # A token is 2 pixels, so the shift is 1; the last row and column are never shown shifted.
-    shifted = image[:, [0, *range(15)]][:, :, [0, *range(15)]]
-    total, counts = 2 * mean, torch.full((16, 16), 2.0)
-    total[:15, :15] += boundary(shifted)[1:, 1:]
-    total[:15, :15] += boundary(shifted.flip(1, 2)).flip(0, 1)[1:, 1:]
-    counts[:15, :15] += 2
-    four = build(flow_folder, timestep=300, views=4).predict([image])[0].pred_edges
-    torch.testing.assert_close(four, (total / counts) / (total / counts).max())
-
-
-def test_a_search_with_views_starts_from_the_map_that_it_found(flow_folder, images):
-    searched = build(flow_folder, views=4).predict(images[:1])[0]
-    fixed = build(flow_folder, views=4, timestep=searched.timestep).predict(images[:1])[0]
-    assert torch.equal(searched.pred_edges, fixed.pred_edges)
 
 
 def test_attention_is_compared_by_regions(flow_folder, images):
@@ -140,12 +107,12 @@ def test_attention_is_compared_by_regions(flow_folder, images):
     torch.testing.assert_close(teacher.predict(images[:1])[0].pred_edges, expected)
 
 
-def test_an_edge_must_show_at_each_size(flow_folder, images):
-    small, large, both = (
-        build(flow_folder, timestep=300, sizes=sizes).predict(images[:1])[0].pred_edges
-        for sizes in ((16,), (32,), (16, 32))
-    )
-    torch.testing.assert_close(both, (small * large).sqrt())
+def test_an_image_is_shown_at_the_area_of_the_given_size(flow_folder):
+    image = torch.rand(3, 16, 64)
+    _, _, grid = next(build(flow_folder, size=16).attention_maps(image, [300]))
+    assert grid == (4, 16)  # a token is 2 pixels; 8x32 pixels have the area of 16x16
+    _, _, grid = next(build(flow_folder, size=32).attention_maps(image, [300]))
+    assert grid == (8, 32)
 
 
 def test_tiles_of_an_image_that_fits_in_one_change_nothing(flow_folder, images):
@@ -171,10 +138,10 @@ def test_tiles_read_each_part_at_the_timestep_of_the_whole(flow_folder):
 def test_the_folder_recommends_settings_and_arguments_override_them(flow_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(flow_folder, folder)
-    settings = {"timesteps": [0, 200], "noise_draws": 2, "sizes": [8], "layers": "up_blocks"}
+    settings = {"timesteps": [0, 200], "noise_draws": 2, "size": 8, "layers": "up_blocks"}
     (folder / "trace.json").write_text(json.dumps(settings))
     teacher = TraceTeacher({"pretrained": folder}, noise_draws=1)
-    assert teacher.timesteps == (0, 200) and teacher.sizes == (8,) and teacher.noise_draws == 1
+    assert teacher.timesteps == (0, 200) and teacher.size == 8 and teacher.noise_draws == 1
     assert all(layer.name.startswith("up_blocks") for layer in teacher.backbone.layers)
 
 

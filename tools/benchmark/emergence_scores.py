@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
 
     backbone = {"pretrained": options.model}
-    draws = [TraceTeacher(backbone, noise_draws=1, sizes=(options.size,), seed=k) for k in (0, 1)]
+    draws = [TraceTeacher(backbone, noise_draws=1, size=options.size, seed=k) for k in (0, 1)]
     rows: list[dict[str, list[float]]] = []
     for index in tqdm(range(options.images), unit="image"):
         scene = render_scene(1, 1000 + index)  # not among the test scenes

@@ -66,7 +66,7 @@ def build(options: argparse.Namespace) -> tuple[TraceStudent, TraceTeacher]:
         if options.latent_channels:
             decoder["latent_channels"] = options.latent_channels
         student = TraceStudent(backbone, decoder, lora=None, size=options.size).eval()
-    teacher = TraceTeacher(backbone, sizes=(options.size,))
+    teacher = TraceTeacher(backbone, size=options.size)
     return student.to(options.device), teacher
 
 

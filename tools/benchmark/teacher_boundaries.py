@@ -99,7 +99,7 @@ def main() -> None:
         noise_draws=options.noise_draws,
         region_cell=options.region_cell,
         walk_steps=options.walk_steps,
-        sizes=options.size and [options.size],
+        size=options.size,
     )
     options.out.mkdir(parents=True, exist_ok=True)
     count = min(len(dataset), options.limit or len(dataset))

@@ -35,8 +35,8 @@ def main() -> None:
     options = parser.parse_args()
 
     backbone = {"pretrained": options.model, "device": options.device}
-    search = TraceTeacher(backbone, sizes=(options.size,))
-    fixed = TraceTeacher(backbone, timestep=100, sizes=(options.size,))
+    search = TraceTeacher(backbone, size=options.size)
+    fixed = TraceTeacher(backbone, timestep=100, size=options.size)
     scene = render_scene(0, 0, (options.size, options.size))
     image = torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255.0
     latents = search.backbone.encode(image[None])
@@ -55,7 +55,7 @@ def main() -> None:
         for name, work in steps.items():
             times[name].append(seconds(work, search.backbone.device))
     reference = statistics.median(times["denoiser alone"][1:])
-    print(f"{options.size}x{options.size} pixels, {grid[0]}x{grid[1]} tokens, {search.views} views")
+    print(f"{options.size}x{options.size} pixels, {grid[0]}x{grid[1]} tokens")
     for name, measured in times.items():
         median = statistics.median(measured[1:])  # the first round warms up
         print(f"{name:32} {median * 1000:8.1f} ms  {median / reference:6.2f} x")

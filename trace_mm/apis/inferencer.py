@@ -84,7 +84,7 @@ class TraceInferencer(BaseInferencer):
         self.method = method
         super().__init__(config, None, device, scope, show_progress)
         if automatic_tile:
-            self.model.tile = max(self.model.sizes)
+            self.model.tile = self.model.size
 
     def settings(self) -> dict[str, Any]:
         """What results depend on, as JSON values: version, model, options and kind of device."""
