@@ -83,7 +83,8 @@ def test_mixed_precision_and_learning_rate(config):
 
 
 def test_launcher(monkeypatch):
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("LOCAL_RANK", "9")  # so that it is put back
+    monkeypatch.delenv("LOCAL_RANK")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     cfg = Config({})
     set_launcher(cfg, "none")

@@ -1,0 +1,206 @@
+"""Hooks on their own; tests/test_tools/test_train.py runs them together."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import MessageHub
+from PIL import Image
+from torch import nn
+
+from trace_mm.engine import (
+    AutocastOptimWrapper,
+    EdgeVisualizationHook,
+    ReproducibleTrainingHook,
+    UnreadableImagesHook,
+    WholeCheckpointHook,
+)
+from trace_mm.engine.edge_visualization_hook import draw_panel
+from trace_mm.engine.whole_checkpoint_hook import WholeFileBackend
+from trace_mm.registry import HOOKS, OPTIM_WRAPPERS
+from trace_mm.structures import EdgeDataSample
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def error(self, line):
+        self.lines.append(line)
+
+    warning = info = error
+
+
+def sample(image_id, **data):
+    return EdgeDataSample(metainfo={"image_id": image_id, "img_path": None}, **data)
+
+
+def test_types_are_registered():
+    for name in ("EdgeVisualizationHook", "ReproducibleTrainingHook", "UnreadableImagesHook"):
+        assert HOOKS.build({"type": name})
+    assert HOOKS.build({"type": "trace_mm.WholeCheckpointHook", "interval": 3}).interval == 3
+    assert HOOKS.get("CheckpointHook") is CheckpointHook  # mmengine's are found too
+    assert OPTIM_WRAPPERS.get("AutocastOptimWrapper") is AutocastOptimWrapper
+
+
+def test_pictures_of_a_validation(tmp_path):
+    shown = []
+    runner = SimpleNamespace(
+        iter=30,
+        visualizer=SimpleNamespace(add_image=lambda *args, step: shown.append((*args, step))),
+    )
+    image = torch.zeros(3, 4, 6)
+    image[0] = 1
+    truth = np.zeros((2, 4, 6), dtype=bool)
+    truth[0, 1] = True
+    edges = torch.full((4, 6), 0.2)
+    samples = [sample(f"a/{n}", pred_edges=edges, gt_edges=truth) for n in range(4)]
+    hook = EdgeVisualizationHook(images=3)
+    for _ in range(2):
+        hook.before_val_epoch(runner)
+        for part in (samples[:2], samples[2:]):
+            hook.after_val_iter(runner, 0, {"inputs": [image, image]}, part)
+    assert [(name, step) for name, _, step in shown] == [
+        (f"val_a_{n}", 30) for _ in range(2) for n in range(3)
+    ]
+    panel = shown[0][1]
+    assert panel.shape == (4, 18, 3)
+    assert panel[0, 0].tolist() == [255, 0, 0]
+    assert panel[0, 6].tolist() == [51] * 3
+    assert panel[1, 12].tolist() == [128] * 3  # one of two annotators
+    assert draw_panel(image, sample(1, pred_edges=edges)).shape == (4, 12, 3)
+
+    hook.after_test_iter(runner, 0, {"inputs": [image] * 4}, samples)  # no folder
+    hook = EdgeVisualizationHook(images=0, out_dir=str(tmp_path / "overlays"))
+    hook.after_test_iter(runner, 0, {"inputs": [image] * 4}, samples)
+    names = sorted(path.name for path in (tmp_path / "overlays").iterdir())
+    assert names == [f"a_{n}.png" for n in range(4)]
+    assert Image.open(tmp_path / "overlays" / "a_0.png").size == (6, 4)
+
+
+def test_unreadable_images_are_logged_once_and_counted(tmp_path):
+    runner = SimpleNamespace(logger=Log(), work_dir=str(tmp_path))
+    hook = UnreadableImagesHook()
+    replaced = sample("next")
+    replaced.set_metainfo({"replaced": ["bad.png: damaged", "gone.png: no such file"]})
+    hook.before_train_iter(runner, 0, {"inputs": [], "data_samples": [sample("fine")]})
+    hook.after_train(runner)
+    assert runner.logger.lines == []
+    for _ in range(3):
+        hook.before_train_iter(runner, 0, {"inputs": [], "data_samples": [replaced]})
+    assert len(runner.logger.lines) == 2
+    assert "bad.png: damaged" in runner.logger.lines[0]
+    assert "2 unreadable so far" in runner.logger.lines[1]
+    hook.after_train(runner)
+    assert "2 training images could not be read" in runner.logger.lines[-1]
+    report = (tmp_path / "unreadable_images.txt").read_text()
+    assert report == "bad.png: damaged (3 times)\ngone.png: no such file (3 times)\n"
+
+
+def draw():
+    return torch.rand(1).item(), float(np.random.rand()), random.random()
+
+
+def test_random_numbers_depend_on_the_iteration_alone():
+    hook, runner = ReproducibleTrainingHook(), SimpleNamespace(seed=5, iter=7)
+    hook.before_train_iter(runner, 0)
+    first = draw()
+    draw()
+    hook.before_train_iter(runner, 0)
+    assert draw() == first
+    hook.before_val_epoch(runner)
+    assert draw() != first
+    runner.iter = 8
+    hook.before_train_iter(runner, 0)
+    assert not set(draw()) & set(first)
+
+
+def loop_runner(checkpoint, counts=1, **loader):
+    options = {"batch_size": 2, "dataset": range(9), "sampler": SimpleNamespace(seed=1), **loader}
+    return SimpleNamespace(
+        seed=5,
+        logger=Log(),
+        hooks=[checkpoint],
+        optim_wrapper=SimpleNamespace(_accumulative_counts=counts),
+        train_dataloader=SimpleNamespace(**options),
+        train_loop=SimpleNamespace(val_interval=9),
+        _resume=True,
+    )
+
+
+def test_checkpoints_within_an_accumulation_are_refused():
+    hook = ReproducibleTrainingHook()
+    hook.before_train(loop_runner(WholeCheckpointHook(interval=6, by_epoch=False), counts=3))
+    with pytest.raises(ValueError, match="every 6 iterations.*accumulated over 4"):
+        hook.before_train(loop_runner(WholeCheckpointHook(interval=6, by_epoch=False), counts=4))
+    best = WholeCheckpointHook(interval=4, by_epoch=False, save_best="x", rule="greater")
+    with pytest.raises(ValueError, match="every 9 iterations.*accumulated over 4"):
+        hook.before_train(loop_runner(best, counts=4))
+
+
+def test_another_order_of_data_is_announced():
+    hook, checkpoint = ReproducibleTrainingHook(), {"meta": {}}
+    plain = CheckpointHook(interval=4, by_epoch=False)
+    hook.before_save_checkpoint(loop_runner(plain), checkpoint)
+    same = loop_runner(plain)
+    hook.after_load_checkpoint(same, checkpoint)
+    hook.before_train(same)
+    assert same.logger.lines == []
+    assert same.train_dataloader.sampler.seed == 5
+    other = loop_runner(plain, batch_size=3)
+    hook.before_train(other)
+    assert "batch size was 2, now 3" in other.logger.lines[0]
+
+
+def test_old_checkpoints_go_after_new_ones_are_there(tmp_path, monkeypatch):
+    hook = WholeCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=1)
+    there = []
+
+    def save(out_dir, name, *args, backend_args, **kwargs):
+        assert backend_args == {"backend": "trace_mm_whole_files"}
+        there.append(sorted(path.name for path in tmp_path.glob("*.pth")))
+        (tmp_path / name).touch()
+
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path),
+        logger=Log(),
+        message_hub=MessageHub.get_instance("whole_checkpoints"),
+        save_checkpoint=save,
+    )
+    hook.before_train(runner)
+    for step in (1, 2, 2, 3):
+        hook._save_checkpoint_with_step(runner, step, {})
+    assert there == [[], ["iter_1.pth"], ["iter_2.pth"], ["iter_2.pth"]]
+    assert [path.name for path in tmp_path.glob("*.pth")] == ["iter_3.pth"]
+    assert runner.message_hub.get_info("keep_ckpt_ids") == [3]
+    assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_3.pth")
+
+    def fail(path, data):
+        raise OSError("disk full")
+
+    WholeFileBackend().put(b"old", tmp_path / "x.pth")
+    monkeypatch.setattr("trace_mm.engine.whole_checkpoint_hook.write_atomically", fail)
+    with pytest.raises(OSError, match="disk full"):
+        WholeFileBackend().put(b"new", tmp_path / "x.pth")
+    assert (tmp_path / "x.pth").read_bytes() == b"old"
+
+
+def test_autocast_computes_in_bfloat16_and_keeps_weights():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    wrapper = AutocastOptimWrapper(optimizer=optimizer)
+    with wrapper.optim_context(model):
+        output = model(torch.ones(1, 3))
+    assert output.dtype == (torch.bfloat16)
+    before = model.weight.clone()
+    wrapper.update_params(output.float().sum())
+    assert model.weight.dtype == torch.float32
+    assert not torch.equal(model.weight, before)
+    off = AutocastOptimWrapper(dtype="float32", optimizer=optimizer)
+    with off.optim_context(model):
+        assert model(torch.ones(1, 3)).dtype == torch.float32
+    with pytest.raises(ValueError, match="bfloat16, float32"):
+        AutocastOptimWrapper(dtype="float16", optimizer=optimizer)
