@@ -1,6 +1,5 @@
 """Files of students: writing, reading, and building a student from one."""
 
-import importlib
 import io
 import json
 import re
@@ -9,10 +8,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
-from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -25,13 +22,15 @@ WEIGHTS_FILE = "student.safetensors"
 """Name of the file in a folder that holds a student."""
 
 
-def save_student(model: nn.Module, path: str | Path) -> Path:
+def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None = None) -> Path:
     """Write LoRA, decoder and description to a file, which is then all there or as it was.
 
     Args:
         model: a ``TraceStudent``; may be wrapped for distributed training, but not sharded.
         path: a file that ends in ``.safetensors`` or ``.pth``; anything else is a folder, for a
             file ``student.safetensors`` in it.
+        dtype: to which weights are rounded, such as ``torch.float16`` for a file of half the size;
+            none are if None. Any student can load them.
 
     Returns:
         The file.
@@ -40,10 +39,7 @@ def save_student(model: nn.Module, path: str | Path) -> Path:
         ValueError: if LoRA is merged already, so that it cannot be saved.
     """
     student: Any = model.module if is_model_wrapper(model) else model
-    state = {
-        name: value.detach().cpu().contiguous() if isinstance(value, Tensor) else value
-        for name, value in student.state_dict().items()
-    }
+    state = {name: _prepare(value, dtype) for name, value in student.state_dict().items()}
     file = Path(path).expanduser()
     if file.suffix == ".pth":
         buffer = io.BytesIO()
@@ -137,6 +133,13 @@ def build_student(
     return student.eval()
 
 
+def _prepare(value: Any, dtype: torch.dtype | None) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    rounded = dtype if value.is_floating_point() else None
+    return value.detach().to("cpu", rounded or value.dtype).contiguous()
+
+
 def _read_safetensors(file: Path) -> dict[str, Any]:
     state: dict[str, Any] = safetensors.torch.load_file(file)
     with safe_open(file, framework="pt") as stored:
@@ -144,17 +147,30 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
     return {**state, DESCRIPTION: json.loads(description)}
 
 
+class _Skipped:
+    """Stands for an object beside the weights, of which nothing is used."""
+
+    def __init__(self, *arguments: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+# MMEngine's checkpoints hold the log's history, numbers in numpy arrays of several versions. Read
+# as they are they would need getattr, which should not be let loose on files from elsewhere.
+_SKIPPED_NAMES = (
+    "builtins.getattr",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "numpy.ndarray",
+    "numpy.dtype",
+    *(
+        f"numpy.{core}.multiarray.{name}"
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ),
+)
+
+
 def _read_pickle(file: Path) -> dict[str, Any]:
-    # MMEngine's checkpoints hold the log's history beside the weights: numbers in numpy arrays.
-    multiarray = importlib.import_module("numpy._core.multiarray")
-    harmless = [
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        multiarray._reconstruct,
-        multiarray.scalar,
-        *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
-    ]
-    with torch.serialization.safe_globals(harmless):
+    with torch.serialization.safe_globals([(_Skipped, name) for name in _SKIPPED_NAMES]):
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     return dict(checkpoint.get("state_dict", checkpoint))
