@@ -59,6 +59,8 @@ def spread(values: list[float]) -> str:
 
 def build(options: argparse.Namespace) -> tuple[TraceStudent, TraceTeacher]:
     backbone = {"pretrained": options.model, "device": options.device}
+    if options.layers:
+        backbone["layers"] = options.layers
     if options.checkpoint:
         student = build_student(options.checkpoint, backbone, size=options.size)
     else:
@@ -66,6 +68,7 @@ def build(options: argparse.Namespace) -> tuple[TraceStudent, TraceTeacher]:
         if options.latent_channels:
             decoder["latent_channels"] = options.latent_channels
         student = TraceStudent(backbone, decoder, lora=None, size=options.size).eval()
+    backbone.pop("layers", None)
     teacher = TraceTeacher(backbone, size=options.size)
     return student.to(options.device), teacher
 
@@ -80,10 +83,13 @@ def main() -> None:
     parser.add_argument("--decoder", default="GridFreeDecoder", help="of the untrained student")
     parser.add_argument("--upsampling", type=int, default=4, help="of the untrained student")
     parser.add_argument("--latent-channels", type=int, default=8, help="that its decoder sees")
+    parser.add_argument("--layers", help="regular expression of the layers that the student reads")
     parser.add_argument("--size", type=int, default=128, help="side of the square image")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error("--rounds must be at least 2")
 
     student, teacher = build(options)
     backbone, device = student.backbone, torch.device(options.device)

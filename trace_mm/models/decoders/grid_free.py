@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -71,6 +72,8 @@ class GridFreeDecoder(nn.Module):
             ValueError: if the shapes do not fit.
         """
         image = self.features(attention, grid, latents).to(self.stem.weight.dtype)
+        # Blocks look at all channels of a token at once: faster where these lie side by side.
+        image = image.contiguous(memory_format=torch.channels_last)
         near = self.before(self.stem(image))  # (B, width, h, w)
         far = self.up(self.coarse(self.down(near)))  # (B, width, ceil(h / 2), ceil(w / 2))
         far = functional.interpolate(far, size=tuple(grid), mode="bilinear")
