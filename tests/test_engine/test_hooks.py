@@ -134,10 +134,10 @@ def loop_runner(checkpoint, counts=1, **loader):
 def test_checkpoints_within_an_accumulation_are_refused():
     hook = ReproducibleTrainingHook()
     hook.before_train(loop_runner(WholeCheckpointHook(interval=6, by_epoch=False), counts=3))
-    with pytest.raises(ValueError, match="every 6 iterations.*accumulated over 4"):
+    with pytest.raises(ValueError, match=r"every 6 iterations.*accumulated over 4"):
         hook.before_train(loop_runner(WholeCheckpointHook(interval=6, by_epoch=False), counts=4))
     best = WholeCheckpointHook(interval=4, by_epoch=False, save_best="x", rule="greater")
-    with pytest.raises(ValueError, match="every 9 iterations.*accumulated over 4"):
+    with pytest.raises(ValueError, match=r"every 9 iterations.*accumulated over 4"):
         hook.before_train(loop_runner(best, counts=4))
 
 
@@ -188,13 +188,33 @@ def test_old_checkpoints_go_after_new_ones_are_there(tmp_path, monkeypatch):
     assert (tmp_path / "x.pth").read_bytes() == b"old"
 
 
+def test_history_is_stored_without_objects(tmp_path):
+    hook = WholeCheckpointHook(interval=1)
+    hub = MessageHub.get_instance("plain_checkpoints")
+    for value in (3.0, 1.5):
+        hub.update_scalar("train/loss", value, count=2)
+    hub.update_info("eta", np.float64(7))
+    checkpoint = {"meta": {}, "message_hub": hub.state_dict()}
+    hook.before_save_checkpoint(None, checkpoint)
+    torch.save(checkpoint, tmp_path / "x.pth")
+    loaded = torch.load(tmp_path / "x.pth", weights_only=True)
+    hook.after_load_checkpoint(None, loaded)
+    other = MessageHub.get_instance("plain_checkpoints_loaded")
+    other.load_state_dict(loaded["message_hub"])
+    assert other.get_info("eta") == 7
+    history = other.get_scalar("train/loss")
+    assert [part.tolist() for part in history.data] == [[3.0, 1.5], [2, 2]]
+    assert history.mean() == hub.get_scalar("train/loss").mean()
+    hook.after_load_checkpoint(None, {"message_hub": hub.state_dict()})  # of mmengine's own hook
+
+
 def test_autocast_computes_in_bfloat16_and_keeps_weights():
     model = nn.Linear(3, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     wrapper = AutocastOptimWrapper(optimizer=optimizer)
     with wrapper.optim_context(model):
         output = model(torch.ones(1, 3))
-    assert output.dtype == (torch.bfloat16)
+    assert output.dtype == torch.bfloat16
     before = model.weight.clone()
     wrapper.update_params(output.float().sum())
     assert model.weight.dtype == torch.float32

@@ -104,7 +104,7 @@ def train_here(config, work_dir, seed, **options):
 
 
 def load(path):
-    return torch.load(path, weights_only=False)
+    return torch.load(path, weights_only=True)
 
 
 def assert_same(one, other):

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.runner import autocast
 
 from trace_mm.registry import OPTIM_WRAPPERS
 
@@ -37,9 +36,7 @@ class AutocastOptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
         """Where the model's forward pass runs; see mmengine."""
-        with super().optim_context(model):
-            if self.dtype == torch.float32:
-                yield
-            else:
-                with autocast(dtype=self.dtype):
-                    yield
+        device = next(model.parameters()).device.type
+        enabled = self.dtype != torch.float32
+        with super().optim_context(model), torch.autocast(device, self.dtype, enabled=enabled):
+            yield

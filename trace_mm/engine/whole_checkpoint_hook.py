@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from trace_mm.files import write_atomically
@@ -29,16 +32,42 @@ register_backend(_BACKEND, WholeFileBackend, force=True)
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, with two gaps closed.
+    """mmengine's ``CheckpointHook``, with three gaps closed.
 
     A checkpoint that is being written when the process is killed does not leave half a file under
-    its name, and with ``max_keep_ckpts`` an old one is removed after the new one is there, not
-    before. Arguments are those of ``CheckpointHook``; files are local.
+    its name. With ``max_keep_ckpts`` an old one is removed after the new one is there, not before.
+    And the history of the logged scalars is stored as tensors, so that whoever gets the file can
+    read it by ``torch.load(..., weights_only=True)``, which runs no code.
+
+    Arguments are those of ``CheckpointHook``; files are local.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("backend_args", {"backend": _BACKEND})
         super().__init__(*args, **kwargs)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Turn mmengine's own objects into tensors and numbers."""
+        hub = checkpoint.get("message_hub", {})
+        checkpoint["message_hub"] = {
+            **hub,
+            "log_scalars": {
+                name: [torch.from_numpy(np.array(part, dtype=np.float64)) for part in buffer.data]
+                for name, buffer in hub.get("log_scalars", {}).items()
+            },
+            "runtime_info": {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in hub.get("runtime_info", {}).items()
+            },
+        }
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Turn them back; checkpoints of mmengine's own hook are left as they are."""
+        scalars = checkpoint.get("message_hub", {}).get("log_scalars", {})
+        for name, stored in scalars.items():
+            if isinstance(stored, list):
+                values, counts = (part.cpu().numpy() for part in stored)
+                scalars[name] = HistoryBuffer(values, counts.astype(np.int64))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         outdated = None

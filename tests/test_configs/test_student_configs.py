@@ -1,0 +1,106 @@
+"""Configs of the student: all can be read and built from, and the shipped one's runs."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS
+
+PROJECT = Path(__file__).parents[2]
+CONFIGS = sorted((PROJECT / "configs" / "trace").glob("trace_*.py"))
+
+
+def assert_known(registry, config, *given):
+    """The type is registered and takes the options."""
+    kind = registry.get(config["type"])
+    assert kind is not None, config["type"]
+    options = [name for name in config if name not in {"type", *given}]
+    signature = inspect.signature(kind)
+    if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        signature.bind_partial(**dict.fromkeys(options))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_names_what_there_is(path):
+    cfg = Config.fromfile(path)
+    assert cfg.default_scope == "trace_mm"
+    assert_known(MODELS, cfg.model)
+    assert_known(MODELS, cfg.model.decoder)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert_known(DATASETS, loader.dataset)
+        assert_known(DATA_SAMPLERS, loader.sampler)
+        assert loader.collate_fn.type == "pseudo_collate"
+    dataset = cfg.train_dataloader.dataset
+    assert_known(DATASETS, dataset.source)
+    assert_known(MODELS, dataset.pseudo_edges.teacher)
+    assert dataset.pseudo_edges.teacher.backbone == cfg.model.backbone
+    for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks]:
+        assert_known(HOOKS, hook)
+    assert_known(OPTIM_WRAPPERS, cfg.optim_wrapper)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert_known(METRICS, evaluator)
+    assert cfg.optim_wrapper.optimizer.weight_decay == 4e-5  # App. C.1
+    _, backbone, rank, data = path.stem.split("_")
+    sides = {"sd15": 512, "sdxl": 1024}
+    assert dataset.size == sides.get(backbone, dataset.size)
+    assert rank == f"lora{cfg.model.lora.rank}"
+    assert data in {"scenes", "folder", "imagenet", "voc2012", "coco2014"}
+
+
+def run(*arguments):
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_cache_train_and_test(flow_folder, tmp_path):
+    config, work_dir = "configs/trace/trace_trace-tiny_lora64_scenes.py", tmp_path / "work"
+    data = [
+        f"train_dataloader.dataset.pseudo_edges.folder={tmp_path / 'cache'}",
+        "train_dataloader.dataset.source.length=2",
+        "train_dataloader.dataset.source.size=(32,32)",
+        "train_dataloader.dataset.size=16",
+        f"pretrained={flow_folder}",
+    ]
+    output = run("tools/cache_pseudo_edges.py", config, "--cfg-options", *data)
+    assert "2 done, 0 were there, 0 unreadable" in output
+    short = [
+        *("train_dataloader.batch_size=2", "train_dataloader.num_workers=0"),
+        *("train_dataloader.persistent_workers=False", "train_cfg.max_iters=2"),
+        *("val_dataloader.dataset.length=2", "val_dataloader.num_workers=0"),
+        *("val_dataloader.dataset.size=(32,32)", "val_evaluator.workers=1"),
+        *("test_dataloader.dataset.length=2", "test_dataloader.num_workers=0"),
+        *("test_dataloader.dataset.size=(32,32)", "test_evaluator.workers=1"),
+    ]
+    options = ["--work-dir", work_dir, "--cfg-options", *data, *short]
+    output = run("tools/train.py", config, "--amp", "--auto-scale-lr", *options)
+    assert "edges/ODS" in output
+    log = next(work_dir.glob("*/*.log")).read_text()
+    assert "LR is set based on batch size of 8 and the current batch size is 2" in log
+    checkpoint = work_dir / "iter_2.pth"
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"].values()
+    assert sum(part.numel() for part in weights if isinstance(part, torch.Tensor)) < 1_000_000
+    assert any(work_dir.glob("best_edges_ODS_iter_2.pth"))
+    assert any(work_dir.glob("*/vis_data/vis_image/val_scene-1-001000_2.png"))
+    pytest.importorskip("tensorboard")
+    assert any(work_dir.glob("*/vis_data/events.out.tfevents.*"))
+
+    out, overlays = tmp_path / "scores.json", tmp_path / "overlays"
+    run("tools/test.py", config, checkpoint, "--out", out, "--show-dir", overlays, *options)
+    assert len(json.loads(out.read_text())["image_id"]) == 2
+    assert len(list(overlays.glob("scene-1-00000?.png"))) == 2
