@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from trace_mm.diffusion import denoiser_identity, identity_difference, shipped_models
 from trace_mm.models.lora import merge_lora, merge_lora_weights
 
 DESCRIPTION = "_extra_state"
-"""Where a student's state dict describes it; torch's name for what is not a tensor."""
+"""Where a student's state dict describes it: torch's name for what is neither weight nor buffer."""
 
 FORMAT = 1
 """Of the description."""
@@ -23,10 +24,10 @@ _DENOISER = "backbone.denoiser."
 class StudentState(nn.Module):
     """Gives a student a state dict of LoRA and decoder only, which knows its backbone.
 
-    The frozen backbone is neither saved nor expected. Beside tensors the state dict holds a
-    description in JSON values: ``backbone`` (name, revision, layers, identity of the denoiser) and
-    ``student`` (the options that build it anew). Weights of another backbone, or of a student that
-    is built otherwise, are refused before anything is loaded.
+    The frozen backbone is neither saved nor expected. Beside weights the state dict holds a
+    description: ``backbone`` (name, revision, layers, identity of the denoiser) and ``student``
+    (the options that build it anew). Weights of another backbone, or of a student that is built
+    otherwise, are refused before anything is loaded.
     """
 
     backbone: Any
@@ -70,16 +71,15 @@ class StudentState(nn.Module):
         """
         state = super().state_dict(*args, **kwargs)
         prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
-        for name in [name for name in state if name.startswith(prefix)]:
-            if not _is_ours(name.removeprefix(prefix).replace(_FSDP, "")):
-                del state[name]
+        if _FSDP not in prefix:  # FSDP insists on all that it shards: drop_backbone() comes later
+            drop_backbone(state, prefix)
         return state
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """The description; torch puts it into the state dict."""
+    def get_extra_state(self) -> Tensor:
+        """The description, packed; torch puts it into the state dict."""
         if self._merged:
             raise ValueError("this student's LoRA is merged: it can only predict, not be saved")
-        return self._description
+        return pack_description(self._description)
 
     def set_extra_state(self, state: Any) -> None:
         """Nothing: an incoming description has been compared already."""
@@ -93,12 +93,15 @@ class StudentState(nn.Module):
         """
         if self._merged:
             raise ValueError("this student's LoRA is merged: it cannot take other weights")
-        self._check_parts(check_description(state.get(DESCRIPTION)), ("lora",))
-        odd = sorted({name for name, _ in _shapes(state).items() ^ self._shapes.items()})
+        theirs = unpack_description(state)
+        self._check_parts(theirs, ("lora",))
+        given = dict(state)
+        drop_backbone(given)
+        odd = sorted({name for name, _ in _shapes(given).items() ^ self._shapes.items()})
         if odd:
             raise ValueError(
                 f"{len(odd)} weights are missing, unexpected or of another shape, {odd[0]} among "
-                f"them; they were trained with decoder {state[DESCRIPTION]['student']['decoder']}, "
+                f"them; they were trained with decoder {theirs['student']['decoder']}, "
                 f"the model has {self._description['student']['decoder']}"
             )
 
@@ -118,7 +121,7 @@ class StudentState(nn.Module):
         Raises:
             ValueError: if the weights do not fit.
         """
-        description = check_description(state.get(DESCRIPTION))
+        description = unpack_description(state)
         self._check_parts(description, ())
         decoder = {name: value for name, value in state.items() if name.startswith("decoder.")}
         own = {name: shape for name, shape in self._shapes.items() if name.startswith("decoder.")}
@@ -169,14 +172,21 @@ class StudentState(nn.Module):
                 )
 
 
-def check_description(description: Any) -> dict[str, Any]:
-    """The description in a state dict, if it is one.
+def pack_description(description: Mapping[str, Any]) -> Tensor:
+    """JSON values as bytes (n,), since much that handles state dicts expects only tensors."""
+    return torch.frombuffer(bytearray(json.dumps(description).encode()), dtype=torch.uint8)
+
+
+def unpack_description(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The description in a student's state dict.
 
     Raises:
-        ValueError: if it is missing or of another format.
+        ValueError: if there is none, or it is damaged or of another format.
     """
-    if not isinstance(description, dict) or "backbone" not in description:
+    packed = state.get(DESCRIPTION)
+    if not isinstance(packed, Tensor) or packed.dtype != torch.uint8:
         raise ValueError("these weights do not say which backbone they belong to")
+    description: dict[str, Any] = json.loads(bytes(packed.flatten().tolist()))
     if description.get("format") != FORMAT:
         raise ValueError(
             f"these weights are of format {description.get('format')}, "
@@ -185,8 +195,17 @@ def check_description(description: Any) -> dict[str, Any]:
     return description
 
 
-def _is_ours(name: str) -> bool:
-    return name.startswith("decoder.") or ".lora_" in name or name == DESCRIPTION
+def drop_backbone(state: dict[str, Any], prefix: str = "") -> None:
+    """Take the frozen weights out of a state dict of a student, in place.
+
+    Args:
+        state: with weights by name.
+        prefix: of the student's names; others are left alone.
+    """
+    for name in [name for name in state if name.startswith(prefix)]:
+        own = name.removeprefix(prefix).replace(_FSDP, "")
+        if not own.startswith("decoder.") and ".lora_" not in own and own != DESCRIPTION:
+            del state[name]
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

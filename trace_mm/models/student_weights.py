@@ -15,7 +15,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from trace_mm.files import write_atomically
-from trace_mm.models.student_state import DESCRIPTION, StudentState, check_description
+from trace_mm.models.student_state import (
+    DESCRIPTION,
+    StudentState,
+    drop_backbone,
+    pack_description,
+    unpack_description,
+)
 from trace_mm.registry import MODELS
 
 WEIGHTS_FILE = "student.safetensors"
@@ -47,7 +53,8 @@ def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None =
         write_atomically(file, buffer.getvalue())
         return file
     file = file if file.suffix == ".safetensors" else file / WEIGHTS_FILE
-    metadata = {"format": "pt", "trace_mm": json.dumps(state.pop(DESCRIPTION))}
+    metadata = {"format": "pt", "trace_mm": json.dumps(unpack_description(state))}
+    del state[DESCRIPTION]
     write_atomically(file, safetensors.torch.save(state, metadata))
     return file
 
@@ -59,7 +66,8 @@ def read_student(path: str | Path) -> dict[str, Any]:
         path: a file or folder that :func:`save_student` wrote, or a ``.pth`` file of MMEngine's.
 
     Returns:
-        Tensors by name, and the description.
+        Tensors by name; :func:`~trace_mm.models.student_state.unpack_description` says what they
+        are.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -71,7 +79,8 @@ def read_student(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no checkpoint {file}")
     try:
         state = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
-        check_description(state.get(DESCRIPTION))
+        unpack_description(state)
+        drop_backbone(state)
     except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         raise ValueError(f"{file} is damaged or not a student's checkpoint: {error}") from error
     return state
@@ -115,14 +124,15 @@ def build_student(
         ValueError: if the checkpoint is damaged or of another backbone; names it.
     """
     state = read_student(path)
-    trained_on = state[DESCRIPTION]["backbone"]
+    description = unpack_description(state)
+    trained_on = description["backbone"]
     source = {
         "pretrained": trained_on["name"],
         "revision": trained_on["revision"],
         "layers": f"^({'|'.join(map(re.escape, trained_on['layers']))})$",
         **(backbone or {}),
     }
-    config = {**state[DESCRIPTION]["student"], **options, "type": "TraceStudent"}
+    config = {**description["student"], **options, "type": "TraceStudent"}
     if merge:
         config["lora"] = None
     student = MODELS.build({**config, "backbone": source})
@@ -133,9 +143,7 @@ def build_student(
     return student.eval()
 
 
-def _prepare(value: Any, dtype: torch.dtype | None) -> Any:
-    if not isinstance(value, Tensor):
-        return value
+def _prepare(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     rounded = dtype if value.is_floating_point() else None
     return value.detach().to("cpu", rounded or value.dtype).contiguous()
 
@@ -143,8 +151,8 @@ def _prepare(value: Any, dtype: torch.dtype | None) -> Any:
 def _read_safetensors(file: Path) -> dict[str, Any]:
     state: dict[str, Any] = safetensors.torch.load_file(file)
     with safe_open(file, framework="pt") as stored:
-        description = (stored.metadata() or {}).get("trace_mm", "null")
-    return {**state, DESCRIPTION: json.loads(description)}
+        description = (stored.metadata() or {}).get("trace_mm", "{}")
+    return {**state, DESCRIPTION: pack_description(json.loads(description))}
 
 
 class _Skipped:

@@ -1,0 +1,68 @@
+"""What each process of the student's distributed tests runs; they import it by name."""
+
+import json
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from mmengine.model.wrappers import MMDistributedDataParallel, MMFullyShardedDataParallel
+from mmengine.optim import OptimWrapper
+
+from tests.tiny_students import build, images_of, samples_of, shake
+from trace_mm.models import save_student
+
+STEPS = 3
+CASES = {
+    "plain": {"timestep": 500, "reconstruction_weight": 5.0},
+    "edges only": {"reconstruction": None, "gradient_checkpointing": True},
+}
+
+
+def student_of(folder: str, case: str):
+    return shake(build(folder, **CASES[case])).train()
+
+
+def train(model, rank: int = 0, world: int = 1) -> list[dict[str, float]]:
+    """Losses of a few steps on this rank's share of batches of four."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    wrapper = OptimWrapper(torch.optim.SGD(trained, lr=1.0))
+    history = []
+    for step in range(STEPS):
+        batch = {"inputs": images_of(4, seed=step), "data_samples": samples_of(4, seed=step + 7)}
+        share = {name: values[rank::world] for name, values in batch.items()}
+        losses = model.train_step(share, wrapper)
+        history.append({name: value.item() for name, value in losses.items()})
+    return history
+
+
+def run(rank: int, folder: str, out: str) -> None:
+    """One of two processes: trains under DDP and FSDP and writes losses and weights."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{out}/meeting", rank=rank, world_size=2)
+    try:
+        for case in CASES:
+            model = MMDistributedDataParallel(student_of(folder, case))
+            write_losses(train(model, rank, 2), rank, Path(out) / f"ddp {case}.json")
+            if rank == 0:
+                save_student(model, Path(out) / f"ddp {case}.safetensors")
+        sharded = MMFullyShardedDataParallel(
+            student_of(folder, "plain"), device_id=torch.device("cpu"), use_orig_params=True
+        )
+        write_losses(train(sharded, rank, 2), rank, Path(out) / "fsdp plain.json")
+        state = sharded.state_dict()  # gathered by all ranks
+        if rank == 0:
+            torch.save({"state_dict": state}, Path(out) / "fsdp plain.pth")
+    finally:
+        dist.destroy_process_group()
+
+
+def write_losses(history: list[dict[str, float]], rank: int, file: Path) -> None:
+    """The mean over ranks of each step's losses."""
+    histories: list[list[dict[str, float]]] = [[], []]
+    dist.all_gather_object(histories, history)
+    if rank == 0:
+        mean = [
+            {name: (first[name] + second[name]) / 2 for name in first}
+            for first, second in zip(*histories, strict=True)
+        ]
+        file.write_text(json.dumps(mean))
