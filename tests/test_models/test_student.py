@@ -211,6 +211,27 @@ def test_a_decoder_with_a_fixed_grid_is_shown_that_grid(flow_folder):
     assert student.predict(images_of(1, (9, 31)))[0].pred_edges.shape == (9, 31)
 
 
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        {"type": "ConvDecoder", "tokens": 64},
+        {"type": "GridFreeDecoder", "latent_channels": 4, "upsampling": 2},
+        {"type": "UNetDecoder", "width": 4, "levels": 2},
+        {"type": "Mask2FormerStyleDecoder", "width": 16, "queries": 4, "heads": 2},
+    ],
+    ids=lambda decoder: decoder["type"],
+)
+def test_each_decoder_trains_and_predicts(flow_folder, decoder):
+    student = build(flow_folder, decoder=decoder).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = student(images_of(2), samples_of(2), mode="loss")
+    sum(losses.values()).backward()
+    for name, parameter in trained_parameters(student).items():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+    edges = student.eval().predict(images_of(1, (20, 33)))[0].pred_edges
+    assert edges.shape == (20, 33) and edges.isfinite().all()
+
+
 def test_it_is_shown_the_area_that_it_is_told(flow_folder):
     student = build(flow_folder, size=32)
     assert student.run(torch.rand(1, 3, 40, 40)).images.shape == (1, 3, 32, 32)
