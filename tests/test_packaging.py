@@ -123,6 +123,8 @@ def test_constraints_pin_every_dependency_within_its_range():
     extras = PROJECT["optional-dependencies"]
     for line in [*PROJECT["dependencies"], *extras["train"], *extras["test"]]:
         requirement = Requirement(line)
+        if canonicalize_name(requirement.name) == "trace-mm":  # one extra that holds another
+            continue
         version = pins[canonicalize_name(requirement.name)]
         assert version in requirement.specifier, f"{requirement} excludes the tested {version}"
 
