@@ -207,7 +207,7 @@ def test_conv_is_one_convolution_over_the_keys():
             r"got \(1, 3, 2, 2\)",
         ),
         (lambda: GridFreeDecoder(upsampling=0), "upsampling must be at least 1"),
-        (lambda: GridFreeDecoder(cells=(3,)), "powers of two"),
+        (lambda: GridFreeDecoder(cells=(0, 3)), "positive and increasing"),
         (lambda: GridFreeDecoder(cells=(4, 2)), "increasing"),
         (lambda: GridFreeDecoder(cells=(), steps=0), "there must be a cell"),
         (lambda: GridFreeDecoder(steps=-1), "at least 0"),

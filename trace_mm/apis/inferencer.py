@@ -46,7 +46,7 @@ class TraceInferencer(BaseInferencer):
         show_progress: draw a progress bar on stderr.
         **options: set arguments of the model, such as ``timestep=200``, ``seed=1``,
             ``noise_draws=4`` or ``tile=512`` of :class:`trace_mm.models.TraceTeacher`; None leaves
-            the default. ``tile="auto"`` is the largest size that the model sees at once.
+            the default. ``tile="auto"`` is the size at which the model sees images.
 
     Raises:
         FileNotFoundError: if there is no such model.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trace_mm.ops import neighbor_divergence
+from trace_mm.ops import neighbor_divergence, region_attention
 
 NEIGHBORS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 """Right, below, the two diagonals, and two tokens ahead: half of all, as divergences are mutual."""
@@ -27,8 +27,8 @@ class GridFreeFeatures(nn.Module):
 
     Args:
         latent_channels: channels of the latents to use; 0 for attention only, like the paper.
-        cells: sides in tokens of the square regions by which attention is compared, increasing
-            powers of two; 1 is token by token. Texture that is finer than a region fades.
+        cells: sides in tokens of the square regions by which attention is compared,
+            increasing; 1 is token by token. Texture that is finer than a region fades.
         steps: along the attention.
         neighbors: offsets (rows, columns) of the neighbours.
 
@@ -48,9 +48,8 @@ class GridFreeFeatures(nn.Module):
             raise ValueError(
                 f"latent_channels and steps must be at least 0, got {latent_channels} and {steps}"
             )
-        powers = all(cell >= 1 and cell & (cell - 1) == 0 for cell in cells)
-        if not powers or list(cells) != sorted(set(cells)):
-            raise ValueError(f"cells must be increasing powers of two, got {tuple(cells)}")
+        if list(cells) != sorted(set(cells)) or min(cells, default=1) < 1:
+            raise ValueError(f"cells must be positive and increasing, got {tuple(cells)}")
         self.latent_channels = latent_channels
         self.cells = tuple(cells)
         self.steps = steps
@@ -93,15 +92,8 @@ class GridFreeFeatures(nn.Module):
         batch = attention.shape[0]
         if self.latent_channels == 0:
             return attention.new_zeros(batch, 0, *grid)
-        if (
-            latents is None
-            or latents.ndim != 4
-            or latents.shape[:2]
-            != (
-                batch,
-                self.latent_channels,
-            )
-        ):
+        channels = (batch, self.latent_channels)
+        if latents is None or latents.ndim != 4 or tuple(latents.shape[:2]) != channels:
             raise ValueError(
                 f"latents must be ({batch}, {self.latent_channels}, h', w'), "
                 f"got {None if latents is None else tuple(latents.shape)}"
@@ -113,11 +105,10 @@ class GridFreeFeatures(nn.Module):
 
     def _divergences(self, attention: Tensor, grid: tuple[int, int]) -> list[Tensor]:
         """Of each cell size, (B, neighbours, h, w)."""
-        features, regions, side = [], attention.unflatten(2, grid), 1  # (B, N, h, w)
+        features = []
         for cell in self.cells:
-            while side < cell:
-                regions, side = _halve(_halve(regions).mT).mT, 2 * side
-            found = neighbor_divergence(regions.flatten(2), grid, self.neighbors)
+            regions = region_attention(attention, grid, cell)  # (B, N, M)
+            found = neighbor_divergence(regions, grid, self.neighbors)
             features.append(((found.clamp(min=0) + _FLOOR).log() + 5) / 2.5)
         return features
 
@@ -147,11 +138,3 @@ def _places(grid: tuple[int, int], like: Tensor) -> Tensor:
         for length in grid
     ]
     return torch.stack(torch.meshgrid(axes, indexing="ij")).flatten(1)
-
-
-def _halve(maps: Tensor) -> Tensor:
-    """Sums pairs of neighbouring columns of maps (..., w); an odd last column stays alone."""
-    first, second = maps[..., ::2], maps[..., 1::2]
-    if first.shape[-1] == second.shape[-1]:
-        return first + second
-    return torch.cat([first[..., :-1] + second, first[..., -1:]], dim=-1)

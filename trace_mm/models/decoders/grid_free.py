@@ -26,7 +26,7 @@ class GridFreeDecoder(nn.Module):
         width: channels a token.
         depths: numbers of residual blocks before, on, and after the half grid.
         fine_width: channels a pixel of the result.
-        cells: sides in tokens of the regions by which attention is compared, powers of two.
+        cells: sides in tokens of the regions by which attention is compared, increasing.
         steps: how far the attention is followed.
 
     Raises:

@@ -32,7 +32,7 @@ class Mask2FormerStyleDecoder(nn.Module):
         queries: number of queries, at least 1.
         heads: of the attention.
         embedding: channels of the pixel embeddings that masks are made from.
-        cells: sides in tokens of the regions by which attention is compared, powers of two.
+        cells: sides in tokens of the regions by which attention is compared, increasing.
         steps: how far the attention is followed.
 
     Raises:

@@ -25,7 +25,7 @@ class UNetDecoder(nn.Module):
         width: channels of the finest level.
         levels: number of grids, at least 1.
         fine_width: channels a pixel of the result.
-        cells: sides in tokens of the regions by which attention is compared, powers of two.
+        cells: sides in tokens of the regions by which attention is compared, increasing.
         steps: how far the attention is followed.
 
     Raises:
