@@ -5,4 +5,5 @@ model = dict(
     backbone=dict(pretrained=pretrained),
     decoder=dict(type="GridFreeDecoder"),
     lora=dict(rank=64),
+    pseudo_label="mu",  # mean - deviation is below 0 here, so that mu_sigma labels no interior
 )
