@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_mm.models.sizes import tile_spans, tile_windows, working_size
+from trace_mm.models.sizes import read_tiles, tile_spans, tile_windows, working_size
 
 
 def test_images_keep_their_aspect_ratio():
@@ -42,3 +42,9 @@ def test_nonsense_is_refused():
         working_size((0, 5), 128, 8)
     with pytest.raises(ValueError, match="overlap"):
         tile_spans(10, 5, 1.0)
+
+
+def test_tiles_that_agree_are_blended_to_the_whole():
+    image = torch.rand(3, 41, 70, generator=torch.Generator().manual_seed(0))
+    found = read_tiles(image, 16, 0.25, lambda part: part[1])
+    torch.testing.assert_close(found, image[1])

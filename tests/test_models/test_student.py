@@ -322,3 +322,13 @@ def test_nonsense_is_refused(student, flow_folder):
         student(images_of(1), samples_of(1, (8, 8)), mode="loss")
     with pytest.raises(ValueError, match=r"images must be \(3, H, W\)"):
         student.predict([torch.rand(1, 8, 8)])
+
+
+def test_tiles_are_predicted_like_images(flow_folder):
+    (image,) = images_of(1, (16, 40))
+    tiled = build(flow_folder, tile=16).predict([image])[0].pred_edges
+    assert tiled.shape == (16, 40) and 0 <= tiled.min() <= tiled.max() <= 1
+    first = build(flow_folder).predict([image[:, :, :16]])[0].pred_edges
+    torch.testing.assert_close(tiled[:, :10], first[:, :10])  # no other tile reaches these columns
+    whole = build(flow_folder, tile=40).predict([image])[0].pred_edges
+    assert torch.equal(whole, build(flow_folder).predict([image])[0].pred_edges)

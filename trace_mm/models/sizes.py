@@ -1,6 +1,6 @@
 """At which size an image is shown to the model, and how a large one is cut into tiles."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -87,6 +87,28 @@ def tile_windows(size: Size, tile: int, overlap: float) -> Iterator[tuple[slice,
             rows = _fade(top, bottom, size[0], tile * overlap)
             columns = _fade(left, right, size[1], tile * overlap)
             yield slice(top, bottom), slice(left, right), rows[:, None] * columns[None, :]
+
+
+def read_tiles(
+    image: Tensor, tile: int, overlap: float, read: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """What is read from the tiles of an image, blended.
+
+    Args:
+        image: (3, H, W).
+        tile: side of a tile in pixels.
+        overlap: the least part of a tile that its neighbour covers too, in [0, 1).
+        read: from a tile (3, h, w) to values (h, w) on the CPU.
+
+    Returns:
+        (H, W) on the CPU.
+    """
+    size = image.shape[1], image.shape[2]
+    total, weights = torch.zeros(size), torch.zeros(size)
+    for rows, columns, weight in tile_windows(size, tile, overlap):
+        total[rows, columns] += read(image[:, rows, columns]) * weight
+        weights[rows, columns] += weight
+    return total / weights
 
 
 def _fade(start: int, end: int, length: int, ramp: float) -> Tensor:

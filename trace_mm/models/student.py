@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
 from trace_mm.models.lora import add_lora, lora_disabled
-from trace_mm.models.sizes import resize_images, working_size
+from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -70,6 +70,9 @@ class TraceStudent(StudentState, BaseModel):
         timestep: of the pass; the backbone's least noisy one if None.
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
+        tile: predict images larger than this many pixels a side in tiles of that size, each of which
+            is shown to the model like an image.
+        tile_overlap: the least part of a tile that its neighbour covers too.
         reconstruction: what is compared with the reconstruction: ``"latent"``, ``"pixel"`` (through
             the VAE's decoder), or None for no such loss.
         reconstruction_weight: its factor. The reconstruction's error is the denoiser's times the
@@ -98,6 +101,8 @@ class TraceStudent(StudentState, BaseModel):
         gradient_checkpointing: bool = False,
         seed: int = 0,
         checkpoint: str | None = None,
+        tile: int | None = None,
+        tile_overlap: float = 0.25,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
@@ -111,6 +116,8 @@ class TraceStudent(StudentState, BaseModel):
         self.timestep = self.backbone.least_noisy_timestep if timestep is None else timestep
         self.backbone.check_timestep(self.timestep)
         self.size = self.backbone.native_size if size is None else size
+        self.tile = tile
+        self.tile_overlap = tile_overlap
         self.reconstruction = reconstruction
         self.reconstruction_weight = reconstruction_weight
         self.pseudo_label = pseudo_label
@@ -213,10 +220,17 @@ class TraceStudent(StudentState, BaseModel):
         """
         samples = data_samples or [EdgeDataSample() for _ in inputs]
         for image, sample in zip(inputs, samples, strict=True):
-            logits = self.read(image[None])
-            edges = _resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()
-            sample.timestep, sample.scores, sample.pred_edges = self.timestep, {}, edges[0, 0].cpu()
+            if self.tile is not None and max(image.shape[1:]) > self.tile:
+                edges = read_tiles(image, self.tile, self.tile_overlap, self._edges).clamp(0, 1)
+            else:
+                edges = self._edges(image)
+            sample.timestep, sample.scores, sample.pred_edges = self.timestep, {}, edges
         return list(samples)
+
+    def _edges(self, image: Tensor) -> Tensor:
+        """Edges (H, W) in [0, 1] of an image (3, H, W), on the CPU."""
+        logits = self.read(image[None])
+        return _resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
 
     def run(self, images: Tensor) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.

@@ -13,7 +13,7 @@ from trace_mm.diffusion import (
     load_recommended,
     seeded_noise,
 )
-from trace_mm.models.sizes import resize_images, tile_windows, working_size
+from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.ops import (
     EmergencePoint,
     attention_boundary_divergence,
@@ -192,7 +192,12 @@ class TraceTeacher(BaseModel):
         else:
             timestep = int(self.timestep)
         if self.tile is not None and max(size) > self.tile:
-            boundary = self._read_tiles(image, timestep, self.tile)
+            boundary = read_tiles(
+                image,
+                self.tile,
+                self.tile_overlap,
+                lambda part: self._read_boundary(part, timestep),
+            )
         elif boundary is None:
             boundary = self._read_boundary(image, timestep)
         edges = normalize_edges(boundary[None, None])[0, 0].float()
@@ -212,15 +217,6 @@ class TraceTeacher(BaseModel):
         """Boundary strength (H, W) at one timestep."""
         _, attention, grid = next(self.attention_maps(image, [timestep]))
         return self._boundary(attention, grid, (image.shape[1], image.shape[2]))
-
-    def _read_tiles(self, image: Tensor, timestep: int, tile: int) -> Tensor:
-        """Boundary strength (H, W), blended from overlapping tiles."""
-        size = image.shape[1], image.shape[2]
-        total, weights = torch.zeros(size), torch.zeros(size)
-        for rows, columns, weight in tile_windows(size, tile, self.tile_overlap):
-            total[rows, columns] += self._read_boundary(image[:, rows, columns], timestep) * weight
-            weights[rows, columns] += weight
-        return total / weights
 
     def _boundary(self, attention: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """Boundary strength (H, W) on the CPU, enlarged from the token grid."""
