@@ -70,8 +70,8 @@ class TraceStudent(StudentState, BaseModel):
         timestep: of the pass; the backbone's least noisy one if None.
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
-        tile: predict images larger than this many pixels a side in tiles of that size, each of which
-            is shown to the model like an image.
+        tile: predict images larger than this many pixels a side in tiles of that size, each shown
+            to the model like an image.
         tile_overlap: the least part of a tile that its neighbour covers too.
         reconstruction: what is compared with the reconstruction: ``"latent"``, ``"pixel"`` (through
             the VAE's decoder), or None for no such loss.
