@@ -57,8 +57,9 @@ def process_place() -> tuple[int, int, int]:
 def build_teacher(config: dict[str, Any], device: str) -> torch.nn.Module:
     """The model that makes the edges, ready to predict."""
     teacher = MODELS.build(config)
-    if hasattr(teacher, "init_weights"):
-        teacher.init_weights()  # reads the checkpoint that init_cfg names, if any
+    # Reads the checkpoint that an init_cfg names. Without one, it only logs every weight.
+    if any(getattr(module, "init_cfg", None) for module in teacher.modules()):
+        teacher.init_weights()
     return teacher.to(device).eval()
 
 
