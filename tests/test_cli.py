@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 import trace_mm
+from tests.tiny_students import build, shake
 from trace_mm.cli import main
+from trace_mm.models import save_student
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,7 +53,20 @@ def test_edges_of_a_folder(photos, sobel, tmp_path, capsys):
 
 def test_options_reach_the_model(photos, flow_folder, tmp_path, capsys):
     out = tmp_path / "out"
-    options = ["--timestep", 300, "--seed", 5, "--noise-draws", 2, "--size", 32, "--tile", 8]
+    options = [
+        "--method",
+        "teacher",
+        "--timestep",
+        300,
+        "--seed",
+        5,
+        "--noise-draws",
+        2,
+        "--size",
+        32,
+        "--tile",
+        8,
+    ]
     options += ["--dtype", "bfloat16", "--device", "cpu", "--batch-size", 3]
     options += ["--save", "png", "npz", "overlay"]
     assert _edges(photos, "--out", out, "--model", flow_folder, *options) == 0
@@ -125,10 +140,34 @@ def test_help_loads_nothing_heavy():
     assert result.stdout == "False\n"
 
 
+def test_export_and_edges_of_a_student(photos, flow_folder, tmp_path, capsys):
+    checkpoint = save_student(shake(build(flow_folder)), tmp_path / "iter_1.pth")
+    models = {"plain": ["--backbone", flow_folder], "merged": []}
+    for name, backbone in models.items():
+        merge = ["--merge"] if name == "merged" else []
+        options = ["--backbone", flow_folder, "--dtype", "float16", "--license", "mit", *merge]
+        folder = tmp_path / name
+        assert main(["export", str(checkpoint), "--out", str(folder), *map(str, options)]) == 0
+        assert capsys.readouterr().out.startswith(f"wrote {folder} (0.")
+        assert 'license: "mit"' in (folder / "README.md").read_text()
+        out = tmp_path / f"edges_{name}"
+        arguments = [photos, "--out", out, "--method", "student", "--device", "cpu"]
+        assert _edges(*arguments, "--model", folder, *backbone) == 0
+        assert capsys.readouterr().out.startswith("4 done")
+    assert main(["export", str(checkpoint), "--out", str(tmp_path / "plain")]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert _edges(*arguments, "--model", tmp_path / "plain", "--backbone", flow_folder) == 2
+    error = capsys.readouterr().err
+    assert "holds results of other settings" in error and "student.content" in error
+    assert _edges(*arguments, "--model", folder, "--noise-draws", 2) == 2
+    assert "--method teacher" in capsys.readouterr().err
+
+
 def test_demo(flow_folder, photos, tmp_path, capsys):
     Image.new("RGB", (1, 300), (9, 99, 200)).save(photos / "thin.png")
     out = tmp_path / "demo"
     arguments = ["demo", photos, "--out", out, "--model", flow_folder, "--device", "cpu"]
+    arguments += ["--method", "teacher"]
     assert main(list(map(str, arguments))) == 0
     assert capsys.readouterr().out == f"wrote {out / 'report.html'}\n"
     page = (out / "report.html").read_text(encoding="utf-8")

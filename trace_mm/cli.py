@@ -16,6 +16,7 @@ _EPILOG = (
     "exit status: 0 all done, 1 some images failed or a result could not be written, "
     "2 unusable input"
 )
+_BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +93,44 @@ def _build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", default="trace_demo", metavar="DIR", help="(default: trace_demo)")
     _add_model_arguments(demo)
     demo.set_defaults(run=_run_demo)
+    _add_export(commands)
     return parser
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a trained student as a folder for a model hub",
+        description="Write a trained student to a folder that --model loads, with a model card, "
+        "ready to upload to a model hub. The folder appears whole or not at all.",
+        epilog="exit status: 0 done, 1 the folder could not be written, 2 unusable input",
+    )
+    export.add_argument("checkpoint", metavar="CHECKPOINT", help=".pth of a training, or student")
+    export.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    export.add_argument(
+        "--merge",
+        action="store_true",
+        help="put LoRA into the diffusion model and write all of it, so that the folder needs "
+        "nothing else",
+    )
+    _add_dtype(export, "round weights (default: as they are)")
+    export.add_argument("--backbone", metavar="B", help=_BACKBONE_HELP)
+    export.add_argument(
+        "--trained-on",
+        metavar="TEXT",
+        help="the training images, for the card (default: what the checkpoint says)",
+    )
+    export.add_argument(
+        "--license", metavar="ID", help="for the card (default: the shipped model's, else other)"
+    )
+    export.add_argument(
+        "--overwrite", action="store_true", help="replace the folder of an earlier export"
+    )
+    export.set_defaults(run=_run_export)
+
+
+def _add_dtype(parser: Any, text: str) -> None:
+    parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], help=text)
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,26 +138,30 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model",
         metavar="M",
-        help="shipped name, config file, local diffusers folder or hub id (default: the model "
-        "that comes with this package)",
+        help="shipped name, folder of an export, checkpoint, diffusers folder, hub id or config "
+        "file (default: the model that comes with this package)",
     )
-    group.add_argument("--method", default="teacher", help="(default: teacher, the only one yet)")
-    group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
     group.add_argument(
-        "--dtype", choices=["float32", "float16", "bfloat16"], help="(default: float32)"
+        "--method",
+        choices=["student", "teacher"],
+        help="one pass of a trained student, or the diffusion model itself without any training "
+        "(default: teacher)",
     )
+    group.add_argument("--backbone", metavar="B", help=_BACKBONE_HELP)
+    group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
+    _add_dtype(group, "(default: float32)")
     group.add_argument("--seed", type=_natural, metavar="N", help="of the noise (default: 0)")
     group.add_argument(
         "--timestep",
         type=_timestep,
         metavar="iep|T",
-        help="search for the timestep where instances emerge, or read this one (default: iep)",
+        help="search for the timestep where instances emerge (teacher only), or read this one",
     )
     group.add_argument(
         "--noise-draws",
         type=_positive,
         metavar="N",
-        help="average the attention over so many draws of noise (default: the model's)",
+        help="average the attention over so many draws of noise (teacher only)",
     )
     group.add_argument(
         "--size",
@@ -168,6 +210,7 @@ def _build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
         "size": arguments.size,
         "tile": arguments.tile,
         "seed": arguments.seed,
+        "backbone": arguments.backbone,
     }
     return TraceInferencer(
         arguments.model, arguments.method, arguments.device, arguments.dtype, **options
@@ -207,6 +250,24 @@ def _run_demo(arguments: argparse.Namespace) -> int:
     images = expand_inputs(arguments.inputs) if arguments.inputs else demo_scenes()
     report = write_demo(_build_inferencer(arguments), images, Path(arguments.out))
     print(f"wrote {report}")
+    return 0
+
+
+def _run_export(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.export import export_student
+
+    folder = export_student(
+        arguments.checkpoint,
+        arguments.out,
+        merge=arguments.merge,
+        dtype=arguments.dtype,
+        backbone=arguments.backbone,
+        trained_on=arguments.trained_on,
+        license=arguments.license,
+        overwrite=arguments.overwrite,
+    )
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"wrote {folder} ({size / 1e6:.1f} MB)")
     return 0
 
 

@@ -8,8 +8,10 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from trace_mm.apis import TraceInferencer
-from trace_mm.apis.model_config import teacher_config
+from tests.tiny_students import DECODER, build, shake
+from trace_mm.apis import TraceInferencer, load_image
+from trace_mm.apis.model_config import model_config
+from trace_mm.models import TraceStudent, save_student
 from trace_mm.registry import INFERENCERS, MODELS
 from trace_mm.structures import EdgeDataSample
 
@@ -24,7 +26,18 @@ def sobel():
 @pytest.fixture
 def teacher(flow_folder):
     options = {"timesteps": (100, 300, 500), "show_progress": False}
-    return TraceInferencer(str(flow_folder), device="cpu", **options)
+    return TraceInferencer(str(flow_folder), "teacher", device="cpu", **options)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(flow_folder, tmp_path_factory):
+    return save_student(shake(build(flow_folder)), tmp_path_factory.mktemp("work") / "a.pth")
+
+
+def _student(model, backbone, **options):
+    return TraceInferencer(
+        model, "student", device="cpu", show_progress=False, backbone=backbone, **options
+    )
 
 
 def _image(seed=0, size=(20, 30)):
@@ -109,8 +122,10 @@ def test_wrong_arguments(sobel, tmp_path, flow_folder):
         sobel(_image(), batch_size=0)
     with pytest.raises(ValueError, match="save must be"):
         sobel(_image(), out_dir=tmp_path, save=["jpg"])
-    with pytest.raises(ValueError, match="method must be teacher"):
+    with pytest.raises(ValueError, match="contradicts the config, a SobelDetector"):
         TraceInferencer(SOBEL, method="student")
+    with pytest.raises(ValueError, match="method must be student or teacher"):
+        TraceInferencer(SOBEL, method="pupil")
     with pytest.raises(ValueError, match="'gpu' is not a device"):
         TraceInferencer(SOBEL, device="gpu")
     with pytest.raises(ValueError, match=r"cannot build the model.*timesteps"):
@@ -118,7 +133,7 @@ def test_wrong_arguments(sobel, tmp_path, flow_folder):
     with pytest.raises(ValueError, match="no dtype"):
         TraceInferencer(SOBEL, dtype="float16")
     with pytest.raises(ValueError, match="timestep must be"):
-        TraceInferencer(str(flow_folder), timestep="soon")
+        TraceInferencer(str(flow_folder), "teacher", timestep="soon")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -139,31 +154,38 @@ def test_models_of_all_kinds(flow_folder, tmp_path):
         str(path),
         Config({"model": whole}),
     ):
-        config = teacher_config(model, "bfloat16", {"seed": 3})
+        config = model_config(model, "teacher", "bfloat16", {"seed": 3})
         assert config.model.type == "TraceTeacher"
         assert config.model.seed == 3
         assert config.model.backbone == {"pretrained": str(flow_folder), "dtype": "bfloat16"}
     assert whole == {"type": "TraceTeacher", "backbone": {"pretrained": str(flow_folder)}}
-    hub = teacher_config("owner/name").model.backbone.pretrained
+    hub = model_config("owner/name", "teacher").model.backbone.pretrained
     assert hub == "owner/name"
 
 
-def test_unusable_models(tmp_path):
+def test_unusable_models(flow_folder, tmp_path):
+    with pytest.raises(ValueError, match=r"has no student.*method='teacher' \(--method teacher\)"):
+        model_config(str(flow_folder), "student")
+    for name in ("gone.pth", "work/gone.safetensors"):
+        with pytest.raises(FileNotFoundError, match=f"no checkpoint {name}"):
+            model_config(name, "student")
+    with pytest.raises(FileNotFoundError, match=r"gone\.py: no such config"):
+        model_config("gone.py")
     with pytest.raises(FileNotFoundError, match="no-such-model is neither"):
-        teacher_config("no-such-model")
+        model_config("no-such-model")
     with pytest.raises(FileNotFoundError, match=r"no model_index\.json"):
-        teacher_config(str(tmp_path))
+        model_config(str(tmp_path))
     (tmp_path / "bad.py").write_text("model = dict(\n")
     with pytest.raises(ValueError, match=r"bad\.py: cannot read"):
-        teacher_config(str(tmp_path / "bad.py"))
+        model_config(str(tmp_path / "bad.py"))
     (tmp_path / "weights.ckpt").write_text("x")
     with pytest.raises(ValueError, match=r"weights\.ckpt: a model is"):
-        teacher_config(str(tmp_path / "weights.ckpt"))
+        model_config(str(tmp_path / "weights.ckpt"))
     for config in ({"optimizer": 1}, {"model": {}}):
         with pytest.raises(ValueError, match="must hold model"):
-            teacher_config(config)
+            model_config(config)
     with pytest.raises(TypeError, match="int"):
-        teacher_config(3)
+        model_config(3)
 
 
 def test_settings_name_what_results_depend_on(teacher, flow_folder):
@@ -174,14 +196,16 @@ def test_settings_name_what_results_depend_on(teacher, flow_folder):
     assert settings["device"] == "cpu"
     assert settings["backbone.pretrained"] == flow_folder.name
     explicit = {"timesteps": (100, 300, 500), "seed": 0, "dtype": "float32"}
-    again = TraceInferencer(str(flow_folder), device="cpu", show_progress=False, **explicit)
+    again = TraceInferencer(
+        str(flow_folder), "teacher", device="cpu", show_progress=False, **explicit
+    )
     assert again.settings() == settings
 
 
 def test_settings_notice_other_weights(flow_folder, tmp_path):
     copy = tmp_path / flow_folder.name
     shutil.copytree(flow_folder, copy)
-    options = {"device": "cpu", "show_progress": False}
+    options = {"method": "teacher", "device": "cpu", "show_progress": False}
     before = TraceInferencer(str(copy), **options).settings()
     assert before == TraceInferencer(str(flow_folder), **options).settings()
     config = copy / "unet/config.json"
@@ -191,12 +215,85 @@ def test_settings_notice_other_weights(flow_folder, tmp_path):
 
 def test_automatic_tile_is_the_size_of_the_model(flow_folder):
     inferencer = TraceInferencer(
-        str(flow_folder), device="cpu", tile="auto", timestep=300, show_progress=False
+        str(flow_folder), "teacher", device="cpu", tile="auto", timestep=300, show_progress=False
     )
     size = inferencer.model.size
     assert inferencer.model.tile == inferencer.settings()["tile"] == size
     (prediction,) = inferencer(_image(0, (size + 9, 2 * size)))["predictions"]
     assert prediction["edges"].shape == (size + 9, 2 * size)
+
+
+def test_predictions_of_a_student(checkpoint, flow_folder):
+    inferencer = _student(checkpoint, flow_folder)
+    assert inferencer.method == inferencer.settings()["method"] == "student"
+    model = inferencer.model
+    assert isinstance(model, TraceStudent) and not model.training
+    assert not any(".lora_" in name for name, _ in model.named_parameters())
+    (prediction,) = inferencer(_image())["predictions"]
+    pixels = torch.from_numpy(load_image(_image(), "")).permute(2, 0, 1)
+    expected = shake(build(flow_folder)).predict([pixels])
+    np.testing.assert_allclose(prediction["edges"], expected[0].pred_edges, atol=1e-5)
+    assert (prediction["timestep"], prediction["scores"]) == (1, {})
+
+
+@pytest.mark.parametrize("option", [{"timestep": "iep"}, {"noise_draws": 2}, {"timesteps": [0, 9]}])
+def test_a_student_has_no_options_of_the_teacher(checkpoint, flow_folder, option):
+    with pytest.raises(ValueError, match=rf"{next(iter(option))}=.*--method teacher"):
+        _student(checkpoint, flow_folder, **option)
+
+
+def test_options_of_a_student(checkpoint, flow_folder):
+    inferencer = _student(checkpoint, flow_folder, size=24, timestep=50, seed=4, tile="auto")
+    model = inferencer.model
+    assert (model.size, model.timestep, model.seed, model.tile) == (24, 50, 4, 24)
+    (prediction,) = inferencer(_image(0, (26, 50)))["predictions"]
+    assert prediction["edges"].shape == (26, 50)
+    with pytest.raises(ValueError, match=r"cannot build the model.*colour"):
+        _student(checkpoint, flow_folder, colour="red")
+
+
+def test_configs_of_students(checkpoint, flow_folder, tmp_path):
+    whole = {"type": "TraceStudent", "backbone": {"pretrained": str(flow_folder)}}
+    whole |= {"decoder": DECODER, "lora": {"rank": 2}, "teacher": {"noise_draws": 2}}
+    with pytest.raises(ValueError, match="untrained: name its checkpoint"):
+        TraceInferencer(whole, device="cpu")
+    whole["checkpoint"] = str(checkpoint)
+    with pytest.raises(ValueError, match="'teacher' contradicts the config, a TraceStudent"):
+        TraceInferencer(whole, "teacher", device="cpu")
+    found = TraceInferencer(whole, device="cpu", show_progress=False)
+    assert found.method == "student"
+    named = _student(checkpoint, flow_folder)
+    for key in ("edges", "timestep"):
+        np.testing.assert_array_equal(
+            found(_image())["predictions"][0][key], named(_image())["predictions"][0][key]
+        )
+    teacher = {"type": "TraceTeacher", "backbone": {"pretrained": "nowhere"}}
+    moved = TraceInferencer(
+        teacher, "teacher", device="cpu", backbone=flow_folder, show_progress=False
+    )
+    assert moved.method == "teacher"
+    with pytest.raises(ValueError, match="has no backbone to set"):
+        TraceInferencer(SOBEL, backbone=flow_folder)
+
+
+def test_a_student_is_no_teacher(checkpoint, flow_folder):
+    with pytest.raises(ValueError, match=r"a\.pth is a student.*name the backbone: flow"):
+        TraceInferencer(checkpoint, "teacher", device="cpu")
+    with pytest.raises(ValueError, match="the teacher is its backbone"):
+        TraceInferencer(flow_folder, "teacher", device="cpu", backbone=flow_folder)
+
+
+def test_settings_name_the_student(checkpoint, flow_folder, tmp_path):
+    settings = _student(checkpoint, flow_folder).settings()
+    assert settings["backbone.pretrained"] == flow_folder.name
+    assert {"timestep", "size", "seed", "tile"} < settings.keys()
+    same = save_student(shake(build(flow_folder)), tmp_path / "elsewhere")
+    assert _student(same.parent, flow_folder).settings() == settings
+    student = shake(build(flow_folder))
+    with torch.no_grad():
+        student.decoder.mix.bias += 0.01
+    other = save_student(student, tmp_path / "a.pth")
+    assert _student(other, flow_folder).settings() != settings
 
 
 def test_registered():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trace_mm.apis.inputs import ImageSource, expand_inputs
 from trace_mm.apis.manifest import MANIFEST_FILE
-from trace_mm.apis.model_config import run_settings, teacher_config
+from trace_mm.apis.model_config import build_model, method_of, model_config, run_settings
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import (
     check_save_kinds,
@@ -24,11 +24,9 @@ from trace_mm.apis.results import (
     write_results,
 )
 from trace_mm.files import load_image
-from trace_mm.registry import INFERENCERS, MODELS
+from trace_mm.registry import INFERENCERS
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay
-
-METHODS = ("teacher",)
 
 
 @INFERENCERS.register_module()
@@ -36,21 +34,26 @@ class TraceInferencer(BaseInferencer):
     """Finds instance edges in images.
 
     Args:
-        model: a shipped name (None is the first one), a config file or a config dict, whole or of
-            the model alone, a local diffusers folder, or a hub id such as
-            ``"stable-diffusion-v1-5/stable-diffusion-v1-5"``.
-        method: ``"teacher"``: read the edges out of the diffusion model itself, without training.
+        model: a shipped name (None is the first one), a folder of ``trace-mm export`` or its hub
+            id, a student's checkpoint, a diffusers folder, a hub id such as
+            ``"stable-diffusion-v1-5/stable-diffusion-v1-5"``, a config file, or a config dict,
+            whole or of the model alone.
+        method: ``"student"``: a model that was trained to read edges in one pass. ``"teacher"``:
+            read them out of a diffusion model itself, without training. None is what a config
+            says, and else the teacher.
         device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
         dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
         scope: registry scope in which a config's types are looked up.
         show_progress: draw a progress bar on stderr.
-        **options: set arguments of the model, such as ``timestep=200``, ``seed=1``,
-            ``noise_draws=4`` or ``tile=512`` of :class:`trace_mm.models.TraceTeacher`; None leaves
-            the default. ``tile="auto"`` is the size at which the model sees images.
+        backbone: folder or hub id of a student's backbone, if it is not where the student says.
+        **options: set arguments of the model, such as ``size=512``, ``tile=512`` or ``seed=1``, and
+            of the teacher ``timestep=200`` or ``noise_draws=4``; see
+            :class:`trace_mm.models.TraceStudent` and :class:`trace_mm.models.TraceTeacher`. None
+            leaves the default. ``tile="auto"`` is the size at which the model sees images.
 
     Raises:
         FileNotFoundError: if there is no such model.
-        ValueError: if an option is wrong.
+        ValueError: if an option is wrong or another method's, or the model has no student.
 
     Example:
         >>> inferencer = TraceInferencer()
@@ -64,24 +67,23 @@ class TraceInferencer(BaseInferencer):
     def __init__(
         self,
         model: str | os.PathLike[str] | dict[str, Any] | Config | None = None,
-        method: str = "teacher",
+        method: str | None = None,
         device: str | None = None,
         dtype: str | None = None,
         scope: str | None = "trace_mm",
         show_progress: bool = True,
+        backbone: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
-        if method not in METHODS:
-            raise ValueError(f"method must be {' or '.join(METHODS)}, got {method!r}")
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = {name: value for name, value in options.items() if value is not None}
         automatic_tile = chosen.get("tile") == "auto"
         if automatic_tile:  # known once the model is
             del chosen["tile"]
-        config = teacher_config(model, dtype, chosen)
         self.device = _check_device(device)
-        self.method = method
+        config = model_config(model, method, dtype, chosen, backbone)
+        self.method = method_of(config.model)
         super().__init__(config, None, device, scope, show_progress)
         if automatic_tile:
             self.model.tile = self.model.size
@@ -205,10 +207,7 @@ class TraceInferencer(BaseInferencer):
         return collate
 
     def _init_model(self, cfg: Any, weights: str | None, device: str = "cpu") -> torch.nn.Module:
-        try:
-            model: torch.nn.Module = MODELS.build(cfg.model)
-        except TypeError as error:  # an argument that it does not have
-            raise ValueError(f"cannot build the model: {error}") from error
+        model: torch.nn.Module = build_model(cfg.model)
         return model.to(device).eval()
 
 

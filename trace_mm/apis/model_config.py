@@ -7,38 +7,153 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from torch import nn
 
 from trace_mm import __version__
 from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
+from trace_mm.models import TraceStudent, TraceTeacher, build_student
+from trace_mm.models.student_folder import find_student
+from trace_mm.models.student_weights import (
+    WEIGHTS_FILE,
+    read_description,
+    student_backbone,
+    student_fingerprint,
+)
+from trace_mm.registry import MODELS
+
+METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
+DEFAULT_METHOD = "teacher"
+
+_CHECKPOINTS = {".pth", ".safetensors"}
+_CONFIGS = {".py", ".json", ".yaml", ".yml"}
+_NOT_OF_PREDICTIONS = {  # arguments of models that their edges do not depend on
+    "backbone",
+    "data_preprocessor",
+    "decoder",
+    "pseudo_label",
+    "reconstruction",
+    "reconstruction_weight",
+}
 
 
-def teacher_config(
+def model_config(
     model: str | os.PathLike[str] | dict[str, Any] | Config | None,
+    method: str | None = None,
     dtype: str | None = None,
     options: dict[str, Any] | None = None,
+    backbone: str | os.PathLike[str] | None = None,
 ) -> Config:
     """The config of a model.
 
     Args:
         model: see :class:`trace_mm.apis.TraceInferencer`.
+        method: likewise.
         dtype: of the denoiser; None leaves it as it is.
         options: arguments of the model, which replace those of a config.
+        backbone: where the backbone is, if not where the model says.
 
     Returns:
-        A config with ``model``, resolved and independent of the argument.
+        A config with ``model``, resolved and independent of the argument, for
+        :func:`build_model`. A student's may leave out what its checkpoint says.
 
     Raises:
         FileNotFoundError: if there is no such model.
-        ValueError: if a config file cannot be read or a config has no model.
+        ValueError: if a config file cannot be read, a config has no model, a model is not of this
+            method, or an option is another method's.
         TypeError: if ``model`` is of another type.
     """
+    if method is not None and method not in METHODS:
+        raise ValueError(f"method must be {' or '.join(METHODS)}, got {method!r}")
     if model is None:
         shipped = shipped_models()
         if not shipped:
             raise FileNotFoundError("no model is shipped with this installation: name one")
         model = next(iter(shipped))
+    pretrained = None if backbone is None else os.fspath(backbone)
+    if isinstance(model, (str, os.PathLike)) and Path(model).suffix not in _CONFIGS:
+        config = _named_config(os.fspath(model), method or DEFAULT_METHOD, pretrained)
+    else:
+        config = _given_config(model, method, pretrained)
+    _check_options(config.model, options or {})
+    config.model.update(options or {})
+    if "backbone" in config.model:
+        config.model.backbone["pretrained"] = resolve_pretrained(config.model.backbone.pretrained)
+        if dtype is not None:
+            config.model.backbone["dtype"] = dtype
+    elif dtype is not None:
+        raise ValueError(f"model {config.model.type} has no dtype to set")
+    return config
+
+
+def method_of(config: dict[str, Any]) -> str | None:
+    """The method of a model's config; None for models that are neither teacher nor student."""
+    kind = config["type"]
+    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    return {cls.__name__: method for method, cls in METHODS.items()}.get(name)
+
+
+def build_model(config: dict[str, Any]) -> Any:
+    """The model of a config, a student with its LoRA merged.
+
+    Raises:
+        FileNotFoundError: if a checkpoint or backbone is missing.
+        ValueError: if an option is wrong, or a checkpoint does not fit.
+    """
+    try:
+        if method_of(config) != "student":
+            return MODELS.build(config)
+        # As the checkpoint says. LoRA is merged, which needs no peft, and nothing is trained.
+        left_out = {"type", "checkpoint", "backbone", "lora", "teacher"}
+        options = {name: value for name, value in config.items() if name not in left_out}
+        return build_student(config["checkpoint"], config["backbone"], **options)
+    except TypeError as error:  # an argument that it does not have
+        raise ValueError(f"cannot build the model: {error}") from error
+
+
+def _named_config(name: str, method: str, backbone: str | None) -> Config:
+    """The config of a shipped name, a folder, a hub id or a checkpoint."""
+    path = Path(name).expanduser()
+    if path.is_file() and path.suffix not in _CHECKPOINTS:
+        raise ValueError(f"{path}: a model is a config file, a checkpoint, a folder or a name")
+    if path.suffix in _CHECKPOINTS and not path.exists():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    if method == "teacher":
+        return _teacher_config(name, path, backbone)
+    student = find_student(name)
+    if student is None:
+        resolve_pretrained(name)
+        raise ValueError(
+            f"{name} has no student. Train one and name its folder, or read the edges out of the "
+            "model itself: method='teacher' (--method teacher)"
+        )
+    options = {} if backbone is None else {"pretrained": backbone}
+    if backbone is None and student.backbone is not None:
+        options["pretrained"] = str(student.backbone)
+    source = student_backbone(student.path, **options)
+    return Config(
+        {"model": {"type": "TraceStudent", "backbone": source, "checkpoint": str(student.path)}}
+    )
+
+
+def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
+    if backbone is not None:
+        raise ValueError(
+            f"the teacher is its backbone: name {backbone} as the model, instead of {name}"
+        )
+    if path.suffix in _CHECKPOINTS or (path / WEIGHTS_FILE).is_file():
+        trained_on = read_description(path)["backbone"]["name"]
+        raise ValueError(
+            f"{name} is a student: it has no method='teacher'. For the teacher, name the backbone: "
+            f"{trained_on}"
+        )
+    resolve_pretrained(name)
+    return Config({"model": {"type": "TraceTeacher", "backbone": {"pretrained": name}}})
+
+
+def _given_config(model: Any, method: str | None, backbone: str | None) -> Config:
+    """A config that the user brings."""
     if isinstance(model, (str, os.PathLike)):
-        config = _named_config(os.fspath(model))
+        config = _read_config(Path(model).expanduser())
     elif isinstance(model, dict):  # mmengine's Config is not a dict
         config = Config(copy.deepcopy(dict(model if "model" in model else {"model": model})))
     elif isinstance(model, Config):
@@ -47,28 +162,43 @@ def teacher_config(
         raise TypeError(f"model must be a name, path, dict or Config, got {type(model).__name__}")
     if not isinstance(config.get("model"), dict) or "type" not in config.model:
         raise ValueError("a config must hold model = dict(type=...)")
-    config.model.update(options or {})
-    if "backbone" in config.model:
-        backbone = config.model.backbone
-        backbone["pretrained"] = resolve_pretrained(backbone["pretrained"])
-        if dtype is not None:
-            backbone["dtype"] = dtype
-    elif dtype is not None:
-        raise ValueError(f"model {config.model.type} has no dtype to set")
+    found = method_of(config.model)
+    if method is not None and method != found:
+        raise ValueError(f"method {method!r} contradicts the config, a {config.model.type}")
+    if found == "student" and config.model.get("checkpoint") is None:
+        raise ValueError(
+            "the config's student is untrained: name its checkpoint as the model, or set "
+            "model.checkpoint"
+        )
+    if backbone is not None:
+        if "backbone" not in config.model:
+            raise ValueError(f"model {config.model.type} has no backbone to set")
+        config.model.backbone["pretrained"] = backbone
     return config
 
 
-def _named_config(name: str) -> Config:
-    path = Path(name).expanduser()
-    if path.is_file():
-        if path.suffix not in {".py", ".json", ".yaml", ".yml"}:
-            raise ValueError(f"{path}: a model is a config file, a folder or a name")
-        try:
-            return Config.fromfile(str(path))
-        except Exception as error:  # a config is code, so it can raise anything
-            raise ValueError(f"{path}: cannot read this config: {error}") from error
-    resolve_pretrained(name)
-    return Config({"model": {"type": "TraceTeacher", "backbone": {"pretrained": name}}})
+def _read_config(path: Path) -> Config:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such config")
+    try:
+        return Config.fromfile(str(path))
+    except Exception as error:  # a config is code, so it can raise anything
+        raise ValueError(f"{path}: cannot read this config: {error}") from error
+
+
+def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
+    """Refuse what only the teacher can do."""
+    if method_of(config) != "student":
+        return
+    own, others = (set(inspect.signature(METHODS[name]).parameters) for name in METHODS)
+    foreign = [f"{name}={options[name]!r}" for name in options if name in others - own]
+    if options.get("timestep") == "iep":
+        foreign.append("timestep='iep'")
+    if foreign:
+        raise ValueError(
+            f"a student reads edges in one pass, without {', '.join(foreign)}; "
+            "method='teacher' (--method teacher) has that"
+        )
 
 
 def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
@@ -84,8 +214,10 @@ def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {"version": __version__, "model": type(model).__name__}
     for name in inspect.signature(type(model)).parameters:
-        if name not in {"backbone", "data_preprocessor"} and hasattr(model, name):
+        if name not in _NOT_OF_PREDICTIONS and hasattr(model, name):
             settings[name] = _plain(getattr(model, name))
+    if method_of(config) == "student":
+        settings["student.content"] = student_fingerprint(config["checkpoint"])
     if "backbone" in config:
         backbone = {"dtype": "float32", **config["backbone"]}
         settings.update({f"backbone.{name}": _plain(part) for name, part in backbone.items()})

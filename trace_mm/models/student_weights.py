@@ -1,9 +1,11 @@
 """Files of students: writing, reading, and building a student from one."""
 
+import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,6 +16,7 @@ from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from trace_mm.diffusion import resolve_pretrained
 from trace_mm.files import write_atomically
 from trace_mm.models.student_state import (
     DESCRIPTION,
@@ -45,7 +48,14 @@ def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None =
         ValueError: if LoRA is merged already, so that it cannot be saved.
     """
     student: Any = model.module if is_model_wrapper(model) else model
-    state = {name: _prepare(value, dtype) for name, value in student.state_dict().items()}
+    return write_student(student.state_dict(), path, dtype)
+
+
+def write_student(
+    state: Mapping[str, Any], path: str | Path, dtype: torch.dtype | None = None
+) -> Path:
+    """Write the state dict of a student; see :func:`save_student`."""
+    state = {name: _prepare(value, dtype) for name, value in state.items()}
     file = Path(path).expanduser()
     if file.suffix == ".pth":
         buffer = io.BytesIO()
@@ -73,17 +83,67 @@ def read_student(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or not a student's; names it.
     """
-    file = Path(path).expanduser()
-    file = file / WEIGHTS_FILE if file.is_dir() else file
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {file}")
-    try:
-        state = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+    file = _student_file(path)
+    with _named_errors(file):
+        if file.suffix == ".safetensors":
+            state = safetensors.torch.load_file(file)
+            state[DESCRIPTION] = pack_description(_read_metadata(file))
+        else:
+            checkpoint = _read_pickle(file)
+            state = dict(checkpoint.get("state_dict", checkpoint))
         unpack_description(state)
         drop_backbone(state)
-    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        raise ValueError(f"{file} is damaged or not a student's checkpoint: {error}") from error
     return state
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """What a student's checkpoint says of itself, see ``StudentState``; weights are left unread.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or not a student's; names it.
+    """
+    file = _student_file(path)
+    if file.suffix != ".safetensors":
+        return unpack_description(read_student(file))
+    with _named_errors(file):
+        return unpack_description({DESCRIPTION: pack_description(_read_metadata(file))})
+
+
+def read_training_config(path: str | Path) -> str | None:
+    """The text of the config that MMEngine trained a student with; None if the file has none.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged; names it.
+    """
+    file = _student_file(path)
+    if file.suffix == ".safetensors":
+        return None
+    with _named_errors(file):
+        meta = _read_pickle(file).get("meta")
+    config = meta.get("cfg") if isinstance(meta, dict) else None
+    return config if isinstance(config, str) else None
+
+
+def student_fingerprint(path: str | Path) -> str:
+    """A digest of what a checkpoint's student predicts with: its weights and its options.
+
+    Returns:
+        16 hexadecimal digits, the same for a ``.pth`` and a ``.safetensors`` of the same weights.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or not a student's; names it.
+    """
+    state = read_student(path)
+    options = unpack_description(state)["student"]
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    for name in sorted(state.keys() - {DESCRIPTION}):
+        value = state[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_student_weights(model: StudentState, path: str | Path) -> None:
@@ -110,8 +170,8 @@ def build_student(
 
     Args:
         path: a file or folder that :func:`save_student` wrote, or a ``.pth`` file of MMEngine's.
-        backbone: arguments of :func:`trace_mm.diffusion.load_backbone`; what is not given is as
-            in training, which works for shipped names and hub ids.
+        backbone: arguments of :func:`trace_mm.diffusion.load_backbone`, instead of those of
+            :func:`student_backbone`.
         merge: put LoRA into the denoiser's weights, to predict as fast as a plain pass, without
             peft.
         options: of ``TraceStudent``, instead of those in the checkpoint.
@@ -125,13 +185,7 @@ def build_student(
     """
     state = read_student(path)
     description = unpack_description(state)
-    trained_on = description["backbone"]
-    source = {
-        "pretrained": trained_on["name"],
-        "revision": trained_on["revision"],
-        "layers": f"^({'|'.join(map(re.escape, trained_on['layers']))})$",
-        **(backbone or {}),
-    }
+    source = student_backbone(path, **(backbone or {}))
     config = {**description["student"], **options, "type": "TraceStudent"}
     if merge:
         config["lora"] = None
@@ -143,16 +197,66 @@ def build_student(
     return student.eval()
 
 
+def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
+    """Arguments of :func:`trace_mm.diffusion.load_backbone` for the backbone of a checkpoint.
+
+    Args:
+        path: a file or folder of a student.
+        options: that are used instead. Without ``pretrained``, it is the name from training, which
+            works for shipped names and hub ids, or for a merged student the folder it lies in.
+
+    Returns:
+        ``pretrained`` (a folder or hub id), ``revision``, ``layers`` and the given options.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint or no such backbone.
+        ValueError: if the checkpoint is damaged; names it.
+    """
+    description = read_description(path)
+    trained_on = description["backbone"]
+    name, revision = trained_on["name"], trained_on["revision"]
+    if "merged" in description:
+        name, revision = str(_student_file(path).parent), None
+    wanted = str(options.get("pretrained", name))
+    try:
+        pretrained = resolve_pretrained(wanted)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path} belongs to backbone {trained_on['name']!r}, and {error}; "
+            "name its folder or hub id (backbone=..., --backbone)"
+        ) from error
+    return {
+        "revision": revision if wanted == name else None,
+        "layers": f"^({'|'.join(map(re.escape, trained_on['layers']))})$",
+        **options,
+        "pretrained": pretrained,
+    }
+
+
+def _student_file(path: str | Path) -> Path:
+    file = Path(path).expanduser()
+    file = file / WEIGHTS_FILE if file.is_dir() else file
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {file}")
+    return file
+
+
+@contextmanager
+def _named_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise ValueError(f"{file} is damaged or not a student's checkpoint: {error}") from error
+
+
 def _prepare(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     rounded = dtype if value.is_floating_point() else None
     return value.detach().to("cpu", rounded or value.dtype).contiguous()
 
 
-def _read_safetensors(file: Path) -> dict[str, Any]:
-    state: dict[str, Any] = safetensors.torch.load_file(file)
+def _read_metadata(file: Path) -> Any:
     with safe_open(file, framework="pt") as stored:
-        description = (stored.metadata() or {}).get("trace_mm", "{}")
-    return {**state, DESCRIPTION: pack_description(json.loads(description))}
+        return json.loads((stored.metadata() or {}).get("trace_mm", "{}"))
 
 
 class _Skipped:
@@ -180,5 +284,5 @@ _SKIPPED_NAMES = (
 
 def _read_pickle(file: Path) -> dict[str, Any]:
     with torch.serialization.safe_globals([(_Skipped, name) for name in _SKIPPED_NAMES]):
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    return dict(checkpoint.get("state_dict", checkpoint))
+        checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return checkpoint
