@@ -1,4 +1,4 @@
-"""Boundary divergence, pseudo-edges and their scaling against loops over Eq. 2 and Alg. 2."""
+"""Boundary divergence and its scaling against loops over Eq. 2."""
 
 import math
 
@@ -209,40 +209,6 @@ def test_boundary_errors(arguments, message):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**31), grid=grids, scheme=st.sampled_from(["mu_sigma", "mu"]))
-def test_pseudo_edges_match_the_oracle(seed, grid, scheme):
-    boundary = torch.rand(2, 1, *grid, generator=torch.Generator().manual_seed(seed))
-    labels = pseudo_edges(boundary, scheme)
-    assert labels.dtype == torch.int8
-    assert labels.shape == boundary.shape
-    for strengths, found in zip(boundary.flatten(1), labels.flatten(1), strict=True):
-        values = strengths.tolist()
-        mean = math.fsum(values) / len(values)
-        sigma = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-        for value, label in zip(values, found.tolist(), strict=True):
-            if scheme == "mu":
-                limits, expected = [mean], int(value >= mean)
-            else:
-                limits = [mean - sigma, mean + sigma]
-                expected = 1 if value > limits[1] else 0 if value < limits[0] else -1
-            if all(abs(value - limit) > 1e-12 for limit in limits):
-                assert label == expected
-
-
-@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1e-7, 123.456])
-def test_pseudo_edges_of_a_flat_map(value):
-    flat = torch.full((1, 1, 7, 9), value)
-    assert (pseudo_edges(flat) == -1).all()
-    assert (pseudo_edges(flat, "mu") == 1).all()
-
-
-def test_pseudo_edges_treat_each_image_on_its_own():
-    boundary = torch.rand(3, 1, 5, 6, generator=torch.Generator().manual_seed(0))
-    scaled = boundary * torch.tensor([1.0, 1000.0, 0.001]).view(3, 1, 1, 1)
-    assert torch.equal(pseudo_edges(scaled), pseudo_edges(boundary))
-
-
-@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
     grid=grids,
@@ -340,7 +306,6 @@ def test_upsampling_follows_flips_and_keeps_constants(mode):
     )
 
 
-@pytest.mark.parametrize("function", [pseudo_edges, normalize_edges])
 @pytest.mark.parametrize(
     ("boundary", "message"),
     [
@@ -352,15 +317,13 @@ def test_upsampling_follows_flips_and_keeps_constants(mode):
         (torch.ones(1, 1, 2, 2, dtype=torch.long), "floating point"),
     ],
 )
-def test_edge_map_errors(function, boundary, message):
+def test_edge_map_errors(boundary, message):
     with pytest.raises(ValueError, match=message):
-        function(boundary)
+        normalize_edges(boundary)
 
 
 def test_option_errors():
     edges = torch.rand(1, 1, 2, 2)
-    with pytest.raises(ValueError, match="scheme must be"):
-        pseudo_edges(edges, "otsu")
     with pytest.raises(ValueError, match="method must be"):
         normalize_edges(edges, "softmax")
     with pytest.raises(ValueError, match="quantile must lie in"):

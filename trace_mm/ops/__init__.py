@@ -3,7 +3,6 @@
 from trace_mm.ops.boundary import (
     attention_boundary_divergence,
     normalize_edges,
-    pseudo_edges,
     upsample_edges,
 )
 from trace_mm.ops.dice import masked_dice_loss
@@ -28,11 +27,13 @@ from trace_mm.ops.emergence import (
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
+from trace_mm.ops.pseudo_labels import PSEUDO_LABELS, pseudo_edges
 from trace_mm.ops.regions import region_attention
 from trace_mm.ops.thinning import suppress_non_maxima, thin
 
 __all__ = [
     "DIVERGENCES",
+    "PSEUDO_LABELS",
     "AttentionFusion",
     "EmergencePoint",
     "EmergenceResult",

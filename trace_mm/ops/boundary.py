@@ -1,4 +1,4 @@
-"""Attention Boundary Divergence and what turns it into edges (paper Sec. 3.3, Eq. 2, Alg. 2)."""
+"""Attention Boundary Divergence and its use as an edge map (paper Sec. 3.3, Eq. 2)."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -181,35 +181,6 @@ def _border_pairs(height: int, width: int, offset: Offset) -> Iterator[tuple[int
                 yield here, here, behind
 
 
-def pseudo_edges(boundary: Tensor, scheme: str = "mu_sigma") -> Tensor:
-    """Ternary labels from boundary strength, by each image's own statistics (Alg. 2, Table 10).
-
-    Args:
-        boundary: (B, 1, h, w), as :func:`attention_boundary_divergence` returns it.
-        scheme: "mu_sigma": above mu + sigma is edge, below mu - sigma is interior, the rest
-            (limits included, so all of a flat map) is uncertain. "mu": from mu on is edge, the
-            rest interior. mu and sigma are the image's mean and population standard deviation.
-
-    Returns:
-        int8 (B, 1, h, w): 1 edge, 0 interior, -1 uncertain.
-
-    Raises:
-        ValueError: if the scheme is unknown, the shape is wrong or a value is nan or infinite.
-    """
-    if scheme not in ("mu_sigma", "mu"):
-        raise ValueError(f"scheme must be 'mu_sigma' or 'mu', got {scheme!r}")
-    # float64, since the mean of a flat map must be exactly its value; not every device has it.
-    strength = _check_maps(boundary, "boundary").cpu().double()
-    mean = strength.mean(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
-    if scheme == "mu":
-        return (strength >= mean).to(device=boundary.device, dtype=torch.int8)
-    deviation = (strength - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    labels = torch.full(strength.shape, -1, dtype=torch.int8)
-    labels[strength > mean + deviation] = 1
-    labels[strength < mean - deviation] = 0
-    return labels.to(boundary.device)
-
-
 def normalize_edges(boundary: Tensor, method: str = "max", quantile: float = 0.99) -> Tensor:
     """Boundary strength as edge strength in [0, 1], each image on its own.
 
@@ -234,7 +205,7 @@ def normalize_edges(boundary: Tensor, method: str = "max", quantile: float = 0.9
         raise ValueError(f"method must be 'max', 'quantile' or 'none', got {method!r}")
     if not 0 < quantile <= 1:
         raise ValueError(f"quantile must lie in (0, 1], got {quantile}")
-    strength = _check_maps(boundary, "boundary").clamp(min=0)
+    strength = check_maps(boundary, "boundary").clamp(min=0)
     if method == "none":
         return strength.clamp(max=1)
     scale = strength.amax(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
@@ -265,14 +236,19 @@ def upsample_edges(edges: Tensor, size: tuple[int, int], mode: str = "bilinear")
         raise ValueError(f"mode must be 'bilinear' or 'bicubic', got {mode!r}")
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be (H, W) of at least 1, got {tuple(size)}")
-    values = _check_maps(edges, "edges")
+    values = check_maps(edges, "edges")
     resized = F.interpolate(values, size=tuple(size), mode=mode, align_corners=False)
     return torch.minimum(
         resized.clamp(min=0), values.amax(dim=(1, 2, 3), keepdim=True).clamp(min=0)
     )
 
 
-def _check_maps(maps: Tensor, name: str) -> Tensor:
+def check_maps(maps: Tensor, name: str) -> Tensor:
+    """Maps (B, 1, h, w) in at least float32.
+
+    Raises:
+        ValueError: if the shape is another, or a value is nan or infinite; calls them ``name``.
+    """
     if maps.ndim != 4 or maps.shape[1] != 1 or maps.numel() == 0:
         raise ValueError(f"{name} must be (B, 1, h, w), got {tuple(maps.shape)}")
     if not torch.isfinite(maps).all():

@@ -1,0 +1,71 @@
+"""Labels for training made from boundary strength (paper Alg. 2, Table 10)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trace_mm.ops.boundary import check_maps
+from trace_mm.ops.thinning import suppress_non_maxima
+
+PSEUDO_LABELS = ("mu_sigma", "mu", "ridge")
+"""Schemes of :func:`pseudo_edges`."""
+
+EDGE, INTERIOR, UNCERTAIN = 1, 0, -1
+
+
+def pseudo_edges(boundary: Tensor, scheme: str = "mu_sigma") -> Tensor:
+    """Ternary labels from boundary strength, by each image's own statistics (Alg. 2, Table 10).
+
+    With mu and sigma the image's mean and population standard deviation:
+
+    - ``"mu_sigma"``, the paper's: above mu + sigma is edge, below mu - sigma is interior, the rest
+      (limits included, so all of a flat map) is uncertain.
+    - ``"mu"``, the paper's comparison: from mu on is edge, the rest interior.
+    - ``"ridge"``, ours: edges are thin. Only the maxima across a boundary count, and the pixels
+      that touch them: edge where the maximum is above mu + sigma, else uncertain where it is above
+      mu. All else is interior, also the flanks of a strong boundary. It needs no strength below
+      mu - sigma, which a skewed distribution does not have.
+
+    Args:
+        boundary: (B, 1, h, w), as :func:`attention_boundary_divergence` returns it.
+        scheme: one of these.
+
+    Returns:
+        int8 (B, 1, h, w): 1 edge, 0 interior, -1 uncertain.
+
+    Raises:
+        ValueError: if the scheme is unknown, the shape is wrong or a value is nan or infinite.
+    """
+    if scheme not in PSEUDO_LABELS:
+        raise ValueError(f"scheme must be one of {', '.join(PSEUDO_LABELS)}, got {scheme!r}")
+    # float64, since the mean of a flat map must be exactly its value; not every device has it.
+    strength = check_maps(boundary, "boundary").cpu().double()
+    mean = strength.mean(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+    if scheme == "mu":
+        return (strength >= mean).to(device=boundary.device, dtype=torch.int8)
+    deviation = (strength - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    strong = strength > mean + deviation
+    if scheme == "mu_sigma":
+        labels = torch.full(strength.shape, UNCERTAIN, dtype=torch.int8)
+        labels[strength < mean - deviation] = INTERIOR
+        labels[strong] = EDGE
+    else:
+        ridge = _maxima(strength)
+        labels = torch.full(strength.shape, INTERIOR, dtype=torch.int8)
+        labels[_widen(ridge & (strength > mean))] = UNCERTAIN
+        labels[_widen(ridge & strong)] = EDGE
+    return labels.to(boundary.device)
+
+
+def _maxima(strength: Tensor) -> Tensor:
+    """Where boundary strength (B, 1, h, w) is largest across the boundary; bool."""
+    kept = [
+        suppress_non_maxima(image[0], border=0) > 0
+        for image in strength.clamp(min=0)  # rounding may leave values just below 0
+    ]
+    return torch.stack(kept)[:, None]
+
+
+def _widen(mask: Tensor) -> Tensor:
+    """A mask (B, 1, h, w) and all pixels that touch it."""
+    return functional.max_pool2d(mask.float(), kernel_size=3, stride=1, padding=1) > 0
