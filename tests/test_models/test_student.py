@@ -15,7 +15,7 @@ from tests.tiny_students import (
 )
 from trace_mm.diffusion import content_seed, seeded_noise
 from trace_mm.models import TraceStudent, TraceTeacher, save_student
-from trace_mm.ops import pseudo_edges
+from trace_mm.ops import PSEUDO_LABELS, pseudo_edges
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
 
@@ -74,7 +74,7 @@ def test_the_decoder_reads_the_fused_attention_of_the_noised_image(student):
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("scheme", ["mu_sigma", "mu"])
+@pytest.mark.parametrize("scheme", PSEUDO_LABELS)
 @pytest.mark.parametrize("folder", ["sd15_folder", "flow_folder"])
 def test_the_loss_is_eq_10_plus_the_reconstruction_error(folder, scheme, request):
     student = shake(build(request.getfixturevalue(folder), pseudo_label=scheme))
@@ -116,6 +116,24 @@ def test_without_reconstruction_every_parameter_still_has_a_gradient(flow_folder
     assert set(losses) == {"loss_edge"}
     losses["loss_edge"].backward()
     assert all(p.grad is not None for p in trained_parameters(student).values())
+
+
+@pytest.mark.parametrize("reconstruction", ["latent", None])
+def test_the_decoder_can_be_trained_alone(flow_folder, reconstruction):
+    student = shake(build(flow_folder, reconstruction=reconstruction, timestep=500))
+    student.loss(images_of(2), samples_of(2))["loss_edge"].backward()
+    together = {name: p.grad.clone() for name, p in student.decoder.named_parameters()}
+    student.zero_grad()
+    student.decoder_only = True
+    losses = student.loss(images_of(2), samples_of(2))
+    losses["loss_edge"].backward()
+    assert set(losses) == {"loss_edge"}
+    for name, parameter in trained_parameters(student).items():
+        if name.startswith("decoder."):
+            expected = together[name.removeprefix("decoder.")]
+            torch.testing.assert_close(parameter.grad, expected)
+        else:
+            assert not parameter.grad.any()
 
 
 @pytest.mark.parametrize("reconstruction", ["latent", "pixel", None])
@@ -309,7 +327,7 @@ def test_it_is_registered_and_copied(flow_folder, student):
 def test_nonsense_is_refused(student, flow_folder):
     for options, message in (
         ({"reconstruction": "words"}, "reconstruction must be 'latent', 'pixel' or None"),
-        ({"pseudo_label": "sigma"}, "pseudo_label must be 'mu_sigma' or 'mu'"),
+        ({"pseudo_label": "sigma"}, "pseudo_label must be one of mu_sigma, mu, ridge"),
         ({"timestep": 1000}, r"timestep must be in \[0, 1000\)"),
     ):
         with pytest.raises(ValueError, match=message):

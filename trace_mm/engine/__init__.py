@@ -1,6 +1,7 @@
 """What MMEngine's training loop is hung with: hooks, checkpoint files, mixed precision."""
 
 from trace_mm.engine.autocast_optim_wrapper import AutocastOptimWrapper
+from trace_mm.engine.decoder_first_hook import DecoderFirstHook
 from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
 from trace_mm.engine.reproducible_training_hook import ReproducibleTrainingHook
 from trace_mm.engine.unreadable_images_hook import UnreadableImagesHook
@@ -8,6 +9,7 @@ from trace_mm.engine.whole_checkpoint_hook import WholeCheckpointHook, latest_ch
 
 __all__ = [
     "AutocastOptimWrapper",
+    "DecoderFirstHook",
     "EdgeVisualizationHook",
     "ReproducibleTrainingHook",
     "UnreadableImagesHook",

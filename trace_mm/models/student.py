@@ -16,7 +16,7 @@ from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
-from trace_mm.ops import masked_dice_loss, pseudo_edges
+from trace_mm.ops import PSEUDO_LABELS, masked_dice_loss, pseudo_edges
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
 
@@ -57,6 +57,9 @@ class TraceStudent(StudentState, BaseModel):
 
     As with the teacher, noise is seeded from an image's content, and each image is predicted on its
     own, so that a result does not depend on batch, order or file name.
+
+    While the attribute ``decoder_only`` is set (:class:`trace_mm.engine.DecoderFirstHook`), the
+    loss is that of the edges alone and its gradient stops at the decoder.
 
     Args:
         backbone: arguments of :func:`trace_mm.diffusion.load_backbone`; ``pretrained`` names the
@@ -110,8 +113,10 @@ class TraceStudent(StudentState, BaseModel):
             raise ValueError(
                 f"reconstruction must be 'latent', 'pixel' or None, got {reconstruction!r}"
             )
-        if pseudo_label not in ("mu_sigma", "mu"):
-            raise ValueError(f"pseudo_label must be 'mu_sigma' or 'mu', got {pseudo_label!r}")
+        if pseudo_label not in PSEUDO_LABELS:
+            raise ValueError(
+                f"pseudo_label must be one of {', '.join(PSEUDO_LABELS)}, got {pseudo_label!r}"
+            )
         self.backbone, recommended = load_recommended(**backbone)
         self.timestep = self.backbone.least_noisy_timestep if timestep is None else timestep
         self.backbone.check_timestep(self.timestep)
@@ -122,6 +127,7 @@ class TraceStudent(StudentState, BaseModel):
         self.reconstruction_weight = reconstruction_weight
         self.pseudo_label = pseudo_label
         self.seed = seed
+        self.decoder_only = False
         # In a tuple: weights that are not the student's must not be among its parameters.
         self._teacher = (self._build_teacher(teacher, backbone, recommended),)
         identity = self.describe_backbone(backbone)
@@ -188,18 +194,21 @@ class TraceStudent(StudentState, BaseModel):
         """
         images = _stack(inputs)
         strength = self._pseudo_edges(images, data_samples)  # (B, 1, H, W)
-        found = self.run(images)
+        whole_pass = self.reconstruction is not None and not self.decoder_only
+        found = self.run(images) if whole_pass else None
+        logits = self.read(images) if found is None else found.logits
         with torch.autocast(images.device.type, enabled=False):
             target = pseudo_edges(strength, self.pseudo_label)
-            edges = _resize_logits(found.logits, tuple(target.shape[2:])).sigmoid()
+            edges = _resize_logits(logits, tuple(target.shape[2:])).sigmoid()
             losses = {"loss_edge": masked_dice_loss(edges, target).mean()}
-            if self.reconstruction is not None:
+            if found is not None:
                 error = self._reconstruction_error(found)
                 losses["loss_reconstruction"] = self.reconstruction_weight * error
-            elif found.output.requires_grad:
+            else:
                 # Gives every LoRA matrix a gradient, if of zeros: distributed training waits for
-                # each, and attention does not depend on those of the last layers.
-                losses["loss_edge"] = losses["loss_edge"] + 0.0 * found.output.float().mean()
+                # each, and attention does not depend on those after the last layer that is read.
+                trained = (part for part in self.parameters() if part.requires_grad)
+                losses["loss_edge"] += 0.0 * torch.stack([part.sum() for part in trained]).sum()
         return losses
 
     @torch.no_grad()
@@ -264,7 +273,8 @@ class TraceStudent(StudentState, BaseModel):
             ValueError: if the shape is another.
         """
         _, latents, noisy = self._noise(images)
-        attention = self.backbone.attention(noisy, self.timestep)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
+            attention = self.backbone.attention(noisy, self.timestep)
         return self.decoder(attention, self.backbone.grid(latents), latents)
 
     def _noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
