@@ -76,12 +76,14 @@ def test_cache_train_and_test(flow_folder, tmp_path):
         "train_dataloader.dataset.source.size=(32,32)",
         "train_dataloader.dataset.size=16",
         f"pretrained={flow_folder}",
+        *("model.size=16", "model.decoder.latent_channels=4", "model.lora.targets=.*attn1.to_q"),
     ]
     output = run("tools/cache_pseudo_edges.py", config, "--cfg-options", *data)
     assert "2 done, 0 were there, 0 unreadable" in output
     short = [
         *("train_dataloader.batch_size=2", "train_dataloader.num_workers=0"),
         *("train_dataloader.persistent_workers=False", "train_cfg.max_iters=2"),
+        *("custom_hooks.2.iterations=1", "optim_wrapper.accumulative_counts=1"),
         *("val_dataloader.dataset.length=2", "val_dataloader.num_workers=0"),
         *("val_dataloader.dataset.size=(32,32)", "val_evaluator.workers=1"),
         *("test_dataloader.dataset.length=2", "test_dataloader.num_workers=0"),
@@ -91,7 +93,7 @@ def test_cache_train_and_test(flow_folder, tmp_path):
     output = run("tools/train.py", config, "--amp", "--auto-scale-lr", *options)
     assert "edges/ODS" in output
     log = next(work_dir.glob("*/*.log")).read_text()
-    assert "LR is set based on batch size of 8 and the current batch size is 2" in log
+    assert "LR is set based on batch size of 1 and the current batch size is 2" in log
     checkpoint = work_dir / "iter_2.pth"
     weights = torch.load(checkpoint, weights_only=True)["state_dict"].values()
     assert sum(part.numel() for part in weights if isinstance(part, torch.Tensor)) < 1_000_000
