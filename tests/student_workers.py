@@ -1,6 +1,8 @@
 """What each process of the student's distributed tests runs; they import it by name."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ from mmengine.model.wrappers import MMDistributedDataParallel, MMFullyShardedDat
 from mmengine.optim import OptimWrapper
 
 from tests.tiny_students import build, images_of, samples_of, shake
+from tools import train as train_tool
 from trace_mm.models import save_student
 
 STEPS = 3
@@ -66,3 +69,16 @@ def write_losses(history: list[dict[str, float]], rank: int, file: Path) -> None
             for first, second in zip(*histories, strict=True)
         ]
         file.write_text(json.dumps(mean))
+
+
+def run_train_tool(rank: int, commands: list[list[str]], meeting: str) -> None:
+    """One of two processes that run tools/train.py, as torchrun would start them."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
+    try:
+        for arguments in commands:
+            sys.argv = ["tools/train.py", *arguments, "--launcher", "pytorch"]
+            train_tool.main()
+    finally:
+        dist.destroy_process_group()

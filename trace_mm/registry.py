@@ -22,6 +22,7 @@ from mmengine.registry import (
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="trace_mm", locations=["trace_mm.models"])
 DATASETS = Registry(
@@ -42,6 +43,13 @@ OPTIM_WRAPPERS = Registry(
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope="trace_mm",
     locations=["trace_mm.engine"],
+)
+# A module of its own, which few runs need: it imports the models.
+STRATEGIES = Registry(
+    "strategy",
+    parent=MMENGINE_STRATEGIES,
+    scope="trace_mm",
+    locations=["trace_mm.engine.student_fsdp_strategy"],
 )
 INFERENCERS = Registry(
     "inferencer", parent=MMENGINE_INFERENCERS, scope="trace_mm", locations=["trace_mm.apis"]

@@ -32,12 +32,13 @@ register_backend(_BACKEND, WholeFileBackend, force=True)
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, with three gaps closed.
+    """mmengine's ``CheckpointHook``, with four gaps closed.
 
     A checkpoint that is being written when the process is killed does not leave half a file under
     its name. With ``max_keep_ckpts`` an old one is removed after the new one is there, not before.
     And the history of the logged scalars is stored as tensors, so that whoever gets the file can
-    read it by ``torch.load(..., weights_only=True)``, which runs no code.
+    read it by ``torch.load(..., weights_only=True)``, which runs no code. With ``FlexibleRunner``,
+    a checkpoint that is saved after a validation says how many iterations are done, not one more.
 
     Arguments are those of ``CheckpointHook``; files are local.
     """
@@ -45,9 +46,33 @@ class WholeCheckpointHook(CheckpointHook):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("backend_args", {"backend": _BACKEND})
         super().__init__(*args, **kwargs)
+        self._is_after_validation = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a way of saving that would not keep what this class promises.
+
+        Raises:
+            ValueError: for mmengine's own ``FSDPStrategy``.
+        """
+        if type(getattr(runner, "strategy", None)).__name__ == "FSDPStrategy":
+            raise ValueError(
+                "mmengine's FSDPStrategy saves the frozen backbone with a student and cannot "
+                "resume: use strategy=dict(type='trace_mm.StudentFSDPStrategy')"
+            )
+        super().before_train(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
+        """Save the best checkpoint."""
+        self._is_after_validation = True
+        try:
+            super().after_val_epoch(runner, metrics)
+        finally:
+            self._is_after_validation = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Turn mmengine's own objects into tensors and numbers."""
+        if self._is_after_validation:  # FlexibleRunner thinks that it is within an iteration
+            checkpoint["meta"].update(epoch=runner.epoch, iter=runner.iter)
         hub = checkpoint.get("message_hub", {})
         checkpoint["message_hub"] = {
             **hub,
