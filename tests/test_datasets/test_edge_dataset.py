@@ -85,7 +85,21 @@ def write_bsds(root):
     return {"annotation": "bsds500", "data_prefix": {"seg_path": "groundTruth"}}
 
 
-@pytest.mark.parametrize("write", [write_coco, write_panoptic, write_id_maps, write_bsds])
+def write_mask_folders(root):
+    for name in ("a", "b"):
+        (root / "cells" / name / "masks").mkdir(parents=True)
+        (root / "cells" / name / "images").mkdir()
+        (root / "images" / f"{name}.png").rename(root / "cells" / name / "images" / f"{name}.png")
+        for instance in (1, 2):
+            mask = (id_map() == instance).astype(np.uint8) * 255
+            Image.fromarray(mask).save(root / "cells" / name / "masks" / f"{instance}.png")
+    return {"annotation": "mask_folders", "data_prefix": {"img_path": "cells"}}
+
+
+WRITERS = [write_coco, write_panoptic, write_id_maps, write_bsds, write_mask_folders]
+
+
+@pytest.mark.parametrize("write", WRITERS)
 def test_every_format_gives_the_same_edges(root, write):
     dataset = DATASETS.build({"type": "InstanceEdgeDataset", "data_root": str(root), **write(root)})
     assert len(dataset) == 2
@@ -131,6 +145,33 @@ def test_errors_name_the_file_and_the_cause(root):
     Image.new("L", (3, 3)).save(root / "ids" / "b.png")
     with pytest.raises(ValueError, match=r"b\.png.*\(20, 30\).*\(3, 3\)"):
         InstanceEdgeDataset(data_root=str(root), **options)[1]
+
+
+def test_the_smaller_of_overlapping_masks_is_in_front(root):
+    options = write_mask_folders(root)
+    whole = np.full(SIZE, 255, dtype=np.uint8)
+    Image.fromarray(whole).save(root / "cells" / "a" / "masks" / "0.png")
+    edges = InstanceEdgeDataset(data_root=str(root), **options)[0]["data_samples"].gt_edges
+    np.testing.assert_array_equal(edges[0], instance_borders(id_map()))
+
+
+def test_errors_of_mask_folders(root):
+    options = write_mask_folders(root)
+    Image.new("L", (3, 4)).save(root / "cells" / "a" / "masks" / "3.png")
+    with pytest.raises(ValueError, match=r"3\.png: the mask is \(4, 3\)"):
+        InstanceEdgeDataset(data_root=str(root), **options)[0]
+    Image.new("L", (3, 4)).save(root / "cells" / "b" / "images" / "second.png")
+    with pytest.raises(ValueError, match="there must be one image, not 2"):
+        InstanceEdgeDataset(data_root=str(root), **options)
+    (root / "cells" / "b" / "images" / "second.png").unlink()
+    for mask in (root / "cells" / "b" / "masks").iterdir():
+        mask.unlink()
+    (root / "cells" / "b" / "masks").rmdir()
+    with pytest.raises(FileNotFoundError, match="no such folder of masks"):
+        InstanceEdgeDataset(data_root=str(root), **options)
+    options["data_prefix"] = {"img_path": "nowhere"}
+    with pytest.raises(FileNotFoundError, match="no such folder of annotated images"):
+        InstanceEdgeDataset(data_root=str(root), **options)
 
 
 def test_missing_and_broken_images(root):

@@ -49,6 +49,15 @@ def test_folder_and_imagenet_tree(tmp_path):
     assert "replaced" not in sample
 
 
+def test_a_pattern_leaves_masks_out(tmp_path):
+    for name in ("x/images/x.png", "x/masks/1.png", "y/images/y.png"):
+        save(tmp_path / name)
+    source = {"type": "ImageFolder", "data_root": str(tmp_path), "pattern": "*/images/*"}
+    assert ids(UnlabelledImageDataset(source)) == ["x/images/x.png", "y/images/y.png"]
+    with pytest.raises(FileNotFoundError, match=r"\(\*\.bmp\): lists no images"):
+        UnlabelledImageDataset({**source, "pattern": "*.bmp"})
+
+
 def test_coco(tmp_path):
     for name in ("x.png", "sub/y.png"):
         save(tmp_path / "images" / name)

@@ -154,11 +154,55 @@ class Bsds500(IdMaps):
         return read_bsds_borders(info["mask_path"])
 
 
+class MaskFolders:
+    """A folder an image, with the photo in ``images`` and a PNG for each instance in ``masks``.
+
+    The layout of the 2018 Data Science Bowl (nuclei). Where masks overlap, the smaller is in
+    front. See ``EdgeAnnotation``.
+    """
+
+    def __init__(
+        self, images: str, annotation: str, masks: str, void: int | None, crowd: bool
+    ) -> None:
+        self.folder = Path(images)
+
+    def images(self) -> list[dict[str, Any]]:
+        """Each folder's photo, by the folder's name."""
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"{self.folder}: no such folder of annotated images")
+        infos = []
+        for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
+            photos = list_images(folder / "images")
+            if len(photos) != 1:
+                raise ValueError(f"{folder / 'images'}: there must be one image, not {len(photos)}")
+            masks = folder / "masks"
+            if not masks.is_dir():
+                raise FileNotFoundError(f"{masks}: no such folder of masks")
+            infos.append(
+                {"img_path": str(photos[0]), "image_id": folder.name, "mask_path": str(masks)}
+            )
+        return infos
+
+    def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """Borders bool (1, H, W)."""
+        masks = []
+        for path in sorted(Path(info["mask_path"]).glob("*.png")):
+            mask = read_id_map(path) > 0
+            if mask.shape != size:
+                raise ValueError(f"{path}: the mask is {mask.shape} (H, W), the image {size}")
+            masks.append(mask)
+        ids = np.zeros(size, dtype=np.int32)
+        for number, mask in enumerate(sorted(masks, key=np.count_nonzero, reverse=True), start=1):
+            ids[mask] = number
+        return instance_borders(ids)[None]
+
+
 EDGE_ANNOTATIONS: dict[str, type[EdgeAnnotation]] = {
     "coco_instances": CocoInstances,
     "coco_panoptic": CocoPanoptic,
     "bsds500": Bsds500,
     "id_maps": IdMaps,
+    "mask_folders": MaskFolders,
 }
 """Formats by the name that configs use."""
 

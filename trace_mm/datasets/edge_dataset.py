@@ -20,7 +20,8 @@ class InstanceEdgeDataset(BaseDataset):
     Args:
         annotation: format of the annotation: "coco_instances" (``ann_file``), "coco_panoptic"
             (``ann_file`` and the PNGs in ``data_prefix["seg_path"]``), "bsds500" (``.mat`` files in
-            ``seg_path``) or "id_maps" (PNGs of segment ids in ``seg_path``).
+            ``seg_path``), "id_maps" (PNGs of segment ids in ``seg_path``) or "mask_folders" (an
+            image's folder holds ``images`` and ``masks``).
         void: id of unlabelled pixels, whose borders do not count; None counts them, so that an
             object's border with an unlabelled region is an edge. For "coco_panoptic" and "id_maps".
         crowd: whether crowd regions of COCO instances are segments.
@@ -64,7 +65,7 @@ class InstanceEdgeDataset(BaseDataset):
         )
         infos = self._reader.images()
         if not infos:
-            raise ValueError(f"{self.ann_file}: no annotated image")
+            raise ValueError(f"{self.ann_file or self.data_prefix['img_path']}: no annotated image")
         return infos
 
     def prepare_data(self, idx: int) -> dict[str, Any]:

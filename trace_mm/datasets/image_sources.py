@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
@@ -112,17 +113,20 @@ class ImageFolder(ImageFiles):
     Args:
         data_root: the folder.
         img_path: a folder in it to search instead.
+        pattern: of the paths from that folder, such as ``"*/images/*"`` where masks lie beside
+            images; a ``*`` matches any text, slashes too.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or no image in it.
+        FileNotFoundError: if there is no such folder, or no such image in it.
     """
 
-    def __init__(self, data_root: str, img_path: str = "") -> None:
+    def __init__(self, data_root: str, img_path: str = "", pattern: str = "*") -> None:
         folder = Path(data_root).expanduser() / img_path
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images")
         names = [path.relative_to(folder).as_posix() for path in walk_images(folder)]
-        super().__init__(folder, names, str(folder))
+        kept = [name for name in names if fnmatchcase(name, pattern)]
+        super().__init__(folder, kept, str(folder) if pattern == "*" else f"{folder} ({pattern})")
 
 
 @DATASETS.register_module()
