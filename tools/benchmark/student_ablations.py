@@ -1,0 +1,115 @@
+"""Train small students that differ in one thing each, and compare their edges (Tables 9, 10).
+
+Each is trained and tested by ``tools/train.py`` and ``tools/test.py`` with a config that is written
+beside its results. The students see scenes at 128 pixels for a few minutes: enough to compare, far
+from what a full training reaches. The teacher's edges must be cached before, by
+``tools/cache_pseudo_edges.py`` with the base config. Can be killed and run again: it goes on.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+TOOLS = Path(__file__).parents[1]
+BASE = "trace_trace-tiny_lora64_scenes.py"
+
+GRID_FREE = {"type": "GridFreeDecoder", "latent_channels": 8, "upsampling": 4}
+RECONSTRUCTION = {"reconstruction": "latent", "reconstruction_weight": 1e5}
+CASES: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "labels mu": {"pseudo_label": "mu"},
+    "labels mu_sigma": {"pseudo_label": "mu_sigma"},
+    "decoder conv": {"decoder": {"type": "ConvDecoder", "tokens": 32 * 32}},
+    "decoder grid-free without latents": {"decoder": {**GRID_FREE, "latent_channels": 0}},
+    "decoder unet": {"decoder": {**GRID_FREE, "type": "UNetDecoder"}},
+    "decoder mask2former-style": {"decoder": {**GRID_FREE, "type": "Mask2FormerStyleDecoder"}},
+    "LoRA none": {"lora": None},
+    "LoRA rank 4": {"lora": {"rank": 4}},
+    "LoRA rank 16": {"lora": {"rank": 16}},
+    "reconstruction": RECONSTRUCTION,
+}
+"""What differs from the base, by name: options of ``TraceStudent``."""
+
+
+def case_config(options: argparse.Namespace, case: dict[str, Any]) -> Config:
+    """The base config, made small, with one thing changed."""
+    cfg = Config.fromfile(options.config)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.num_workers, loader.persistent_workers = 0, False
+    cfg.train_dataloader.dataset.source.length = options.images
+    cfg.train_dataloader.dataset.pseudo_edges.folder = str(options.cache)
+    model = cfg.model
+    model.size, model.decoder = 128, dict(GRID_FREE)
+    targets = model.lora.pop("targets")
+    for name, value in case.items():
+        model[name] = value
+    if model.lora is not None and model.reconstruction is None:
+        model.lora = {**model.lora, "targets": targets}
+    steps = options.iterations
+    cfg.train_cfg.update(max_iters=steps, val_interval=steps)
+    cfg.param_scheduler[1].end = steps
+    cfg.default_hooks.checkpoint.interval = steps
+    cfg.custom_hooks[-1].iterations = steps // 2
+    # Validation scenes: what is chosen by this table must not be chosen on the test scenes.
+    cfg.test_dataloader.dataset.update(start=2000, length=options.test_images)
+    cfg.test_evaluator.update(workers=1, tolerances=[0.015])
+    cfg.val_dataloader.dataset.length = 2
+    return cfg
+
+
+def run(*command: str | Path) -> None:
+    """Run one of the tools.
+
+    Raises:
+        RuntimeError: if it fails, with the end of what it said.
+    """
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr[-2000:]}")
+
+
+def scores_of(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Train and test one student, unless its scores are there."""
+    folder = options.out / name.replace(" ", "_")
+    scores = folder / "scores.json"
+    if not scores.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        config, part = folder / "config.py", folder / "scores.part.json"
+        case_config(options, CASES[name]).dump(str(config))
+        run(TOOLS / "train.py", config, "--work-dir", folder, "--resume")
+        checkpoint = folder / f"iter_{options.iterations}.pth"
+        run(TOOLS / "test.py", config, checkpoint, "--work-dir", folder, "--out", part)
+        part.replace(scores)
+    found: dict[str, Any] = json.loads(scores.read_text())
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, default=TOOLS.parent / "configs" / "trace" / BASE)
+    parser.add_argument("--cache", type=Path, default=Path("data/pseudo_edges"))
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/ablations"))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--images", type=int, default=400, help="to train on")
+    parser.add_argument("--test-images", type=int, default=60)
+    parser.add_argument("--iterations", type=int, default=1200, help="images a student sees")
+    options = parser.parse_args()
+    print("| student | ODS | OIS | precision | recall | clDice | ODS at tolerance 0.015 |")
+    print("|---|---|---|---|---|---|---|")
+    for name in options.cases:
+        scores = scores_of(options, name)
+        wide = scores["ods_by_tolerance"].get("0.015", float("nan"))
+        shown = [scores[key] for key in ("ods", "ois", "precision", "recall", "cldice")]
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in [*shown, wide]) + " |")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
