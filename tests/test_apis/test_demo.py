@@ -1,6 +1,68 @@
+import numpy as np
 import pytest
+from PIL import Image
 
-from trace_mm.apis.demo import demo_scenes, shown_timesteps
+from tests.tiny_students import build, shake
+from trace_mm.apis import TraceInferencer, expand_inputs
+from trace_mm.apis.demo import demo_scenes, shown_timesteps, teacher_of, write_demo
+from trace_mm.apis.export import export_student
+from trace_mm.models import save_student
+
+OPTIONS = {"device": "cpu", "show_progress": False}
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(flow_folder, tmp_path_factory):
+    return save_student(shake(build(flow_folder)), tmp_path_factory.mktemp("work"))
+
+
+def _page(inferencer, photo, out):
+    return write_demo(inferencer, expand_inputs(photo), out).read_text(encoding="utf-8")
+
+
+def test_a_student_stands_beside_its_teacher(flow_folder, checkpoint, photo, tmp_path):
+    student = TraceInferencer(checkpoint, "student", backbone=flow_folder, seed=3, **OPTIONS)
+    teacher = teacher_of(student)
+    assert (teacher.method, teacher.model.seed) == ("teacher", 3)
+    plain = TraceInferencer(flow_folder, "teacher", seed=3, **OPTIONS)
+    assert teacher.settings() == {**plain.settings(), "backbone.revision": None}
+    page = _page(student, photo, tmp_path)
+    assert page.count("<svg") == 1 and page.count("t* = ") >= 2
+    for caption in ("Before: the teacher’s edges", "After: the student’s edges"):
+        assert page.count(f"<figcaption>{caption}<") == 1
+    assert "student, one pass at t = 1, " in page and "teacher at t* = " in page
+    assert "How much attention changes (teacher)" in page and "4. Learn it" in page
+    assert f"student {student.settings()['student.content']}" in page
+    edges = student(photo)["predictions"][0]["edges"]
+    written = np.asarray(Image.open(tmp_path / "edges/photo.png"))
+    np.testing.assert_array_equal(written, np.rint(edges * 255))
+
+
+def test_a_merged_student_has_no_teacher(flow_folder, checkpoint, photo, tmp_path):
+    merged = export_student(checkpoint, tmp_path / "merged", merge=True, backbone=flow_folder)
+    page = _page(TraceInferencer(merged, "student", **OPTIONS), photo, tmp_path / "out")
+    assert "<svg" not in page and "Without the teacher" in page
+    assert "Before:" not in page and "<figcaption>The student’s edges<" in page
+    assert 'class="inside' not in page
+
+
+def test_a_teacher_alone(flow_folder, photo, tmp_path):
+    page = _page(TraceInferencer(flow_folder, "teacher", **OPTIONS), photo, tmp_path)
+    assert "student" not in page
+    assert page.count("<svg") == 1 and "<figcaption>The teacher’s edges<" in page
+
+
+def test_a_detector_has_no_inside(photo, tmp_path):
+    page = _page(TraceInferencer({"type": "SobelDetector"}, **OPTIONS), photo, tmp_path)
+    assert "<svg" not in page and "Edges are those of SobelDetector" in page
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,7 @@ def _page():
     grey = np.zeros((3000, 1), np.uint8)
     entry = ReportEntry(
         title='<b>"cat"</b>',
-        size=(3000, 1),
-        timestep=200,
-        seconds=1.25,
+        facts=["1 × 3000 pixels", "read in <1 s"],
         figures=[Figure(grey, "Edges", "edges of <cat>")],
         curve="<p>no curve</p>",
         attention=[Figure(np.zeros((4, 4, 3), np.uint8), "t* = 200", "map", chosen=True)],
@@ -56,6 +54,7 @@ def test_text_is_escaped_and_ratio_bounded():
     page = _page()
     assert '<b>"cat"' not in page
     assert "Lead &amp; more" in page
+    assert "<span>read in &lt;1 s</span>" in page
     assert "--ratio: 0.700" in page
 
 
@@ -65,3 +64,15 @@ def test_pictures_survive():
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(decoded[:, :, ::-1], pixels)
     assert data_uri(pixels, photo=True).startswith("data:image/jpeg;base64,")
+
+
+def test_what_there_is_not_leaves_no_gap():
+    grey = np.zeros((4, 4), np.uint8)
+    plain = ReportEntry("plain", [], [Figure(grey, "Edges", "edges")])
+    taught = ReportEntry(
+        "taught", [], [Figure(grey, "Edges", "edges")], curve="<svg></svg>", reader="teacher"
+    )
+    page = render_report("Heading", "Lead", [], [], [plain, taught])
+    assert page.count("<article") == 2
+    assert page.count('class="inside"') == page.count("How much attention changes (teacher)") == 1
+    assert "What each patch attends to" not in page

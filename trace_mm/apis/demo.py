@@ -1,7 +1,7 @@
 """The demo: edges of a few images, and a report that shows where they come from."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from trace_mm import __version__
+from trace_mm.apis import demo_text
 from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
-from trace_mm.diffusion import shipped_models
 from trace_mm.files import load_image, write_atomically
+from trace_mm.models.student_weights import read_description
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import (
     Figure,
@@ -36,45 +37,6 @@ ATTENTION_MAPS = 6
 ATTENTION_SIZE = 240  # pixels of the longer side
 
 REPORT_FILE = "report.html"
-_LEAD = (
-    "TRACE looks for the lines where one object ends and the next begins, also between two of a "
-    "kind. It was never taught an outline: it watches what a diffusion model attends to while it "
-    "looks at a picture through noise."
-)
-_STEPS = (
-    (
-        "1. Look through noise",
-        "Noise is added to the image at growing timesteps t. Each time, the model says for every "
-        "patch which other patches it attends to.",
-    ),
-    (
-        "2. Find the moment",
-        "At t*, marked in the curve, attention differs most from the timestep before. That is "
-        "where instances emerge.",
-    ),
-    (
-        "3. Draw the borders",
-        "Patches of one object attend to the same places. Where the patches on two sides of a "
-        "point do not, there is an edge.",
-    ),
-)
-_ABOUT_SHIPPED = (
-    "What this model can and cannot do",
-    "This is the small model that comes with the package. It shows the method and runs on any "
-    "laptop. It has seen drawn scenes and a few hundred photos, so it separates simple objects but "
-    "knows little of the world: on photos expect colour and texture borders too. Pretrained "
-    "models such as Stable Diffusion are the real thing (--model).",
-)
-_ABOUT_OTHER = (
-    "About this model",
-    "Edges are read out of {model} as it is, without training. They are as fine as its attention "
-    "grid; thin parts of objects may be lost, and --tile keeps large images sharp.",
-)
-_ABOUT_COLORS = (
-    "Reading the colours",
-    "Patches with the same attention have the same colour: the three principal components of the "
-    "attention map as red, green and blue, turned so that colours compare across timesteps.",
-)
 
 
 @dataclass(frozen=True)
@@ -98,11 +60,25 @@ def demo_scenes() -> list[ImageSource]:
     return scenes
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What one model sees in an image."""
+
+    sample: EdgeDataSample
+    seconds: float
+
+    @property
+    def edges(self) -> NDArray[np.float32]:
+        return edges_of(self.sample)
+
+
 def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_dir: Path) -> Path:
     """Write edges, overlays and a report of images; files of the same names are replaced.
 
+    Beside a student's edges the report shows what its teacher sees.
+
     Args:
-        inferencer: the model; attention is shown if it can hand it out.
+        inferencer: the model.
         sources: the images.
         out_dir: made if needed.
 
@@ -114,17 +90,18 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
     """
     for source in sources:
         load_image(source.image, source.label)
+    teacher = teacher_of(inferencer)
     entries = []
     with progress_bar(len(sources), show=inferencer.show_progress) as progress:
         for source in sources:
-            entries.append(_process(inferencer, source, out_dir))
+            entries.append(_process(inferencer, teacher, source, out_dir))
             progress.update()
-    backbone = inferencer.cfg.model.get("backbone", {})
+    method = inferencer.method
     page = render_report(
-        "Instance edges from a diffusion model",
-        _LEAD,
-        _STEPS,
-        [_about_model(backbone, inferencer.model), _ABOUT_COLORS],
+        demo_text.HEADING,
+        demo_text.lead(method),
+        demo_text.steps(method),
+        demo_text.notes(method, inferencer.cfg.model, teacher is not None),
         entries,
         _footer(inferencer),
     )
@@ -132,90 +109,122 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
     return out_dir / REPORT_FILE
 
 
-def _process(inferencer: TraceInferencer, source: ImageSource, out_dir: Path) -> ReportEntry:
+def teacher_of(inferencer: TraceInferencer) -> TraceInferencer | None:
+    """The teacher on the backbone of a model, which is itself if it is a teacher.
+
+    Returns:
+        None for models without one: gradient detectors, and students of which only the merged,
+        fine-tuned backbone is there.
+    """
+    if inferencer.method != "student":
+        return inferencer if inferencer.method == "teacher" else None
+    if "merged" in read_description(inferencer.cfg.model.checkpoint):
+        return None
+    backbone = inferencer.cfg.model.backbone
+    kept = {
+        name: backbone[name] for name in ("pretrained", "revision", "dtype") if name in backbone
+    }
+    return TraceInferencer(
+        {"type": "TraceTeacher", "backbone": kept},
+        device=str(inferencer.device),
+        show_progress=False,
+        seed=inferencer.model.seed,
+    )
+
+
+def _process(
+    inferencer: TraceInferencer, teacher: TraceInferencer | None, source: ImageSource, out_dir: Path
+) -> ReportEntry:
     image = load_image(source.image, source.label)
+    found = _read(inferencer, image)
+    taught = found
+    if teacher is not None and teacher is not inferencer:
+        taught = _read(teacher, image)
+    overlay = draw_overlay(image, found.edges)
+    for folder, pixels in (("edges", edges_to_8_bit(found.edges)), ("overlay", overlay)):
+        write_atomically(out_dir / f"{folder}/{source.name}.png", encode_png(pixels))
+    pixels = np.rint(image * 255).astype(np.uint8)
+    pictures = [Figure(pixels, "Image", f"The image {source.name}", photo=True)]
+    if taught is not found:
+        pictures += [
+            _edge_figure(taught, source.name, "Before: the teacher’s edges"),
+            _edge_figure(found, source.name, "After: the student’s edges"),
+        ]
+        facts = [_fact(found, "student, one pass"), _fact(taught, "teacher")]
+    else:
+        pictures.append(_edge_figure(found, source.name, _EDGES_OF[inferencer.method]))
+        facts = [_fact(found, _READ_BY[inferencer.method])]
+    caption = "The student’s on the image" if taught is not found else "Both"
+    alt = f"Edges of {source.name} in pink over the faded image"
+    pictures += [Figure(overlay, caption, alt, photo=True), *_truth_figures(source)]
+    return ReportEntry(
+        title=source.name,
+        facts=[f"{image.shape[1]} × {image.shape[0]} pixels", *facts],
+        figures=pictures,
+        curve=_curve(source.name, taught.sample) if teacher is not None else "",
+        attention=(
+            _attention_figures(teacher.model, image, taught.sample) if teacher is not None else ()
+        ),
+        reader="teacher" if taught is not found else "",
+    )
+
+
+_EDGES_OF = {None: "Edges", "teacher": "The teacher’s edges", "student": "The student’s edges"}
+_READ_BY = {None: "edges", "teacher": "teacher", "student": "student, one pass"}
+
+
+def _read(inferencer: TraceInferencer, image: NDArray[np.float32]) -> _Reading:
     start = time.perf_counter()
     (sample,) = inferencer.predict_images([image])
-    seconds = time.perf_counter() - start
-    edges = edges_of(sample)
-    overlay = draw_overlay(image, edges)
-    for folder, pixels in (("edges", edges_to_8_bit(edges)), ("overlay", overlay)):
-        write_atomically(out_dir / f"{folder}/{source.name}.png", encode_png(pixels))
-    attention = _attention_figures(inferencer.model, image, sample)
-    figures = _figures(source, image, edges, overlay)
-    return _entry(source.name, sample, seconds, figures, attention)
+    return _Reading(sample, time.perf_counter() - start)
 
 
-def _about_model(backbone: Mapping[str, Any], model: Any) -> tuple[str, str]:
-    pretrained = str(backbone.get("pretrained", type(model).__name__))
-    if pretrained in map(str, shipped_models().values()):
-        return _ABOUT_SHIPPED
-    title, text = _ABOUT_OTHER
-    return title, text.format(model=Path(pretrained).name)
+def _fact(reading: _Reading, reader: str) -> str:
+    timestep = reading.sample.get("timestep")
+    mark = "t*" if scores_of(reading.sample) else "t"
+    place = "" if timestep is None else f" at {mark} = {timestep}"
+    return f"{reader}{place}, {reading.seconds:.2f} s"
 
 
 def _footer(inferencer: TraceInferencer) -> str:
     settings = inferencer.settings()
     name = settings.get("backbone.pretrained", settings["model"])
     parts = [f"trace_mm {__version__}", f"model {name}", f"device {settings['device']}"]
-    parts += [f"{key} {settings[key]}" for key in ("seed", "noise_draws") if key in settings]
+    shown = {"method": "method", "student.content": "student", "seed": "seed"}
+    shown["noise_draws"] = "noise_draws"
+    parts += [
+        f"{word} {settings[key]}" for key, word in shown.items() if settings.get(key) is not None
+    ]
     return (
         f"{', '.join(parts)}. After Jo et al., “TRACE: Your Diffusion Model is Secretly an "
         f"Instance Edge Detector”, ICLR 2026."
     )
 
 
-def _figures(
-    source: ImageSource,
-    image: NDArray[np.float32],
-    edges: NDArray[np.float32],
-    overlay: NDArray[np.uint8],
-) -> list[Figure]:
-    name = source.name
-    pixels = np.rint(image * 255).astype(np.uint8)
-    figures = [
-        Figure(pixels, "Image", f"The image {name}", photo=True),
-        Figure(edges_to_8_bit(edges), "Instance edges", f"Edges of {name}, white on black"),
-        Figure(overlay, "Both", f"Edges of {name} in pink over the faded image", photo=True),
-    ]
-    if isinstance(source, DemoScene):
-        truth = cv2.dilate(source.borders.astype(np.uint8) * 255, np.ones((2, 2), np.uint8))
-        figures.append(
-            Figure(
-                truth.astype(np.uint8), "True borders", f"True borders of {name}, white on black"
-            )
-        )
-    return figures
+def _edge_figure(reading: _Reading, name: str, caption: str) -> Figure:
+    return Figure(edges_to_8_bit(reading.edges), caption, f"{caption}, {name}, white on black")
 
 
-def _entry(
-    name: str,
-    sample: EdgeDataSample,
-    seconds: float,
-    figures: Sequence[Figure],
-    attention: Sequence[Figure],
-) -> ReportEntry:
+def _truth_figures(source: ImageSource) -> list[Figure]:
+    if not isinstance(source, DemoScene):
+        return []
+    truth = cv2.dilate(source.borders.astype(np.uint8) * 255, np.ones((2, 2), np.uint8))
+    alt = f"True borders of {source.name}, white on black"
+    return [Figure(truth.astype(np.uint8), "True borders", alt)]
+
+
+def _curve(name: str, sample: EdgeDataSample) -> str:
     timestep, scores = sample.get("timestep"), scores_of(sample)
     title = f"Score of each timestep for {name}"
     if scores and timestep is not None:
         title += f", highest at t = {timestep}"
-    return ReportEntry(
-        title=name,
-        size=(sample.pred_edges.shape[0], sample.pred_edges.shape[1]),
-        timestep=timestep,
-        seconds=seconds,
-        figures=figures,
-        curve=draw_score_curve(scores, timestep, title),
-        attention=attention,
-    )
+    return draw_score_curve(scores, timestep, title)
 
 
 def _attention_figures(
     model: Any, image: NDArray[np.float32], sample: EdgeDataSample
 ) -> list[Figure]:
-    """The attention at several timesteps of the search and at t*; empty for other models."""
-    if not hasattr(model, "attention_maps"):
-        return []
+    """The attention at several timesteps of the teacher's search and at t*."""
     chosen = sample.timestep
     timesteps = shown_timesteps(model.timesteps, chosen)
     device = next(model.parameters()).device

@@ -175,6 +175,9 @@ def _merge(
             _forget_path(folder / name)
             index[name] = ["diffusers", type(part).__name__]
     _write_json(folder / "model_index.json", index)
+    mode = (folder / "model_index.json").stat().st_mode
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(mode)  # safetensors lets only the owner read what it writes
     null_text = {name: tensor.contiguous() for name, tensor in backbone.null_text.items()}
     write_atomically(folder / NULL_TEXT_FILE, safetensors.torch.save(null_text))
     trained_on = description["backbone"]

@@ -101,7 +101,7 @@ without any labels.
 
 ```python
 from trace_mm.apis import TraceInferencer
-edges = TraceInferencer("{name}")("photo.jpg")["predictions"][0]["edges"]
+edges = TraceInferencer("{name}")("photo.jpg")["predictions"][0]["edges"]  # or the hub id
 ```
 
 `edges` is float32 (H, W) in [0, 1]. From the command line: `trace-mm edges photo.jpg --model {name}
@@ -140,8 +140,8 @@ def _front_matter(facts: CardFacts) -> str:
 def _needs(facts: CardFacts, merged: bool) -> str:
     if merged:
         return (
-            f"LoRA is merged into the denoiser, and the folder holds all that is needed: "
-            f"`{facts.backbone}` is not, and neither is a network."
+            f"LoRA is merged into the denoiser, and the folder holds the whole model: neither "
+            f"`{facts.backbone}` nor a network is needed."
         )
     return (
         f"The folder holds only what training added. `{facts.backbone}` is loaded beside it, from "

@@ -41,21 +41,19 @@ class ReportEntry:
 
     Attributes:
         title: the image's name.
-        size: (H, W) in pixels.
-        timestep: t*, or the fixed timestep that the edges were read at.
-        seconds: how long it took; None leaves it out.
+        facts: what else stands beside the name, plain text.
         figures: image, edges, overlay and the like.
-        curve: the score curve as markup, see :func:`draw_score_curve`.
+        curve: the score curve as markup, see :func:`draw_score_curve`; empty for none.
         attention: the attention at several timesteps, see :func:`attention_pca_colors`.
+        reader: whose attention and curve these are, if not those of whose edges are shown.
     """
 
     title: str
-    size: tuple[int, int]
-    timestep: int | None
-    seconds: float | None
+    facts: Sequence[str]
     figures: Sequence[Figure]
-    curve: str
+    curve: str = ""
     attention: Sequence[Figure] = field(default=())
+    reader: str = ""
 
 
 def render_report(
@@ -113,28 +111,33 @@ def _render_cards(texts: Sequence[tuple[str, str]]) -> str:
 
 
 def _render_entry(entry: ReportEntry) -> str:
-    height, width = entry.size
+    height, width = entry.figures[0].pixels.shape[:2]
     ratio = min(max(width / height, _RATIO_RANGE[0]), _RATIO_RANGE[1])
-    facts = [f"<span>{width} × {height} pixels</span>"]
-    if entry.timestep is not None:
-        facts.append(f"<span>edges read at <b>t = {entry.timestep}</b></span>")
-    if entry.seconds is not None:
-        facts.append(f"<span>{entry.seconds:.1f} s</span>")
+    facts = "".join(f"<span>{escape(fact)}</span>" for fact in entry.facts)
     figures = "\n".join(_render_figure(figure) for figure in entry.figures)
-    attention = ""
-    if entry.attention:
-        maps = "\n".join(_render_figure(figure) for figure in entry.attention)
-        attention = f'<div><h3>What each patch attends to</h3><div class="maps">{maps}</div></div>'
     return f"""<article style="--ratio: {ratio:.3f}; --count: {len(entry.figures)}">
-<div class="name"><h2>{escape(entry.title)}</h2>{"".join(facts)}</div>
+<div class="name"><h2>{escape(entry.title)}</h2>{facts}</div>
 <div class="pictures">
 {figures}
 </div>
-<div class="inside{"" if entry.curve.startswith("<svg") else " fixed"}">
-<div><h3>How much attention changes</h3>{entry.curve}</div>
-{attention}
-</div>
+{_render_inside(entry)}
 </article>"""
+
+
+def _render_inside(entry: ReportEntry) -> str:
+    """The score curve and the attention, if there are any."""
+    reader = f" ({escape(entry.reader)})" if entry.reader else ""
+    parts = []
+    if entry.curve:
+        parts.append(f"<div><h3>How much attention changes{reader}</h3>{entry.curve}</div>")
+    if entry.attention:
+        maps = "\n".join(_render_figure(figure) for figure in entry.attention)
+        title = f"What each patch attends to{reader}"
+        parts.append(f'<div><h3>{title}</h3><div class="maps">{maps}</div></div>')
+    if not parts:
+        return ""
+    fixed = "" if entry.curve.startswith("<svg") else " fixed"
+    return f'<div class="inside{fixed}">\n' + "\n".join(parts) + "\n</div>"
 
 
 def _render_figure(figure: Figure) -> str:

@@ -34,7 +34,7 @@ h1 {
   border-radius: 0 0 10px 10px;
 }
 .cards.plain {
-  margin-top: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr));
+  margin-top: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr));
 }
 .plain section { border: 1px solid var(--line); border-radius: 10px; background: none; }
 .cards h2 { font-size: 1rem; margin: 0 0 0.35em; }
