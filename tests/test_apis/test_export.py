@@ -216,7 +216,8 @@ def test_a_student_inside_its_backbone(checkpoint, flow_folder, expected, tmp_pa
     with pytest.raises(ValueError, match=r"has no student.*--method teacher"):
         edges_of(backbone)
     plain = TraceInferencer(backbone, method="teacher", **OPTIONS).settings()
-    export_student(checkpoint, backbone / "student", backbone=backbone)
+    folder = export_student(checkpoint, backbone / "student", backbone=backbone)
+    assert 'TraceInferencer("tiny")' in (folder / "README.md").read_text()
     np.testing.assert_array_equal(edges_of(backbone), expected)
     assert TraceInferencer(backbone, method="teacher", **OPTIONS).settings() == plain
     for module in ("trace_mm.diffusion.loading", "trace_mm.models.student_folder"):

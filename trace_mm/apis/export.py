@@ -18,7 +18,12 @@ from trace_mm.diffusion import denoiser_identity, shipped_models
 from trace_mm.diffusion.loading import SETTINGS_FILE
 from trace_mm.diffusion.null_text import NULL_TEXT_FILE
 from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
-from trace_mm.models.student_folder import MARKER_FILE, MARKER_FORMAT, read_marker
+from trace_mm.models.student_folder import (
+    MARKER_FILE,
+    MARKER_FORMAT,
+    STUDENT_FOLDER,
+    read_marker,
+)
 from trace_mm.models.student_state import DESCRIPTION, pack_description, unpack_description
 from trace_mm.models.student_weights import (
     WEIGHTS_FILE,
@@ -103,12 +108,18 @@ def export_student(
             for path in sorted(partial.rglob("*"))
             if path.is_file() and path.name != MARKER_FILE
         }
-        card = render_card(facts, out.name, merge, dtype, sizes)
+        card = render_card(facts, _call_name(out), merge, dtype, sizes)
         write_atomically(partial / CARD_FILE, card.encode())
         _put_in_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def _call_name(out: Path) -> str:
+    """What the student is called: its folder, or the backbone's folder that it lies in."""
+    inside = out.name == STUDENT_FOLDER and (out.parent / "model_index.json").is_file()
+    return out.parent.name if inside else out.name
 
 
 def _check_replaceable(out: Path, overwrite: bool) -> None:
