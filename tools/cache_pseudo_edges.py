@@ -7,15 +7,12 @@ cache at the same time; torchrun and srun share the images out between theirs.
 import argparse
 import os
 import sys
-from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
-from trace_mm.apis.pseudo_edges import describe_summary, fill_pseudo_edges
+from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
 from trace_mm.apis.runner_config import read_config
-from trace_mm.registry import DATASETS, MODELS
-from trace_mm.structures import EdgeDataSample
 
 SOME_UNREADABLE = 1
 
@@ -54,46 +51,15 @@ def process_place() -> tuple[int, int, int]:
     return 0, 1, 0
 
 
-def build_teacher(config: dict[str, Any], device: str) -> torch.nn.Module:
-    """The model that makes the edges, ready to predict."""
-    teacher = MODELS.build(config)
-    # Reads the checkpoint that an init_cfg names. Without one, it only logs every weight.
-    if any(getattr(module, "init_cfg", None) for module in teacher.modules()):
-        teacher.init_weights()
-    return teacher.to(device).eval()
-
-
-def build_dataset(cfg: Config) -> Any:
-    """The config's training images.
-
-    Raises:
-        ValueError: if the config has no cache to fill.
-    """
-    dataset = cfg.get("train_dataloader", {}).get("dataset", {})
-    if not dataset.get("pseudo_edges"):
-        raise ValueError(
-            f"{cfg.filename}: train_dataloader.dataset has no pseudo_edges=dict(folder=..., "
-            f"teacher=...), so that there is no cache to fill"
-        )
-    return DATASETS.build(dataset)
-
-
 def main() -> int:
     args = parse_args()
-    dataset = build_dataset(read_config(args.config, args.cfg_options))
+    cfg = read_config(args.config, args.cfg_options)
     rank, world_size, local_rank = process_place()
     if args.device is None:
         count = torch.cuda.device_count()
         args.device = f"cuda:{local_rank % count}" if count else "cpu"
-    teacher = build_teacher(dataset.pseudo_edges.teacher, args.device)
-
-    @torch.no_grad()
-    def predict(image: torch.Tensor) -> torch.Tensor:
-        batch = {"inputs": [image], "data_samples": [EdgeDataSample()]}
-        return teacher.test_step(batch)[0].pred_edges
-
-    summary = fill_pseudo_edges(dataset, predict, rank=rank, world_size=world_size)
-    print(describe_summary(summary, dataset.pseudo_edges))
+    summary = fill_from_config(cfg, args.device, rank=rank, world_size=world_size)
+    print(describe_summary(summary))
     return SOME_UNREADABLE if summary.unreadable else 0
 
 

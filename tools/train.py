@@ -4,11 +4,14 @@ import argparse
 import logging
 
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
+from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
 from trace_mm.apis.runner_config import (
     read_config,
     set_auto_scale_lr,
@@ -41,6 +44,12 @@ def parse_args() -> argparse.Namespace:
         help="scale the learning rate from auto_scale_lr.base_batch_size to the real batch size",
     )
     parser.add_argument(
+        "--fill-cache",
+        action="store_true",
+        help="first compute the teacher's edges that are missing, as tools/cache_pseudo_edges.py "
+        "does",
+    )
+    parser.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
@@ -69,9 +78,15 @@ def build_config(args: argparse.Namespace) -> Config:
 
 
 def main() -> None:
-    cfg = build_config(parse_args())
+    args = parse_args()
+    cfg = build_config(args)
     # Strategies such as FSDP need mmengine's FlexibleRunner, which a config asks for by its name.
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    if args.fill_cache:
+        rank, world_size = get_dist_info()
+        summary = fill_from_config(cfg, get_device(), rank=rank, world_size=world_size)
+        print_log(describe_summary(summary), logger="current", level=logging.INFO)
+        barrier()
     runner.train()
 
 

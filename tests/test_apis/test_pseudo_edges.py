@@ -109,7 +109,7 @@ def test_broken_images_are_named_and_others_are_done(folder):
     (folder / "images" / "07.png").unlink()
     summary = fill_pseudo_edges(dataset, brightness, show_progress=False)
     assert summary.done == 10
-    text = describe_summary(summary, dataset.pseudo_edges)
+    text = describe_summary(summary)
     assert "10 done, 0 were there, 2 unreadable" in text
     assert "05.png: not an image" in text
     assert "07.png: no such file" in text

@@ -78,8 +78,9 @@ def test_cache_train_and_test(flow_folder, tmp_path):
         f"pretrained={flow_folder}",
         *("model.size=16", "model.decoder.latent_channels=4", "model.lora.targets=.*attn1.to_q"),
     ]
-    output = run("tools/cache_pseudo_edges.py", config, "--cfg-options", *data)
-    assert "2 done, 0 were there, 0 unreadable" in output
+    one = ["train_dataloader.dataset.source.length=1"]
+    output = run("tools/cache_pseudo_edges.py", config, "--cfg-options", *data, *one)
+    assert "1 done, 0 were there, 0 unreadable" in output
     short = [
         *("train_dataloader.batch_size=2", "train_dataloader.num_workers=0"),
         *("train_dataloader.persistent_workers=False", "train_cfg.max_iters=2"),
@@ -90,7 +91,8 @@ def test_cache_train_and_test(flow_folder, tmp_path):
         *("test_dataloader.dataset.size=(32,32)", "test_evaluator.workers=1"),
     ]
     options = ["--work-dir", work_dir, "--cfg-options", *data, *short]
-    output = run("tools/train.py", config, "--amp", "--auto-scale-lr", *options)
+    output = run("tools/train.py", config, "--amp", "--auto-scale-lr", "--fill-cache", *options)
+    assert "1 done, 1 were there, 0 unreadable" in output
     assert "edges/ODS" in output
     log = next(work_dir.glob("*/*.log")).read_text()
     assert "LR is set based on batch size of 1 and the current batch size is 2" in log

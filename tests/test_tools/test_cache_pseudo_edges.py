@@ -5,7 +5,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import nn
 
-from tools.cache_pseudo_edges import build_teacher
+from trace_mm.apis.pseudo_edges import build_teacher
 from trace_mm.registry import MODELS
 
 

@@ -3,11 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
 
 from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
+from trace_mm.registry import DATASETS, MODELS
+from trace_mm.structures import EdgeDataSample
 
 _POLL_SECONDS = 0.5
 _READING_ERRORS = (ValueError, FileNotFoundError)
@@ -18,14 +24,57 @@ class FillSummary:
     """What a fill did.
 
     Attributes:
+        folder: of the entries.
         done: how many entries this process made.
         present: how many were there, or were made by other processes meanwhile.
         unreadable: why images could not be read, in the order of the dataset.
     """
 
+    folder: Path
     done: int = 0
     present: int = 0
     unreadable: list[str] = field(default_factory=list)
+
+
+def fill_from_config(
+    cfg: Config, device: str | torch.device, *, rank: int = 0, world_size: int = 1
+) -> FillSummary:
+    """Compute the pseudo edges of a training config's images by the teacher that it names.
+
+    Args:
+        cfg: with ``train_dataloader.dataset.pseudo_edges``.
+        device: of the teacher.
+        rank: see :func:`fill_pseudo_edges`.
+        world_size: likewise.
+
+    Raises:
+        ValueError: if the config has no cache to fill.
+    """
+    settings = cfg.get("train_dataloader", {}).get("dataset", {})
+    if not settings.get("pseudo_edges"):
+        raise ValueError(
+            f"{cfg.filename}: train_dataloader.dataset has no pseudo_edges=dict(folder=..., "
+            f"teacher=...), so that there is no cache to fill"
+        )
+    dataset = DATASETS.build(settings)
+    teacher = build_teacher(dataset.pseudo_edges.teacher, device)
+
+    @torch.no_grad()
+    def predict(image: Tensor) -> Tensor:
+        batch = {"inputs": [image], "data_samples": [EdgeDataSample()]}
+        edges: Tensor = teacher.test_step(batch)[0].pred_edges
+        return edges
+
+    return fill_pseudo_edges(dataset, predict, rank=rank, world_size=world_size)
+
+
+def build_teacher(config: dict[str, Any], device: str | torch.device) -> Any:
+    """The model that makes the edges, ready to predict."""
+    teacher: nn.Module = MODELS.build(config)
+    # Reads the checkpoint that an init_cfg names. Without one, it only logs every weight.
+    if any(getattr(module, "init_cfg", None) for module in teacher.modules()):
+        teacher.init_weights()  # type: ignore[operator]
+    return teacher.to(device).eval()
 
 
 def fill_pseudo_edges(
@@ -58,7 +107,7 @@ def fill_pseudo_edges(
     if cache is None:
         raise ValueError("the dataset has no pseudo_edges=dict(folder=..., teacher=...) to fill")
     cache.write_settings()
-    summary, share = FillSummary(), list(range(rank, len(dataset), world_size))
+    summary, share = FillSummary(cache.folder), list(range(rank, len(dataset), world_size))
     with progress_bar(len(share), show=show_progress) as progress:
         while share:
             waiting = []  # for other processes, which may die
@@ -106,10 +155,10 @@ def _fill_one(
     return True
 
 
-def describe_summary(summary: FillSummary, cache: PseudoEdgeCache) -> str:
+def describe_summary(summary: FillSummary) -> str:
     """A summary as text, with each unreadable image on a line of its own."""
     first = (
         f"{summary.done} done, {summary.present} were there, {len(summary.unreadable)} unreadable: "
-        f"{cache.folder}"
+        f"{summary.folder}"
     )
     return "\n".join([first, *(f"  {reason}" for reason in summary.unreadable)])
