@@ -1,0 +1,123 @@
+"""Emergence scores (Eq. 1) of many images: stored ones, or computed from a config."""
+
+import argparse
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from tqdm import tqdm
+
+from trace_mm.apis.runner_config import read_config
+from trace_mm.models import TraceTeacher
+from trace_mm.ops import DIVERGENCES, mean_row_divergence
+from trace_mm.registry import DATASETS, MODELS
+
+STORED_KINDS = ("kl", "js", "l2", "l1")  # of tools/benchmark/teacher_boundaries.py, in its order
+
+
+@dataclass(frozen=True)
+class EmergenceData:
+    """Scores of images.
+
+    Attributes:
+        timesteps: those that have a score: all but the first.
+        scores: (images, timesteps) by divergence.
+    """
+
+    timesteps: list[int]
+    scores: dict[str, np.ndarray]
+
+    def chosen(self) -> dict[str, list[int]]:
+        """The emergence point t* of each image, by divergence."""
+        return {
+            kind: [self.timesteps[index] for index in table.argmax(axis=1)]
+            for kind, table in self.scores.items()
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the tools that draw such scores have in common."""
+    parser.add_argument(
+        "source",
+        help="config with a TraceTeacher and a test dataset, or a folder that "
+        "tools/benchmark/teacher_boundaries.py has written",
+    )
+    parser.add_argument("--out", required=True, help="figure to write: .png, .svg or .pdf")
+    parser.add_argument(
+        "--divergences",
+        nargs="+",
+        choices=list(DIVERGENCES),
+        metavar="NAME",
+        help=f"which, of {', '.join(DIVERGENCES)}; default: {', '.join(STORED_KINDS)}",
+    )
+    parser.add_argument("--images", type=int, help="only the first images")
+    parser.add_argument(
+        "--timesteps", type=int, nargs="+", help="of the search, with a config; default: its own"
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
+    )
+
+
+def read_data(options: argparse.Namespace) -> EmergenceData:
+    """The scores that the command line asks for.
+
+    Raises:
+        FileNotFoundError: if there is no such config or folder, or the folder has no scores.
+        ValueError: if the config has no teacher, or stored scores are of other divergences.
+    """
+    if options.images is not None and options.images < 1:
+        raise ValueError(f"--images must be at least 1, got {options.images}")
+    kinds = options.divergences or STORED_KINDS
+    folder = Path(options.source)
+    if folder.is_dir():
+        return read_stored(folder, kinds, options.images)
+    return compute(options, kinds)
+
+
+def read_stored(folder: Path, kinds: tuple[str, ...], limit: int | None = None) -> EmergenceData:
+    """Scores from the ``.npz`` files of ``teacher_boundaries.py``."""
+    paths = sorted(path for path in folder.glob("*.npz") if ".part" not in path.name)[:limit]
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no .npz files of teacher_boundaries.py")
+    missing = sorted(set(kinds) - set(STORED_KINDS))
+    if missing:
+        raise ValueError(f"{folder} has scores of {', '.join(STORED_KINDS)}, not {missing[0]}")
+    steps, tables = None, []
+    for path in paths:
+        with np.load(path) as stored:
+            if not {"scores", "timesteps"} <= set(stored.files):
+                raise ValueError(f"{path}: holds no scores and timesteps")
+            found, table = stored["timesteps"].tolist(), stored["scores"]
+        if steps not in (None, found) or table.shape != (len(STORED_KINDS), len(found) - 1):
+            raise ValueError(f"{path}: its scores are of other timesteps or divergences")
+        steps = found
+        tables.append(table)
+    rows = np.stack(tables)  # (images, divergences, timesteps)
+    return EmergenceData(steps[1:], {kind: rows[:, STORED_KINDS.index(kind)] for kind in kinds})
+
+
+@torch.no_grad()
+def compute(options: argparse.Namespace, kinds: tuple[str, ...]) -> EmergenceData:
+    """Scores of the first images of a config's test dataset."""
+    cfg = read_config(options.source, options.cfg_options)
+    teacher = MODELS.build(cfg.model)
+    if not isinstance(teacher, TraceTeacher):
+        raise ValueError(f"{options.source}: scores need a TraceTeacher, got {cfg.model.type}")
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    timesteps = sorted(options.timesteps or teacher.timesteps)
+    if len(timesteps) < 2:
+        raise ValueError("a score compares two timesteps: give at least two")
+    rows: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
+    for index in tqdm(range(min(len(dataset), options.images or len(dataset))), unit="image"):
+        steps: dict[str, list[float]] = {kind: [] for kind in kinds}
+        maps = teacher.attention_maps(dataset[index]["inputs"], timesteps)
+        for (_, before, _), (_, after, _) in pairwise(maps):
+            for kind in kinds:
+                steps[kind].append(mean_row_divergence(before, after, kind))
+        for kind in kinds:
+            rows[kind].append(steps[kind])
+    return EmergenceData(timesteps[1:], {kind: np.array(rows[kind]) for kind in kinds})
