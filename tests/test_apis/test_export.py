@@ -146,9 +146,15 @@ def test_another_backbone_or_none_is_refused(exported, checkpoint, tmp_path):
         for parameter in unet.parameters():
             parameter += 0.1
     unet.save_pretrained(other / "unet")
-    for model in exported:
-        with pytest.raises(ValueError, match=r"belong to backbone 'flow.*weights differ"):
-            edges_of(model, backbone=other)
+    with pytest.raises(ValueError, match=r"belong to backbone 'flow.*weights differ"):
+        edges_of(exported[0], backbone=other)
+    with pytest.raises(ValueError, match=r"merged has its backbone in it, 'flow"):
+        edges_of(exported[1], backbone=other)
+    replaced = shutil.copytree(exported[1], tmp_path / "replaced")
+    shutil.copytree(other / "unet", replaced / "unet", dirs_exist_ok=True)
+    with pytest.raises(ValueError, match=r"belong to backbone 'flow.*weights differ"):
+        edges_of(replaced)
+    shutil.rmtree(replaced)
     with pytest.raises(FileNotFoundError, match=r"belongs to backbone 'flow.*--backbone"):
         edges_of(exported[0])
     with pytest.raises(ValueError, match="weights differ"):

@@ -101,6 +101,7 @@ without any labels.
 
 ```python
 from trace_mm.apis import TraceInferencer
+
 edges = TraceInferencer("{name}")("photo.jpg")["predictions"][0]["edges"]  # or the hub id
 ```
 

@@ -210,13 +210,18 @@ def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no such checkpoint or no such backbone.
-        ValueError: if the checkpoint is damaged; names it.
+        ValueError: if the checkpoint is damaged, or merged and another backbone is given; names it.
     """
     description = read_description(path)
     trained_on = description["backbone"]
     name, revision = trained_on["name"], trained_on["revision"]
     if "merged" in description:
         name, revision = str(_student_file(path).parent), None
+        if str(options.get("pretrained", name)) != name:
+            # Its fine-tuned backbone may look much like the original, but is another.
+            raise ValueError(
+                f"{path} has its backbone in it, {trained_on['name']!r}: no other can be named"
+            )
     wanted = str(options.get("pretrained", name))
     try:
         pretrained = resolve_pretrained(wanted)
