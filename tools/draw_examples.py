@@ -1,4 +1,4 @@
-"""Draw the README's picture: scenes with Sobel's edges, the teacher's, and the true borders."""
+"""Draw the README's picture: scenes, edges of Sobel, teacher and student, and true borders."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,9 @@ import torch
 
 from trace_mm.datasets import instance_borders
 from trace_mm.datasets.scenes import render_scene
-from trace_mm.models import SobelDetector, TraceTeacher
+from trace_mm.diffusion import shipped_models
+from trace_mm.models import SobelDetector, TraceTeacher, build_student
+from trace_mm.models.student_folder import STUDENT_FOLDER
 
 SEED = 11  # the demo's series
 
@@ -24,18 +26,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="PNG file to write")
     parser.add_argument("--scenes", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--model", default="trace-tiny")
+    parser.add_argument("--model", default="trace-tiny", choices=shipped_models())
     parser.add_argument("--size", type=int, default=192, help="pixels a picture")
     options = parser.parse_args()
 
     teacher = TraceTeacher({"pretrained": options.model})
-    sobel = SobelDetector(sigma=4.0)
+    student = build_student(shipped_models()[options.model] / STUDENT_FOLDER)
+    detectors = (SobelDetector(sigma=4.0), teacher, student)
     columns = []
     for index in options.scenes:
         scene = render_scene(SEED, index)
         image = torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255.0
         shown = cv2.resize(scene.image, (options.size, options.size), interpolation=cv2.INTER_CUBIC)
-        maps = [model([image])[0].pred_edges.numpy() for model in (sobel, teacher)]
+        maps = [model([image])[0].pred_edges.numpy() for model in detectors]
         maps[0] = maps[0] / max(float(maps[0].max()), 1e-6)
         maps.append(instance_borders(scene.instance_ids).astype(np.float32))
         columns.append(np.concatenate([shown, *(grey(edges, options.size) for edges in maps)]))

@@ -10,9 +10,10 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional
 
-from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
+from trace_mm.diffusion import content_seed, load_recommended, seeded_noise, shipped_models
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
+from trace_mm.models.student_folder import STUDENT_FOLDER
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -83,7 +84,8 @@ class TraceStudent(StudentState, BaseModel):
         pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`.
         gradient_checkpointing: spend time to save memory in training.
         seed: of the noise.
-        checkpoint: file or folder of :func:`save_student`, or of MMEngine, to start from.
+        checkpoint: to start from: a file or folder of :func:`save_student`, a file of MMEngine's,
+            or the name of a shipped model, for its student.
         data_preprocessor: of MMEngine; casts to the device by default.
 
     Raises:
@@ -144,7 +146,8 @@ class TraceStudent(StudentState, BaseModel):
         if gradient_checkpointing:
             self.backbone.enable_gradient_checkpointing()
         if checkpoint is not None:
-            load_student_weights(self, checkpoint)
+            shipped = shipped_models().get(checkpoint)
+            load_student_weights(self, checkpoint if shipped is None else shipped / STUDENT_FOLDER)
 
     def train(self, mode: bool = True) -> "TraceStudent":
         """Set the decoder to training or evaluation; the backbone is always in evaluation."""
