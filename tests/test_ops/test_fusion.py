@@ -210,3 +210,14 @@ def test_gradients_do_not_change_the_value():
     expected = fuse_attention(maps, sizes)
     found = fuse_attention([attention.requires_grad_() for attention in maps], sizes)
     torch.testing.assert_close(found.detach(), expected)
+
+
+def test_a_map_may_be_reused():
+    maps = [torch.softmax(torch.rand(2, 12, 12), -1) for _ in range(3)]
+    fusion = AttentionFusion((3, 4))
+    for attention in maps:
+        fusion.add(attention.clone(), (3, 4), reuse=True)
+    kept = [attention.clone() for attention in maps]
+    torch.testing.assert_close(fusion.result(), fuse_attention(maps, [(3, 4)] * 3))
+    for attention, copy in zip(maps, kept, strict=True):
+        assert torch.equal(attention, copy)  # not without being asked

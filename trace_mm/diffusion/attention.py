@@ -197,8 +197,15 @@ def self_attention_map(
         pieces = [_mean_softmax(piece, keys) for piece in query.split(rows, dim=2)]
         return torch.cat(pieces, dim=1)
     attention = torch.empty(batch, tokens, tokens, device=query.device, dtype=torch.float32)
-    for start in range(0, tokens, rows):
-        attention[:, start : start + rows] = _mean_softmax(query[:, :, start : start + rows], keys)
+    # One block of memory for all pieces: a new one each time would cost more than the softmax.
+    logits = torch.empty(batch, heads, rows, tokens, device=query.device, dtype=torch.float32)
+    with torch.autocast(query.device.type, enabled=False):
+        for start in range(0, tokens, rows):
+            piece = query[:, :, start : start + rows].float()  # (B, heads, rows, dim)
+            block = logits[:, :, : piece.shape[2]]
+            torch.matmul(piece, keys, out=block)
+            torch.softmax(block, -1, out=block)
+            torch.mean(block, 1, out=attention[:, start : start + rows])
     return attention
 
 

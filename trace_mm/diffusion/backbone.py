@@ -281,17 +281,17 @@ class _StageSums:
 
     def add(self, layer: AttentionLayer, attention: Tensor) -> None:
         """Take the map (B, n, n) of one layer."""
-        self._stages[layer.stride].add(attention, self._grids[layer.stride])
+        self._stages[layer.stride].add(attention, self._grids[layer.stride], reuse=True)
         self._missing -= 1
 
     def fused(self) -> Tensor:
         """The mean over layers, (B, N, N). Hands the memory over."""
-        fusion = AttentionFusion(self._grids[min(self._grids)])
+        finest = self._stages.pop(min(self._stages))
         with torch.autocast(self._device, enabled=False):  # it would fuse in half precision
             for stride in sorted(self._stages, reverse=True):
                 stage = self._stages.pop(stride).result()
-                fusion.add(stage, self._grids[stride], weight=self._counts[stride])
-        return fusion.result()
+                finest.add(stage, self._grids[stride], weight=self._counts[stride])
+        return finest.result()
 
 
 def _time_ids(noisy: Tensor, latent_stride: int, dtype: torch.dtype) -> Tensor:

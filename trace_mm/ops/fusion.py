@@ -39,13 +39,14 @@ class AttentionFusion:
         self._sum: Tensor | None = None
         self._weight = 0.0
 
-    def add(self, attention: Tensor, grid: Grid, weight: float = 1.0) -> None:
+    def add(self, attention: Tensor, grid: Grid, weight: float = 1.0, reuse: bool = False) -> None:
         """Adds one layer's map to the mean.
 
         Args:
             attention: (B, n, n), rows sum to 1; n = h * w, row-major.
             grid: its (h, w), nowhere larger than the fusion's grid.
             weight: how much it counts, relative to the others; at least 0.
+            reuse: the map is not needed any more and may be overwritten, which saves its copy.
 
         Raises:
             ValueError: if shape, batch size, grid or weight do not fit.
@@ -54,12 +55,15 @@ class AttentionFusion:
         grid = (grid[0], grid[1])
         attention = as_floating(attention)
         tokens = self.grid[0] * self.grid[1]
-        if self._sum is None:
-            self._sum = attention.new_zeros(attention.shape[0], tokens, tokens)
-        if grid == self.grid:
-            self._sum.add_(attention, alpha=weight)
+        if self._sum is None and grid == self.grid and reuse and weight == 1:
+            self._sum = attention
         else:
-            self._add_resampled(self._sum, attention, grid, weight)
+            if self._sum is None:
+                self._sum = attention.new_zeros(attention.shape[0], tokens, tokens)
+            if grid == self.grid:
+                self._sum.add_(attention, alpha=weight)
+            else:
+                self._add_resampled(self._sum, attention, grid, weight)
         self._weight += weight
 
     def result(self) -> Tensor:
