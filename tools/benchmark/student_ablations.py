@@ -21,7 +21,7 @@ BASE = "trace_trace-tiny_lora64_scenes.py"
 GRID_FREE = {"type": "GridFreeDecoder", "latent_channels": 8, "upsampling": 4}
 RECONSTRUCTION = {"reconstruction": "latent", "reconstruction_weight": 1e5}
 CASES: dict[str, dict[str, Any]] = {
-    "as shipped": {},
+    "base": {},
     "labels mu": {"pseudo_label": "mu"},
     "labels mu_sigma": {"pseudo_label": "mu_sigma"},
     "decoder conv": {"decoder": {"type": "ConvDecoder", "tokens": 32 * 32}},
@@ -52,7 +52,9 @@ def case_config(options: argparse.Namespace, case: dict[str, Any]) -> Config:
         model.lora = {**model.lora, "targets": targets}
     steps = options.iterations
     cfg.train_cfg.update(max_iters=steps, val_interval=steps)
-    cfg.param_scheduler[1].end = steps
+    warm_up, decay = cfg.param_scheduler
+    warm_up.end = decay.begin = steps // 20
+    decay.end = steps
     cfg.default_hooks.checkpoint.interval = steps
     cfg.custom_hooks[-1].iterations = steps // 2
     # Validation scenes: what is chosen by this table must not be chosen on the test scenes.
@@ -99,8 +101,12 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--images", type=int, default=400, help="to train on")
     parser.add_argument("--test-images", type=int, default=60)
-    parser.add_argument("--iterations", type=int, default=1200, help="images a student sees")
+    parser.add_argument(
+        "--iterations", type=int, default=1200, help="images a student sees, a multiple of 40"
+    )
     options = parser.parse_args()
+    if options.iterations < 40 or options.iterations % 40:
+        parser.error("--iterations must be a multiple of 40")
     print("| student | ODS | OIS | precision | recall | clDice | ODS at tolerance 0.015 |")
     print("|---|---|---|---|---|---|---|")
     for name in options.cases:
