@@ -145,7 +145,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=["student", "teacher"],
         help="one pass of a trained student, or the diffusion model itself without any training "
-        "(default: teacher)",
+        "(default: student)",
     )
     group.add_argument("--backbone", metavar="B", help=_BACKBONE_HELP)
     group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")

@@ -296,6 +296,21 @@ def test_settings_name_the_student(checkpoint, flow_folder, tmp_path):
     assert _student(other, flow_folder).settings() != settings
 
 
+def test_the_student_is_the_default(checkpoint, flow_folder):
+    with pytest.raises(ValueError, match=r"has no student.*--method teacher"):
+        TraceInferencer(flow_folder, device="cpu")
+    found = TraceInferencer(checkpoint, device="cpu", backbone=flow_folder)
+    assert found.method == "student"
+
+
+def test_the_shipped_student():
+    inferencer = TraceInferencer(device="cpu", show_progress=False)
+    assert inferencer.method == "student"
+    assert inferencer.settings()["backbone.pretrained"] == "trace-tiny"
+    (prediction,) = inferencer(_image(0, (64, 90)))["predictions"]
+    assert prediction["edges"].shape == (64, 90) and prediction["scores"] == {}
+
+
 def test_registered():
     assert INFERENCERS.get("TraceInferencer") is TraceInferencer
     assert MODELS.get("TraceTeacher").__name__ == "TraceTeacher"

@@ -2,19 +2,29 @@
 
 import csv
 import json
+from pathlib import Path
 
+import pytest
 import torch
+from mmengine.config import Config
 
 from trace_mm.datasets import SceneEdgeDataset
 from trace_mm.diffusion import load_backbone, shipped_models
 from trace_mm.evaluation import evaluate_edges
-from trace_mm.models import SobelDetector, TraceTeacher
+from trace_mm.models import SobelDetector, TraceTeacher, build_student
+from trace_mm.models.student_folder import STUDENT_FOLDER
+from trace_mm.registry import MODELS
 
 FOLDER = shipped_models()["trace-tiny"]
+STUDENT = FOLDER / STUDENT_FOLDER
+CONFIGS = Path(__file__).parents[2] / "configs" / "trace"
 
 
 def test_it_is_small_and_names_no_place():
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 12_000_000
+    student = sum(path.stat().st_size for path in STUDENT.iterdir())
+    whole = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
+    assert student <= 4_000_000
+    assert whole - student <= 12_000_000
     for path in FOLDER.rglob("config.json"):
         assert "_name_or_path" not in json.loads(path.read_text())
 
@@ -46,3 +56,27 @@ def test_its_edges_find_an_object_whose_texture_a_gradient_follows():
 
     teacher = TraceTeacher({"pretrained": "trace-tiny"}, timestep=200)
     assert best_f(teacher) > max(0.8, best_f(SobelDetector(sigma=2.0)))
+    assert best_f(build_student(STUDENT)) > 0.85
+
+
+def test_a_config_starts_from_the_shipped_student_by_name():
+    config = Config.fromfile(CONFIGS / "trace-student_trace-tiny_scenes.py")
+    student = MODELS.build(config.model).eval()
+    image = SceneEdgeDataset(seed=1, start=2001, length=1)[0]["inputs"]
+    found, merged = student([image])[0].pred_edges, build_student(STUDENT)([image])[0].pred_edges
+    torch.testing.assert_close(found, merged, atol=2e-3, rtol=0)
+    assert found.max() > 0.9
+
+
+@pytest.mark.parametrize("size", [(96, 200), (200, 96), (250, 250), (64, 64)])
+def test_the_student_holds_on_other_sizes_and_aspect_ratios(size):
+    """Scenes 3 at a time: what was trained on is 128 x 128."""
+    dataset = SceneEdgeDataset(seed=1, start=2010, length=3, size=size)
+    items = [dataset[index] for index in range(len(dataset))]
+    targets = [item["data_samples"].gt_edges for item in items]
+
+    def ods(model):
+        edges = [sample.pred_edges.numpy() for sample in model([item["inputs"] for item in items])]
+        return evaluate_edges(edges, targets, thresholds=20, tolerance=0.015).ods
+
+    assert ods(build_student(STUDENT)) > ods(SobelDetector(sigma=4.0)) + 0.1

@@ -40,7 +40,7 @@ class TraceInferencer(BaseInferencer):
             whole or of the model alone.
         method: ``"student"``: a model that was trained to read edges in one pass. ``"teacher"``:
             read them out of a diffusion model itself, without training. None is what a config
-            says, and else the teacher.
+            says, and else the student.
         device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
         dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
         scope: registry scope in which a config's types are looked up.

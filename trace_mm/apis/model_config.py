@@ -22,7 +22,7 @@ from trace_mm.models.student_weights import (
 from trace_mm.registry import MODELS
 
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
-DEFAULT_METHOD = "teacher"
+DEFAULT_METHOD = "student"
 
 _CHECKPOINTS = {".pth", ".safetensors"}
 _CONFIGS = {".py", ".json", ".yaml", ".yml"}
