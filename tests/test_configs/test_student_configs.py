@@ -51,7 +51,7 @@ def test_config_names_what_there_is(path):
     sides = {"sd15": 512, "sdxl": 1024}
     assert dataset.size == sides.get(backbone, dataset.size)
     assert rank == f"lora{cfg.model.lora.rank}"
-    assert data in {"scenes", "folder", "imagenet", "voc2012", "coco2014"}
+    assert data in {"scenes", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
 
 
 def run(*arguments):
