@@ -11,7 +11,6 @@ from trace_mm.datasets import instance_borders
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.diffusion import shipped_models
 from trace_mm.models import SobelDetector, TraceTeacher, build_student
-from trace_mm.models.student_folder import STUDENT_FOLDER
 
 SEED = 11  # the demo's series
 
@@ -31,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
 
     teacher = TraceTeacher({"pretrained": options.model})
-    student = build_student(shipped_models()[options.model] / STUDENT_FOLDER)
+    student = build_student(options.model)
     detectors = (SobelDetector(sigma=4.0), teacher, student)
     columns = []
     for index in options.scenes:

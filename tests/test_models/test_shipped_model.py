@@ -8,11 +8,12 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from trace_mm.apis import TraceInferencer
 from trace_mm.datasets import SceneEdgeDataset
 from trace_mm.diffusion import load_backbone, shipped_models
 from trace_mm.evaluation import evaluate_edges
 from trace_mm.models import SobelDetector, TraceTeacher, build_student
-from trace_mm.models.student_folder import STUDENT_FOLDER
+from trace_mm.models.student_weights import STUDENT_FOLDER
 from trace_mm.registry import MODELS
 
 FOLDER = shipped_models()["trace-tiny"]
@@ -66,6 +67,9 @@ def test_a_config_starts_from_the_shipped_student_by_name():
     found, merged = student([image])[0].pred_edges, build_student(STUDENT)([image])[0].pred_edges
     torch.testing.assert_close(found, merged, atol=2e-3, rtol=0)
     assert found.max() > 0.9
+    inferencer = TraceInferencer(config, device="cpu", show_progress=False)
+    (prediction,) = inferencer(image.permute(1, 2, 0).numpy())["predictions"]
+    assert torch.equal(torch.from_numpy(prediction["edges"]), merged)
 
 
 @pytest.mark.parametrize("size", [(96, 200), (200, 96), (250, 250), (64, 64)])

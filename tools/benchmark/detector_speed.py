@@ -13,7 +13,6 @@ from mmengine.config import Config
 
 from trace_mm.diffusion import shipped_models
 from trace_mm.models import CannyDetector, SobelDetector, TraceTeacher, build_student
-from trace_mm.models.student_folder import STUDENT_FOLDER
 from trace_mm.registry import DATASETS
 
 
@@ -36,7 +35,7 @@ def main() -> None:
         "Sobel": SobelDetector(sigma=4.0),
         "teacher, fixed timestep": TraceTeacher(backbone, timestep=100),
         "teacher, t*": TraceTeacher(backbone),
-        "student": build_student(shipped_models()[options.model] / STUDENT_FOLDER),
+        "student": build_student(options.model),
     }
     times: dict[str, list[float]] = {name: [] for name in detectors}
     for index in range(options.images + 1):

@@ -21,11 +21,11 @@ from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
 from trace_mm.models.student_folder import (
     MARKER_FILE,
     MARKER_FORMAT,
-    STUDENT_FOLDER,
     read_marker,
 )
 from trace_mm.models.student_state import DESCRIPTION, pack_description, unpack_description
 from trace_mm.models.student_weights import (
+    STUDENT_FOLDER,
     WEIGHTS_FILE,
     build_student,
     read_student,

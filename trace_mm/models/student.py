@@ -10,10 +10,9 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional
 
-from trace_mm.diffusion import content_seed, load_recommended, seeded_noise, shipped_models
+from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
-from trace_mm.models.student_folder import STUDENT_FOLDER
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -146,8 +145,7 @@ class TraceStudent(StudentState, BaseModel):
         if gradient_checkpointing:
             self.backbone.enable_gradient_checkpointing()
         if checkpoint is not None:
-            shipped = shipped_models().get(checkpoint)
-            load_student_weights(self, checkpoint if shipped is None else shipped / STUDENT_FOLDER)
+            load_student_weights(self, checkpoint)
 
     def train(self, mode: bool = True) -> "TraceStudent":
         """Set the decoder to training or evaluation; the backbone is always in evaluation."""

@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from trace_mm.diffusion import shipped_models
-from trace_mm.models.student_weights import WEIGHTS_FILE
+from trace_mm.models.student_weights import STUDENT_FOLDER, WEIGHTS_FILE
 
 MARKER_FILE = "trace_student.json"
 """Marks a folder as an exported student."""
 
 MARKER_FORMAT = 1
-
-STUDENT_FOLDER = "student"
-"""In a backbone's folder: the student that belongs to it."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from trace_mm.diffusion import resolve_pretrained
+from trace_mm.diffusion import resolve_pretrained, shipped_models
 from trace_mm.files import write_atomically
 from trace_mm.models.student_state import (
     DESCRIPTION,
@@ -29,6 +29,9 @@ from trace_mm.registry import MODELS
 
 WEIGHTS_FILE = "student.safetensors"
 """Name of the file in a folder that holds a student."""
+
+STUDENT_FOLDER = "student"
+"""In a backbone's folder: the student that belongs to it."""
 
 
 def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None = None) -> Path:
@@ -73,7 +76,8 @@ def read_student(path: str | Path) -> dict[str, Any]:
     """The state dict in a student's checkpoint, on the CPU. No code in the file is run.
 
     Args:
-        path: a file or folder that :func:`save_student` wrote, or a ``.pth`` file of MMEngine's.
+        path: a file or folder that :func:`save_student` wrote, a ``.pth`` file of MMEngine's, or
+            the name of a shipped model, for its student.
 
     Returns:
         Tensors by name; :func:`~trace_mm.models.student_state.unpack_description` says what they
@@ -169,7 +173,8 @@ def build_student(
     """Build the student that a checkpoint describes, with its weights.
 
     Args:
-        path: a file or folder that :func:`save_student` wrote, or a ``.pth`` file of MMEngine's.
+        path: a file or folder that :func:`save_student` wrote, a ``.pth`` file of MMEngine's, or
+            the name of a shipped model, for its student.
         backbone: arguments of :func:`trace_mm.diffusion.load_backbone`, instead of those of
             :func:`student_backbone`.
         merge: put LoRA into the denoiser's weights, to predict as fast as a plain pass, without
@@ -239,7 +244,8 @@ def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
 
 
 def _student_file(path: str | Path) -> Path:
-    file = Path(path).expanduser()
+    shipped = shipped_models().get(str(path))
+    file = Path(path).expanduser() if shipped is None else shipped / STUDENT_FOLDER
     file = file / WEIGHTS_FILE if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint {file}")
