@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset, Visit
+from trace_mm.diffusion import shipped_models
 
 TEACHER = {"type": "SobelDetector", "sigma": 1.0}
 
@@ -74,6 +75,18 @@ def test_teachers_differ_by_options_and_weights(tmp_path, flow_folder):
         PseudoEdgeCache(tmp_path, {"type": "NoSuchModel"})
     with pytest.raises(FileNotFoundError, match="nowhere"):
         teacher("nowhere")
+
+
+def test_a_shipped_student_counts_by_its_content(tmp_path):
+    shipped = shipped_models()["trace-tiny"] / "student"
+    student = {
+        "type": "TraceStudent",
+        "backbone": {"pretrained": "trace-tiny"},
+        "decoder": {"type": "GridFreeDecoder"},
+    }
+    by_name = PseudoEdgeCache(tmp_path, {**student, "checkpoint": "trace-tiny"}).folder
+    assert by_name == PseudoEdgeCache(tmp_path, {**student, "checkpoint": str(shipped)}).folder
+    assert by_name != PseudoEdgeCache(tmp_path, student).folder
 
 
 def test_dataset_attaches_edges_before_mirroring(tmp_path):

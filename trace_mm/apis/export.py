@@ -14,7 +14,7 @@ from torch import nn
 from trace_mm import __version__
 from trace_mm.apis.model_card import CardFacts, render_card
 from trace_mm.apis.training_record import training_images
-from trace_mm.diffusion import denoiser_identity, shipped_models
+from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, shipped_models
 from trace_mm.diffusion.loading import SETTINGS_FILE
 from trace_mm.diffusion.null_text import NULL_TEXT_FILE
 from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
@@ -25,7 +25,6 @@ from trace_mm.models.student_folder import (
 )
 from trace_mm.models.student_state import DESCRIPTION, pack_description, unpack_description
 from trace_mm.models.student_weights import (
-    STUDENT_FOLDER,
     WEIGHTS_FILE,
     build_student,
     read_student,

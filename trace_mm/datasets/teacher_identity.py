@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from trace_mm import __version__
-from trace_mm.diffusion import resolve_pretrained, weights_fingerprint
+from trace_mm.diffusion import (
+    STUDENT_FOLDER,
+    resolve_pretrained,
+    shipped_models,
+    weights_fingerprint,
+)
 from trace_mm.registry import MODELS
 
 _NOT_DECIDING = {"type", "data_preprocessor", "device"}
@@ -16,8 +21,8 @@ def describe_teacher(teacher: dict[str, Any]) -> dict[str, Any]:
     """Everything that a teacher's edges depend on, as JSON values.
 
     Options that are not given count with their defaults. Weights, checkpoints and config files
-    count by their content, so that they may move, and replaced ones are noticed. The version of
-    this package counts, since a new one may read edges in another way.
+    count by their content, so that they may move, and replaced ones are noticed, the shipped
+    models' too. The version of this package counts, since a new one may read edges in another way.
 
     Args:
         teacher: config of a registered model.
@@ -46,6 +51,8 @@ def _identify_dict(options: dict[str, Any]) -> dict[str, Any]:
             continue
         if name == "pretrained":
             value = resolve_pretrained(value)
+        elif name == "checkpoint" and str(value) in shipped_models():
+            value = shipped_models()[str(value)] / STUDENT_FOLDER
         described[str(name)] = _identify(value)
     return described
 

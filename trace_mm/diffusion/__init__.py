@@ -8,7 +8,7 @@ from trace_mm.diffusion.families import (
     family_of,
     select_layers,
 )
-from trace_mm.diffusion.fingerprint import weights_fingerprint
+from trace_mm.diffusion.fingerprint import STUDENT_FOLDER, weights_fingerprint
 from trace_mm.diffusion.identity import denoiser_identity, identity_difference
 from trace_mm.diffusion.loading import (
     backbone_settings,
@@ -20,6 +20,7 @@ from trace_mm.diffusion.loading import (
 from trace_mm.diffusion.noise import content_seed, seeded_noise
 
 __all__ = [
+    "STUDENT_FOLDER",
     "AttentionLayer",
     "AttentionTap",
     "DiffusionBackbone",

@@ -3,6 +3,9 @@
 import hashlib
 from pathlib import Path
 
+STUDENT_FOLDER = "student"
+"""In a backbone's folder: the student that belongs to it."""
+
 _HASHED_WHOLE = 64 << 20  # larger files are identified by their size
 
 
@@ -18,7 +21,7 @@ def weights_fingerprint(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.json")) + sorted(folder.rglob("*.safetensors")):
-        if path.relative_to(folder).parts[0] == "student":
+        if path.relative_to(folder).parts[0] == STUDENT_FOLDER:
             continue
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder).as_posix()} {size}\0".encode())

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trace_mm.diffusion import shipped_models
-from trace_mm.models.student_weights import STUDENT_FOLDER, WEIGHTS_FILE
+from trace_mm.diffusion import STUDENT_FOLDER, shipped_models
+from trace_mm.models.student_weights import WEIGHTS_FILE
 
 MARKER_FILE = "trace_student.json"
 """Marks a folder as an exported student."""

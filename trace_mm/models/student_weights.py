@@ -16,7 +16,7 @@ from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from trace_mm.diffusion import resolve_pretrained, shipped_models
+from trace_mm.diffusion import STUDENT_FOLDER, resolve_pretrained, shipped_models
 from trace_mm.files import write_atomically
 from trace_mm.models.student_state import (
     DESCRIPTION,
@@ -29,9 +29,6 @@ from trace_mm.registry import MODELS
 
 WEIGHTS_FILE = "student.safetensors"
 """Name of the file in a folder that holds a student."""
-
-STUDENT_FOLDER = "student"
-"""In a backbone's folder: the student that belongs to it."""
 
 
 def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None = None) -> Path:
