@@ -86,7 +86,12 @@ def store(folder, **changes):
     scores[0], scores[1] = (1, 2), (4, 3)
     folder.mkdir()
     for number in range(3):
-        content = {"scores": scores + number, "timesteps": np.array([0, 100, 200]), **changes}
+        content = {
+            "scores": scores + number,
+            "divergences": np.array(["kl", "js", "l2", "l1"]),
+            "timesteps": np.array([0, 100, 200]),
+            **changes,
+        }
         np.savez(folder / f"{number:06d}.npz", **content)
     return folder
 
@@ -210,7 +215,9 @@ def test_wrong_input(run, tmp_path, flow_folder):
         run("timestep_histogram", stored, "--divergences", "cosine")
     with pytest.raises(ValueError, match="a figure ends in"):
         run("score_curves", stored, out="figure.jpg")
-    np.savez(stored / "000001.npz", scores=np.zeros((4, 2)), timesteps=np.array([0, 10, 20]))
+    with np.load(stored / "000001.npz") as content:
+        others = {**content, "timesteps": np.array([0, 10, 20])}
+    np.savez(stored / "000001.npz", **others)
     with pytest.raises(ValueError, match=r"000001\.npz: its scores are of other timesteps"):
         run("score_curves", stored)
     config = write_config(tmp_path / "student.py", STUDENT, flow_folder)

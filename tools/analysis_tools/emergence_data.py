@@ -15,7 +15,7 @@ from trace_mm.models import TraceTeacher
 from trace_mm.ops import DIVERGENCES, mean_row_divergence
 from trace_mm.registry import DATASETS, MODELS
 
-STORED_KINDS = ("kl", "js", "l2", "l1")  # of tools/benchmark/teacher_boundaries.py, in its order
+DEFAULT_KINDS = ("kl", "js", "l2", "l1")  # the paper's Table 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=list(DIVERGENCES),
         metavar="NAME",
-        help=f"which, of {', '.join(DIVERGENCES)}; default: {', '.join(STORED_KINDS)}",
+        help=f"which, of {', '.join(DIVERGENCES)}; default: {', '.join(DEFAULT_KINDS)}",
     )
     parser.add_argument("--images", type=int, help="only the first images")
     parser.add_argument(
@@ -71,7 +71,7 @@ def read_data(options: argparse.Namespace) -> EmergenceData:
     """
     if options.images is not None and options.images < 1:
         raise ValueError(f"--images must be at least 1, got {options.images}")
-    kinds = options.divergences or STORED_KINDS
+    kinds = options.divergences or DEFAULT_KINDS
     folder = Path(options.source)
     if folder.is_dir():
         return read_stored(folder, kinds, options.images)
@@ -83,21 +83,23 @@ def read_stored(folder: Path, kinds: tuple[str, ...], limit: int | None = None) 
     paths = sorted(path for path in folder.glob("*.npz") if ".part" not in path.name)[:limit]
     if not paths:
         raise FileNotFoundError(f"{folder}: no .npz files of teacher_boundaries.py")
-    missing = sorted(set(kinds) - set(STORED_KINDS))
-    if missing:
-        raise ValueError(f"{folder} has scores of {', '.join(STORED_KINDS)}, not {missing[0]}")
-    steps, tables = None, []
+    first, tables = None, []
     for path in paths:
         with np.load(path) as stored:
-            if not {"scores", "timesteps"} <= set(stored.files):
-                raise ValueError(f"{path}: holds no scores and timesteps")
-            found, table = stored["timesteps"].tolist(), stored["scores"]
-        if steps not in (None, found) or table.shape != (len(STORED_KINDS), len(found) - 1):
+            if not {"scores", "divergences", "timesteps"} <= set(stored.files):
+                raise ValueError(f"{path}: holds no scores, divergences and timesteps")
+            found = stored["divergences"].tolist(), stored["timesteps"].tolist()
+            table = stored["scores"]
+        if first not in (None, found) or table.shape != (len(found[0]), len(found[1]) - 1):
             raise ValueError(f"{path}: its scores are of other timesteps or divergences")
-        steps = found
+        first = found
         tables.append(table)
+    names, steps = first
+    missing = sorted(set(kinds) - set(names))
+    if missing:
+        raise ValueError(f"{folder} has scores of {', '.join(names)}, not {missing[0]}")
     rows = np.stack(tables)  # (images, divergences, timesteps)
-    return EmergenceData(steps[1:], {kind: rows[:, STORED_KINDS.index(kind)] for kind in kinds})
+    return EmergenceData(steps[1:], {kind: rows[:, names.index(kind)] for kind in kinds})
 
 
 @torch.no_grad()

@@ -28,7 +28,8 @@ def read_image(teacher: TraceTeacher, image: torch.Tensor) -> dict[str, np.ndarr
 
     Returns:
         ``boundary`` float32 (divergences, timesteps, h, w), ``scores`` float64 (divergences,
-        timesteps - 1), ``timesteps`` (timesteps,), and ``seconds``, of the forward passes alone.
+        timesteps - 1), ``divergences`` and ``timesteps``, what these are, and ``seconds``, of the
+        forward passes alone.
     """
     start = time.perf_counter()
     maps = list(teacher.attention_maps(image))
@@ -54,6 +55,7 @@ def read_image(teacher: TraceTeacher, image: torch.Tensor) -> dict[str, np.ndarr
     return {
         "boundary": np.array(boundary, dtype=np.float32),
         "scores": np.array(scores),
+        "divergences": np.array(DIVERGENCES),
         "timesteps": np.array([timestep for timestep, _, _ in maps]),
         "seconds": np.array(seconds),
     }
