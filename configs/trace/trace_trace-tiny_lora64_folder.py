@@ -14,7 +14,7 @@ train_dataloader = dict(
         size=256,
         pseudo_edges=dict(
             folder="data/pseudo_edges",
-            teacher=dict(type="TraceTeacher", backbone=_base_.model.backbone),
+            teacher=dict(type="TraceTeacher", backbone=dict(pretrained=_base_.pretrained)),
         ),
     ),
 )

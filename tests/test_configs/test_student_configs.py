@@ -40,7 +40,7 @@ def test_config_names_what_there_is(path):
     dataset = cfg.train_dataloader.dataset
     assert_known(DATASETS, dataset.source)
     assert_known(MODELS, dataset.pseudo_edges.teacher)
-    assert dataset.pseudo_edges.teacher.backbone == cfg.model.backbone
+    assert dataset.pseudo_edges.teacher.backbone.pretrained == cfg.model.backbone.pretrained
     for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks]:
         assert_known(HOOKS, hook)
     assert_known(OPTIM_WRAPPERS, cfg.optim_wrapper)
@@ -51,7 +51,7 @@ def test_config_names_what_there_is(path):
     sides = {"sd15": 512, "sdxl": 1024}
     assert dataset.size == sides.get(backbone, dataset.size)
     assert rank == f"lora{cfg.model.lora.rank}"
-    assert data in {"scenes", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
+    assert data in {"scenes", "scenes-recursive", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
 
 
 def run(*arguments):
@@ -76,8 +76,17 @@ def test_cache_train_and_test(flow_folder, tmp_path):
         "train_dataloader.dataset.source.size=(32,32)",
         "train_dataloader.dataset.size=16",
         f"pretrained={flow_folder}",
-        *("model.size=16", "model.decoder.latent_channels=4", "model.lora.targets=.*attn1.to_q"),
     ]
+    tiny = {
+        "size": 16,
+        "backbone.layers": ".*",
+        "decoder.latent_channels": 4,
+        "lora.targets": ".*attn1.to_q",
+    }
+    data += [f"model.{name}={value}" for name, value in tiny.items()]
+    teacher = "train_dataloader.dataset.pseudo_edges.teacher"
+    student_data = [*data, *(f"{teacher}.{name}={value}" for name, value in tiny.items())]
+    data += [f"{teacher}.size=16", f"{teacher}.region_cell=1"]
     one = ["train_dataloader.dataset.source.length=1"]
     output = run("tools/cache_pseudo_edges.py", config, "--cfg-options", *data, *one)
     assert "1 done, 0 were there, 0 unreadable" in output
@@ -108,3 +117,10 @@ def test_cache_train_and_test(flow_folder, tmp_path):
     run("tools/test.py", config, checkpoint, "--out", out, "--show-dir", overlays, *options)
     assert len(json.loads(out.read_text())["image_id"]) == 2
     assert len(list(overlays.glob("scene-1-00000?.png"))) == 2
+
+    recursive = config.replace("scenes", "scenes-recursive")
+    student_data.append(f"{teacher}.checkpoint={checkpoint}")
+    options = ["--work-dir", tmp_path / "next", "--cfg-options", *student_data, *short]
+    output = run("tools/train.py", recursive, "--fill-cache", *options)
+    assert "2 done, 0 were there, 0 unreadable" in output
+    assert (tmp_path / "next" / "iter_2.pth").is_file()

@@ -31,9 +31,15 @@ CASES: dict[str, dict[str, Any]] = {
     "LoRA none": {"lora": None},
     "LoRA rank 4": {"lora": {"rank": 4}},
     "LoRA rank 16": {"lora": {"rank": 16}},
+    "all layers that the teacher reads": {"backbone": {"pretrained": "trace-tiny"}},
     "reconstruction": RECONSTRUCTION,
+    "recursion": {"teacher": {"checkpoint": "trace-tiny"}},
 }
-"""What differs from the base, by name: options of ``TraceStudent``."""
+"""What differs from the base, by name: options of ``TraceStudent``.
+
+A teacher named here is the config's student with these options: with the shipped checkpoint,
+a student learns from its predecessor.
+"""
 
 
 def case_config(options: argparse.Namespace, case: dict[str, Any]) -> Config:
@@ -44,6 +50,9 @@ def case_config(options: argparse.Namespace, case: dict[str, Any]) -> Config:
     cfg.train_dataloader.dataset.source.length = options.images
     cfg.train_dataloader.dataset.pseudo_edges.folder = str(options.cache)
     model = cfg.model
+    if "teacher" in case:
+        case = {**case, "teacher": {**model.to_dict(), **case["teacher"]}}
+        cfg.train_dataloader.dataset.pseudo_edges = None  # made during training instead
     model.size, model.decoder = 128, dict(GRID_FREE)
     targets = model.lora.pop("targets")
     for name, value in case.items():
