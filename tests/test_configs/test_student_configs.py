@@ -15,6 +15,7 @@ from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, O
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted((PROJECT / "configs" / "trace").glob("trace_*.py"))
+DATA = {"scenes", "scenes-recursive", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
 
 
 def assert_known(registry, config, *given):
@@ -51,7 +52,7 @@ def test_config_names_what_there_is(path):
     sides = {"sd15": 512, "sdxl": 1024}
     assert dataset.size == sides.get(backbone, dataset.size)
     assert rank == f"lora{cfg.model.lora.rank}"
-    assert data in {"scenes", "scenes-recursive", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
+    assert data in DATA
 
 
 def run(*arguments):

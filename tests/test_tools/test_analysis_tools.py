@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests import tiny_students
 from trace_mm.datasets import SceneEdgeDataset
-from trace_mm.models import save_student
+from trace_mm.models import SobelDetector, save_student
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = """
@@ -179,6 +179,16 @@ def test_teacher_and_student_side_by_side(kept, run, tmp_path, flow_folder):
     np.testing.assert_allclose(row.after, student.predict([image])[0].pred_edges, atol=1e-5)
     assert not np.allclose(row.before, row.after)
     assert set(np.unique(row.truth)) == {0, 1}
+
+    teacher = '{"type": "SobelDetector", "sigma": 1.0}'
+    config.write_text(
+        config.read_text()
+        + f"train_dataloader = dict(dataset=dict(pseudo_edges=dict(teacher={teacher})))"
+    )
+    run("compare_edges", config, checkpoint, "--indices", 1)
+    (row,), _ = kept["plot_edge_comparison"]
+    sobel = SobelDetector(sigma=1.0)([image])[0].pred_edges
+    np.testing.assert_allclose(row.before, sobel, atol=1e-6)
 
 
 def test_folders_side_by_side(kept, run, tmp_path):

@@ -14,7 +14,7 @@ from mmengine.config import Config, DictAction
 
 from trace_mm.apis.runner_config import read_config
 from trace_mm.files import load_image, walk_images
-from trace_mm.models import TraceStudent, TraceTeacher, load_student_weights
+from trace_mm.models import TraceStudent, load_student_weights
 from trace_mm.models.edge_folder import EdgeFolder
 from trace_mm.registry import DATASETS, MODELS
 from trace_mm.visualization.image_plots import EdgeComparison, plot_edge_comparison
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", nargs="?", help="config of a TraceStudent")
     parser.add_argument("checkpoint", nargs="?", help="of the student")
-    parser.add_argument("--teacher", metavar="CONFIG", help="its teacher; default: of the backbone")
+    parser.add_argument("--teacher", metavar="CONFIG", help="its teacher; default: the training's")
     parser.add_argument(
         "--indices", type=int, nargs="+", default=[0, 1, 2, 3], help="of the test dataset"
     )
@@ -94,7 +94,7 @@ def rows_of_models(options: argparse.Namespace) -> list[EdgeComparison]:
     rows = []
     for index in options.indices:
         image, sample = dataset[index]["inputs"], dataset[index]["data_samples"]
-        before, after = (model.predict([image])[0].pred_edges.numpy() for model in models)
+        before, after = (model([image])[0].pred_edges.numpy() for model in models)
         truth = None
         if "gt_edges" in sample:
             truth = np.asarray(sample.gt_edges).mean(axis=0, dtype=np.float32)
@@ -105,10 +105,12 @@ def rows_of_models(options: argparse.Namespace) -> list[EdgeComparison]:
 def _build_teacher(options: argparse.Namespace, cfg: Config) -> Any:
     if options.teacher is not None:
         return MODELS.build(read_config(options.teacher, {}).model)
-    config = {"backbone": cfg.model.backbone, **(cfg.model.get("teacher") or {})}
-    if config.setdefault("type", "TraceTeacher") == "TraceTeacher":
-        config.pop("type")
-        return TraceTeacher(**config)
+    cached = cfg.get("train_dataloader", {}).get("dataset", {}).get("pseudo_edges") or {}
+    config = dict(cfg.model.get("teacher") or cached.get("teacher") or {})
+    if config.setdefault("type", "TraceTeacher") == "TraceTeacher" and "backbone" not in config:
+        # A student may read fewer layers than a teacher should.
+        backbone = {name: value for name, value in cfg.model.backbone.items() if name != "layers"}
+        config["backbone"] = backbone
     return MODELS.build(config)
 
 

@@ -66,9 +66,9 @@ class TraceStudent(StudentState, BaseModel):
             model.
         decoder: config of an edge decoder, see ``trace_mm.models.decoders``.
         teacher: asked for the edges of training images that come without ``pseudo_edges``: options
-            of :class:`TraceTeacher`, which then uses this model's weights without LoRA, or the
-            config of another model with a ``type`` and a ``backbone`` of its own, such as an
-            earlier student's with its ``checkpoint``.
+            of :class:`TraceTeacher`, which then uses this model's weights and layers without LoRA,
+            or the config of another model with a ``type`` and a ``backbone`` of its own, such as
+            an earlier student's with its ``checkpoint``.
         lora: arguments of :func:`trace_mm.models.lora.add_lora`; None trains the decoder only.
         timestep: of the pass; the backbone's least noisy one if None.
         size: side in pixels of the square area at which the model is shown an image; the model's
