@@ -242,6 +242,17 @@ def test_features_are_what_they_say():
     assert torch.equal(found[:, -3:], latents)
 
 
+@pytest.mark.parametrize(
+    ("grid", "cells"), [((4, 8), (1, 2, 4)), ((4, 8), (2, 3)), ((6, 4), (1, 3)), ((5, 7), (2, 4))]
+)
+def test_regions_do_not_depend_on_other_sizes(grid, cells):
+    """Whether regions are summed from smaller ones or anew."""
+    attention, _ = random_input(grid, batch=2)
+    together = GridFreeFeatures(cells=cells, steps=0)(attention, grid, None)
+    alone = [GridFreeFeatures(cells=[cell], steps=0)(attention, grid, None) for cell in cells]
+    torch.testing.assert_close(together, torch.cat(alone, dim=1))
+
+
 def test_an_odd_grid_keeps_all_attention():
     """Regions at the end of an odd grid are smaller, but none is lost."""
     attention, _ = random_input((5, 7))

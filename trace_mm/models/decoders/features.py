@@ -1,6 +1,6 @@
 """What all grid-free decoders see: an image of a few channels a token, on any grid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -106,11 +106,24 @@ class GridFreeFeatures(nn.Module):
     def _divergences(self, attention: Tensor, grid: tuple[int, int]) -> list[Tensor]:
         """Of each cell size, (B, neighbours, h, w)."""
         features = []
-        for cell in self.cells:
-            regions = region_attention(attention, grid, cell)  # (B, N, M)
+        for regions in self._regions(attention, grid):
             found = neighbor_divergence(regions, grid, self.neighbors)
             features.append(((found.clamp(min=0) + _FLOOR).log() + 5) / 2.5)
         return features
+
+    def _regions(self, attention: Tensor, grid: tuple[int, int]) -> Iterator[Tensor]:
+        """The attention to regions (B, N, M), of each cell size."""
+        regions, finer = attention, 1
+        for cell in self.cells:
+            if finer > 1 and cell % finer == grid[0] % cell == grid[1] % cell == 0:
+                # Regions of regions: a small map is summed and not the large one once more.
+                image = regions.unflatten(2, (grid[0] // finer, grid[1] // finer))
+                summed = functional.avg_pool2d(image, cell // finer, divisor_override=1)
+                regions = summed.flatten(2)
+            else:
+                regions = region_attention(attention, grid, cell)
+            finer = cell
+            yield regions
 
     def _walk(self, attention: Tensor, grid: tuple[int, int], latents: Tensor) -> list[Tensor]:
         """Per step: way and spread (B, 4, h, w), and the latents met (B, C, h, w)."""
