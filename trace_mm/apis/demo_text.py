@@ -61,7 +61,7 @@ _ABOUT_COLORS = (
 )
 _BEFORE_AND_AFTER = (
     "Before and after",
-    "The student’s edges stand beside the teacher’s, which it learned from. Curve and "
+    "The student’s edges stand beside those of a teacher such as it learned from. Curve and "
     "colours are the teacher’s: they come from the diffusion model before it was fine-tuned.",
 )
 _NO_TEACHER = (
