@@ -2,7 +2,7 @@
 pretrained = "trace-tiny"
 model = dict(
     type="TraceStudent",
-    # Two of the three layers that the teacher reads: the third costs a quarter of a pass.
+    # Two of the three layers that the teacher reads: the third costs a fifth of a pass.
     backbone=dict(
         pretrained=pretrained,
         layers=r"down_blocks\.[01]\.attentions\.0\.transformer_blocks\.1\.",
