@@ -4,19 +4,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trace_mm import __version__
-
-if TYPE_CHECKING:
-    from trace_mm.apis import TraceInferencer
+from trace_mm.commands.arguments import (
+    BACKBONE_HELP,
+    add_dtype,
+    add_model_arguments,
+    build_inferencer,
+    positive,
+)
+from trace_mm.commands.refine import add_refine
 
 SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 1, 2, 130
 _EPILOG = (
     "exit status: 0 all done, 1 some images failed or a result could not be written, "
     "2 unusable input"
 )
-_BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,13 +78,13 @@ def _build_parser() -> argparse.ArgumentParser:
         choices=["png", "npz", "overlay"],
         help="edges as 8-bit PNG, as float with scores, drawn over the image (default: png)",
     )
-    edges.add_argument("--batch-size", type=_positive, default=1, metavar="N")
+    edges.add_argument("--batch-size", type=positive, default=1, metavar="N")
     edges.add_argument(
         "--overwrite",
         action="store_true",
         help="remove the results of an earlier run with other settings and start anew",
     )
-    _add_model_arguments(edges)
+    add_model_arguments(edges)
     edges.set_defaults(run=_run_edges)
     demo = commands.add_parser(
         "demo",
@@ -91,8 +95,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("inputs", nargs="*", metavar="PHOTO", help="image, folder or 'pattern'")
     demo.add_argument("--out", default="trace_demo", metavar="DIR", help="(default: trace_demo)")
-    _add_model_arguments(demo)
+    add_model_arguments(demo)
     demo.set_defaults(run=_run_demo)
+    add_refine(commands)
     _add_export(commands)
     return parser
 
@@ -113,8 +118,8 @@ def _add_export(commands: Any) -> None:
         help="put LoRA into the diffusion model and write all of it, so that the folder needs "
         "nothing else",
     )
-    _add_dtype(export, "round weights (default: as they are)")
-    export.add_argument("--backbone", metavar="B", help=_BACKBONE_HELP)
+    add_dtype(export, "round weights (default: as they are)")
+    export.add_argument("--backbone", metavar="B", help=BACKBONE_HELP)
     export.add_argument(
         "--trained-on",
         metavar="TEXT",
@@ -129,94 +134,6 @@ def _add_export(commands: Any) -> None:
     export.set_defaults(run=_run_export)
 
 
-def _add_dtype(parser: Any, text: str) -> None:
-    parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], help=text)
-
-
-def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        metavar="M",
-        help="shipped name, folder of an export, checkpoint, diffusers folder, hub id or config "
-        "file (default: the model that comes with this package)",
-    )
-    group.add_argument(
-        "--method",
-        choices=["student", "teacher"],
-        help="one pass of a trained student, or the diffusion model itself without any training "
-        "(default: student)",
-    )
-    group.add_argument("--backbone", metavar="B", help=_BACKBONE_HELP)
-    group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
-    _add_dtype(group, "(default: float32)")
-    group.add_argument("--seed", type=_natural, metavar="N", help="of the noise (default: 0)")
-    group.add_argument(
-        "--timestep",
-        type=_timestep,
-        metavar="iep|T",
-        help="search for the timestep where instances emerge (teacher only), or read this one",
-    )
-    group.add_argument(
-        "--noise-draws",
-        type=_positive,
-        metavar="N",
-        help="average the attention over so many draws of noise (teacher only)",
-    )
-    group.add_argument(
-        "--size",
-        type=_positive,
-        metavar="N",
-        help="show images to the model at N x N pixels or the same area (default: the model's)",
-    )
-    group.add_argument(
-        "--tile",
-        type=_positive,
-        nargs="?",
-        const="auto",
-        metavar="N",
-        help="cut larger images into tiles of N pixels (default: not; N: the model's size)",
-    )
-
-
-def _positive(text: str) -> int:
-    return _integer(text, 1)
-
-
-def _natural(text: str) -> int:
-    return _integer(text, 0)
-
-
-def _integer(text: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text!r}")
-    return value
-
-
-def _timestep(text: str) -> int | str:
-    return text if text == "iep" else _natural(text)
-
-
-def _build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
-    from trace_mm.apis import TraceInferencer
-
-    options: dict[str, Any] = {
-        "timestep": arguments.timestep,
-        "noise_draws": arguments.noise_draws,
-        "size": arguments.size,
-        "tile": arguments.tile,
-        "seed": arguments.seed,
-        "backbone": arguments.backbone,
-    }
-    return TraceInferencer(
-        arguments.model, arguments.method, arguments.device, arguments.dtype, **options
-    )
-
-
 def _run_edges(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.folder_run import run_folder
     from trace_mm.apis.inputs import expand_inputs
@@ -224,7 +141,7 @@ def _run_edges(arguments: argparse.Namespace) -> int:
 
     out = Path(arguments.out)
     sources = expand_inputs(arguments.inputs, exclude=result_folders(out))
-    inferencer = _build_inferencer(arguments)
+    inferencer = build_inferencer(arguments)
     summary = run_folder(
         inferencer.predict_images,
         sources,
@@ -248,7 +165,7 @@ def _run_demo(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.inputs import expand_inputs
 
     images = expand_inputs(arguments.inputs) if arguments.inputs else demo_scenes()
-    report = write_demo(_build_inferencer(arguments), images, Path(arguments.out))
+    report = write_demo(build_inferencer(arguments), images, Path(arguments.out))
     print(f"wrote {report}")
     return 0
 

@@ -23,8 +23,14 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 
-MODELS = Registry("model", parent=MMENGINE_MODELS, scope="trace_mm", locations=["trace_mm.models"])
+MODELS = Registry(
+    "model",
+    parent=MMENGINE_MODELS,
+    scope="trace_mm",
+    locations=["trace_mm.models", "trace_mm.refine"],
+)
 DATASETS = Registry(
     "dataset", parent=MMENGINE_DATASETS, scope="trace_mm", locations=["trace_mm.datasets"]
 )
@@ -50,6 +56,10 @@ STRATEGIES = Registry(
     parent=MMENGINE_STRATEGIES,
     scope="trace_mm",
     locations=["trace_mm.engine.student_fsdp_strategy"],
+)
+# Readers of masks and what refines them.
+TASK_UTILS = Registry(
+    "task util", parent=MMENGINE_TASK_UTILS, scope="trace_mm", locations=["trace_mm.refine"]
 )
 INFERENCERS = Registry(
     "inferencer", parent=MMENGINE_INFERENCERS, scope="trace_mm", locations=["trace_mm.apis"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, InstanceData
 
 
 class EdgeDataSample(BaseDataElement):
@@ -22,3 +22,19 @@ class EdgeDataSample(BaseDataElement):
     pred_edges: torch.Tensor
     timestep: int
     scores: dict[int, float]
+
+
+class InstanceDataSample(EdgeDataSample):
+    """One image's instance masks beside its edges. As in mmdet's samples, all are ``InstanceData``.
+
+    Meta information: that of ``EdgeDataSample``.
+
+    Attributes:
+        source_instances: what another method found: ``masks`` bool tensor (K, H, W), ``labels``
+            int64 (K,), and ``scores`` float32 (K,) if it has any.
+        pred_instances: the prediction: ``masks``, ``labels`` and ``scores``, ordered by falling
+            score.
+    """
+
+    source_instances: InstanceData
+    pred_instances: InstanceData

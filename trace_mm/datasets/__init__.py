@@ -7,6 +7,7 @@ from trace_mm.datasets.image_sources import CocoImages, ImageFolder, SceneImages
 from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
 from trace_mm.datasets.scene_edge_dataset import SceneEdgeDataset
 from trace_mm.datasets.scenes import render_scene
+from trace_mm.datasets.source_mask_dataset import SourceMaskDataset
 from trace_mm.datasets.unlabelled_dataset import UnlabelledImageDataset
 from trace_mm.datasets.visits import Visit, VisitSampler
 
@@ -18,6 +19,7 @@ __all__ = [
     "PseudoEdgeCache",
     "SceneEdgeDataset",
     "SceneImages",
+    "SourceMaskDataset",
     "UnlabelledImageDataset",
     "Visit",
     "VisitSampler",

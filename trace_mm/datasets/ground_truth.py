@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.io
 from PIL import Image, UnidentifiedImageError
-from pycocotools import mask as mask_utils
 from scipy.io.matlab import MatReadError
 
+from trace_mm.files import decode_segmentation
 from trace_mm.ops.thinning import thin
 
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
@@ -65,41 +65,6 @@ def layer_masks(masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarra
     for index in np.argsort(-areas, kind="stable"):
         ids[masks[index]] = index + 1
     return ids
-
-
-def decode_segmentation(
-    segmentation: dict[str, Any] | list[list[float]], size: tuple[int, int]
-) -> np.ndarray:
-    """Mask of a COCO ``segmentation``: polygons, or RLE, compressed or not.
-
-    Args:
-        segmentation: as in a COCO file.
-        size: (H, W) of the image. RLE holds its own size, which must be the same; sizes in the
-            JSON's ``images`` are not looked at, since some tools write them wrongly.
-
-    Returns:
-        bool (H, W).
-
-    Raises:
-        ValueError: if the RLE is for another size, or there is neither RLE nor polygon.
-    """
-    height, width = size
-    if isinstance(segmentation, dict):
-        if tuple(segmentation["size"]) != size:
-            raise ValueError(
-                f"RLE is for {tuple(segmentation['size'])} (H, W), but the image is {size}"
-            )
-        rle = segmentation
-        if isinstance(rle["counts"], list):
-            rle = mask_utils.frPyObjects(rle, height, width)
-        return mask_utils.decode(rle).astype(bool)
-    if not isinstance(segmentation, list) or not segmentation:
-        raise ValueError("segmentation holds neither polygons nor RLE")
-    # Fewer than three corners enclose nothing, and pycocotools reads two as a box.
-    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-    if not polygons:
-        return np.zeros(size, dtype=bool)
-    return mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(polygons, *size))).astype(bool)
 
 
 def coco_instance_ids(

@@ -1,6 +1,13 @@
-"""What reads and writes files and knows nothing of models: images, folders, whole writes, locks."""
+"""What reads and writes files and knows no models: images, masks, folders, whole writes, locks."""
 
 from trace_mm.files.atomic import TEMPORARY_SUFFIX, write_atomically
+from trace_mm.files.coco import (
+    decode_rle,
+    decode_segmentation,
+    encode_rle,
+    instance_annotation,
+    mask_box,
+)
 from trace_mm.files.folders import IMAGE_SUFFIXES, is_image_file, walk_images
 from trace_mm.files.images import decode_image, load_image, read_file
 from trace_mm.files.locking import locked, try_claim
@@ -9,9 +16,14 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "TEMPORARY_SUFFIX",
     "decode_image",
+    "decode_rle",
+    "decode_segmentation",
+    "encode_rle",
+    "instance_annotation",
     "is_image_file",
     "load_image",
     "locked",
+    "mask_box",
     "read_file",
     "try_claim",
     "walk_images",

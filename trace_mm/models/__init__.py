@@ -16,6 +16,7 @@ from trace_mm.models.student_weights import (
     save_student,
 )
 from trace_mm.models.teacher import TraceTeacher
+from trace_mm.models.true_edges import TrueEdges
 
 __all__ = [
     "CannyDetector",
@@ -26,6 +27,7 @@ __all__ = [
     "SobelDetector",
     "TraceStudent",
     "TraceTeacher",
+    "TrueEdges",
     "UNetDecoder",
     "build_student",
     "load_student_weights",

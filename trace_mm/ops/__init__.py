@@ -1,5 +1,6 @@
 """The numerics: tensors in, tensors out. No registry, no files, no global state."""
 
+from trace_mm.ops.affinity import edge_affinities, random_walk_laplacian
 from trace_mm.ops.boundary import (
     attention_boundary_divergence,
     normalize_edges,
@@ -25,8 +26,12 @@ from trace_mm.ops.emergence import (
     mean_row_divergence,
 )
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
+from trace_mm.ops.mask_merging import mask_ious, merge_groups, merge_masks
+from trace_mm.ops.mask_splitting import edge_fragments, split_by_edges
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
+from trace_mm.ops.normalized_cut import NormalizedCut, normalized_cut, similar_patches
+from trace_mm.ops.propagation import propagate_masks
 from trace_mm.ops.pseudo_labels import PSEUDO_LABELS, pseudo_edges
 from trace_mm.ops.regions import region_attention
 from trace_mm.ops.thinning import suppress_non_maxima, thin
@@ -37,10 +42,13 @@ __all__ = [
     "AttentionFusion",
     "EmergencePoint",
     "EmergenceResult",
+    "NormalizedCut",
     "attention_boundary_divergence",
     "candidate_graph",
     "cosine_distance",
     "divergence",
+    "edge_affinities",
+    "edge_fragments",
     "emergence_point",
     "entropy_difference",
     "finest_grid",
@@ -49,14 +57,22 @@ __all__ = [
     "kl_divergence",
     "l1_distance",
     "l2_distance",
+    "mask_ious",
     "masked_dice_loss",
     "match_edges",
     "maximum_matching",
     "mean_row_divergence",
+    "merge_groups",
+    "merge_masks",
     "neighbor_divergence",
     "normalize_edges",
+    "normalized_cut",
+    "propagate_masks",
     "pseudo_edges",
+    "random_walk_laplacian",
     "region_attention",
+    "similar_patches",
+    "split_by_edges",
     "suppress_non_maxima",
     "symmetric_kl_divergence",
     "thin",

@@ -2,6 +2,7 @@
 
 from trace_mm.visualization.attention_pca import attention_pca_colors
 from trace_mm.visualization.overlay import draw_overlay, thumbnail
+from trace_mm.visualization.refinement import draw_instances, draw_refinement
 from trace_mm.visualization.report import Figure, ReportEntry, render_report
 from trace_mm.visualization.score_curve import draw_score_curve
 
@@ -9,7 +10,9 @@ __all__ = [
     "Figure",
     "ReportEntry",
     "attention_pca_colors",
+    "draw_instances",
     "draw_overlay",
+    "draw_refinement",
     "draw_score_curve",
     "render_report",
     "thumbnail",

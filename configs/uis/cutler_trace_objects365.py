@@ -1,0 +1,8 @@
+_base_ = [
+    "../_base_/models/mask-refiner_trace.py",
+    "../_base_/datasets/uis_objects365.py",
+    "../_base_/default_runtime.py",
+]
+test_dataloader = dict(
+    dataset=dict(masks=dict(path="masks/cutler_objects365.json", format="cutler"))
+)

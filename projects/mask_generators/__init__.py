@@ -1,0 +1,1 @@
+"""MaskCut, TokenCut and ProMerge: masks of objects from patch features, without labels."""

@@ -1,0 +1,192 @@
+"""From a folder of images to a COCO JSON file, on one or several ranks; resumable."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from projects.mask_generators.backbones import feature_settings, is_diffusion, load_features
+from projects.mask_generators.methods import method_settings
+from projects.mask_generators.run import process
+from trace_mm.apis.inputs import absolute_path, expand_inputs
+from trace_mm.apis.instance_records import (
+    Record,
+    RecordFile,
+    coco_content,
+    file_state,
+    json_bytes,
+    read_records,
+)
+from trace_mm.datasets.edge_annotations import read_coco_json
+from trace_mm.files import locked, write_atomically
+
+Images = list[tuple[str, Path]]
+RECORDS = "rank-*/records.jsonl"
+
+
+def generate_masks(
+    method: str,
+    images: str,
+    out: Path,
+    *,
+    backbone: str,
+    checkpoint: Path | None = None,
+    size: int | None = None,
+    settings: dict[str, Any] | None = None,
+    features: dict[str, Any] | None = None,
+    ids: Path | None = None,
+    workers: int = 0,
+    batch_size: int = 1,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> list[Record]:
+    """Write the masks of images to ``out``; go on where an earlier run stopped.
+
+    What is done so far is kept beside it, in the folder ``<out>.parts``, one subfolder a rank. It
+    may be removed once the run is over. The file depends on the images and settings only, and not
+    on interruptions, workers or ranks.
+
+    Args:
+        method: a name in ``METHODS``.
+        images: a folder, a file or a pattern.
+        out: the COCO JSON file.
+        backbone: see ``load_features``, also for the next two.
+        checkpoint: local weights.
+        size: side of the square whose area images are brought to.
+        settings: of the method, where they differ from its defaults.
+        features: settings of the features, likewise.
+        ids: a COCO JSON file whose image ids are used, by file name. By default images count from
+            1 in the order of their names.
+        workers: processes that cut; 0 means this one.
+        batch_size: images that go through the backbone together. More than 1 is faster on GPUs,
+            and may change single patches by rounding.
+        device: of the backbone; by default ``cuda`` if there is one.
+        overwrite: forget what an earlier run has done.
+
+    Returns:
+        The images that failed, the same on all ranks.
+
+    Raises:
+        FileNotFoundError: if an input does not exist.
+        ValueError: if a setting is wrong, an earlier run had other settings, or another run is
+            writing the same file.
+    """
+    found = list_images(images)
+    numbers = image_ids([name for name, _ in found], ids)
+    with _ranks() as (rank, world):
+        options = _checked(method_settings, method, is_diffusion(backbone), settings or {})
+        model = load_features(
+            backbone,
+            _checked(feature_settings, backbone, features or {}),
+            size=size,
+            checkpoint=checkpoint,
+            device=device or _default_device(),
+        )
+        identity = {"method": method, **asdict(options), "features": model.identity}
+        parts = out.with_name(out.name + ".parts")
+        if overwrite and rank == 0 and parts.is_dir():
+            shutil.rmtree(parts)
+        _barrier()
+        own = parts / f"rank-{rank}"
+        own.mkdir(parents=True, exist_ok=True)
+        with locked(own):
+            states = {name: file_state(path) for name, path in found}
+            known = read_records(parts.glob(RECORDS), identity, states)
+            done = {name for name, record in known.items() if record.error is None}
+            share = [(name, path) for name, path in found[rank::world] if name not in done]
+            with RecordFile(own / "records.jsonl", identity) as records:
+                process(
+                    share,
+                    model,
+                    method,
+                    options,
+                    records,
+                    workers=workers,
+                    batch_size=batch_size,
+                    show_progress=rank == 0,
+                )
+            _barrier()
+            known = read_records(parts.glob(RECORDS), identity, states)
+            changed = [name for name, _ in found if name not in known]
+            if changed:
+                raise ValueError(f"{changed[0]}: changed during the run; run again")
+            results = {name: known[name] for name, _ in found}
+            if rank == 0:
+                content = coco_content(results, numbers, {"description": "trace_mm", **identity})
+                write_atomically(out, json_bytes(content))
+            _barrier()
+    return [record for record in results.values() if record.error is not None]
+
+
+def list_images(images: str) -> Images:
+    """Name and path of each image that is meant, by name: the path within the folder.
+
+    Raises:
+        FileNotFoundError: if a path does not exist.
+        ValueError: if there is no image.
+    """
+    paths = sorted({absolute_path(Path(source.label)) for source in expand_inputs(images)})
+    folder = Path(images).expanduser()
+    root = (
+        absolute_path(folder)
+        if folder.is_dir()
+        else Path(os.path.commonpath([p.parent for p in paths]))
+    )
+    return sorted((path.relative_to(root).as_posix(), path) for path in paths)
+
+
+def image_ids(names: Sequence[str], file: Path | None) -> dict[str, int]:
+    """The id of each image, by name: from 1 up, or as a COCO JSON file has them.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it lacks an image; names it.
+    """
+    if file is None:
+        return {name: number for number, name in enumerate(names, start=1)}
+    known = {
+        image["file_name"]: image["id"] for image in read_coco_json(file, ("images",))["images"]
+    }
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ValueError(f"{file}: has no image {missing[0]} ({len(missing)} are missing)")
+    return {name: known[name] for name in names}
+
+
+def _checked(make: Any, *arguments: Any) -> Any:
+    try:
+        return make(*arguments)
+    except TypeError as error:  # an unknown setting
+        raise ValueError(f"{arguments[0]}: {error}") from error
+
+
+def _default_device() -> str:
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _ranks() -> Iterator[tuple[int, int]]:
+    """This process's rank and their number, as torchrun says; 0 and 1 without it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0, 1
+        return
+    if dist.is_initialized():
+        yield dist.get_rank(), dist.get_world_size()
+        return
+    dist.init_process_group("gloo", timeout=timedelta(days=30))  # the slowest rank takes its time
+    try:
+        yield dist.get_rank(), dist.get_world_size()
+    finally:
+        dist.destroy_process_group()
+
+
+def _barrier() -> None:
+    if dist.is_initialized():
+        dist.barrier()

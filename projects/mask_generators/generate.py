@@ -1,0 +1,82 @@
+"""Write masks of a folder of images as COCO JSON, by MaskCut, TokenCut or ProMerge.
+
+On several GPUs or machines: torchrun --nproc-per-node 4 projects/mask_generators/generate.py ...
+"""
+
+import argparse
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # projects are not installed
+
+from projects.mask_generators.folder import generate_masks
+from projects.mask_generators.methods import METHODS
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, where the value is a number or a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def parse() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("images", help="a folder, which may have subfolders, a file or a pattern")
+    parser.add_argument("--out", type=Path, required=True, help="COCO JSON file")
+    parser.add_argument(
+        "--backbone",
+        default="vit_small_patch8_224.dino",
+        help="a vision transformer of timm, or a diffusion model: trace-tiny, a diffusers folder "
+        "or a hub id (default: %(default)s)",
+    )
+    parser.add_argument("--checkpoint", type=Path, help="local weights of a vision transformer")
+    parser.add_argument("--size", type=int, help="side of the square whose area images have")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        type=setting,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of the method, such as threshold=0.2",
+    )
+    parser.add_argument(
+        "--features",
+        type=setting,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of the features, such as timestep=200 or kind=query",
+    )
+    parser.add_argument(
+        "--ids", type=Path, help="COCO JSON with the image ids to use, by file name"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="processes that cut, for each rank")
+    parser.add_argument("--batch-size", type=int, default=1, help="images through the backbone")
+    parser.add_argument("--device", help="cuda if there is one, else cpu")
+    parser.add_argument("--overwrite", action="store_true", help="start anew")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = vars(parse())
+    for name in ("settings", "features"):
+        options[name] = dict(options[name])
+    failed = generate_masks(**options)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,44 @@
+"""TokenCut (Wang et al., CVPR 2022): one normalised cut, the most salient object."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from projects.mask_generators.maskcut import cut_foreground
+from projects.mask_generators.patch_masks import (
+    PatchMasks,
+    check_features,
+    separation,
+    two_sided,
+)
+
+
+@dataclass(frozen=True)
+class TokenCutSettings:
+    """Settings of TokenCut; the defaults are the paper's (Sec. 3.2 and 4).
+
+    Attributes:
+        threshold: tau, the cosine similarity above which two patches are joined.
+        eps: affinity of patches that are not joined.
+    """
+
+    threshold: float = 0.2
+    eps: float = 1e-5
+
+
+def tokencut(features: Tensor, settings: TokenCutSettings | None = None) -> PatchMasks:
+    """The mask of one image: the part around the patch with the eigenvector's largest magnitude.
+
+    Args:
+        features: (h, w, C).
+        settings: see :class:`TokenCutSettings`.
+
+    Raises:
+        ValueError: if the shape is wrong or a feature is not finite.
+    """
+    settings = settings or TokenCutSettings()
+    unit = check_features(features)
+    everywhere = np.ones(tuple(features.shape[:2]), dtype=bool)
+    mask, margin = cut_foreground(unit, everywhere, settings.threshold, settings.eps, corners=None)
+    return PatchMasks(two_sided(margin, mask)[None], np.array([separation(unit, mask)]))

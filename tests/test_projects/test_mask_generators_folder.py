@@ -1,0 +1,221 @@
+"""Folders of images to COCO JSON: resumable, by workers and ranks, whatever happens to an image."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+
+from projects.mask_generators import methods, run
+from projects.mask_generators.folder import generate_masks
+
+SCRIPT = Path(__file__).parents[2] / "projects" / "mask_generators" / "generate.py"
+SIZES = {"a.png": (40, 24), "b/c.png": (24, 40), "b/d.jpg": (32, 32), "e.png": (50, 30)}
+SETTINGS = {"features": {"pool": 1, "cell": 1}, "size": 32}
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of images of several sizes (W, H), one in two colours each."""
+    folder = tmp_path / "images"
+    draw = np.random.default_rng(0)
+    for name, (width, height) in SIZES.items():
+        pixels = draw.integers(0, 80, (height, width, 3), dtype=np.uint8)
+        pixels[height // 4 : height // 2, width // 4 : width // 2] += 150
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def generate(images, flow_folder, tmp_path):
+    def call(out="masks.json", method="maskcut", **options):
+        file = tmp_path / out
+        options = {"backbone": str(flow_folder), "device": "cpu", **SETTINGS, **options}
+        return file, generate_masks(method, str(images), file, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_file_is_coco(generate, images, method):
+    settings = {"smallest_background": 0.0} if method == "promerge" else {}
+    file, failed = generate(method=method, settings=settings)
+    assert not failed
+    content = json.loads(file.read_text())
+    assert [image["file_name"] for image in content["images"]] == sorted(SIZES)
+    assert [image["id"] for image in content["images"]] == [1, 2, 3, 4]
+    for image in content["images"]:
+        assert (image["width"], image["height"]) == SIZES[image["file_name"]]
+    ids = [annotation["id"] for annotation in content["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+    assert method == "promerge" or ids  # features of random weights may have no background
+    coco = COCO(str(file))
+    for annotation in coco.dataset["annotations"]:
+        image = coco.imgs[annotation["image_id"]]
+        mask = coco.annToMask(annotation)
+        assert mask.shape == (image["height"], image["width"])
+        assert annotation["area"] == mask.sum() > 0
+        assert annotation["bbox"] == mask_utils.toBbox(annotation["segmentation"]).tolist()
+        assert 0 <= annotation["score"] <= 1
+        assert annotation["category_id"] == content["categories"][0]["id"]
+
+
+def test_workers_and_batches_change_nothing(generate):
+    one, _ = generate()
+    two, _ = generate("two.json", workers=2)
+    batched, _ = generate("batched.json", batch_size=3)
+    assert one.read_bytes() == two.read_bytes() == batched.read_bytes()
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_file(generate, monkeypatch):
+    whole, _ = generate("whole.json")
+    calls = []
+
+    def die_at_third(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return methods.annotate(*arguments)
+
+    monkeypatch.setattr(run, "annotate", die_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        generate()
+    file = whole.with_name("masks.json")
+    assert not file.exists()
+    records = file.with_name("masks.json.parts") / "rank-0" / "records.jsonl"
+    with records.open("ab") as torn:
+        torn.write(b'{"name": "e.png", "anno')
+    generate()
+    assert len(calls) == 3 + 2  # what was done is not done again
+    assert file.read_bytes() == whole.read_bytes()
+    generate()
+    assert len(calls) == 5
+
+
+def test_bad_images_are_reported_and_lose_no_others(generate, images, monkeypatch):
+    (images / "bad.png").write_bytes(b"not an image")
+
+    def cannot_cut(method, features, settings, size):
+        if size == (40, 24):
+            raise RuntimeError("no memory left")
+        return methods.annotate(method, features, settings, size)
+
+    monkeypatch.setattr(run, "annotate", cannot_cut)
+    file, failed = generate()
+    assert {record.name: record.error for record in failed} == {
+        "b/c.png": "b/c.png: no memory left",
+        "bad.png": f"{images / 'bad.png'}: not an image, or of an unknown format",
+    }
+    names = [image["file_name"] for image in json.loads(file.read_text())["images"]]
+    assert names == ["a.png", "b/d.jpg", "e.png"]
+    monkeypatch.setattr(run, "annotate", methods.annotate)
+    Image.new("RGB", (20, 20)).save(images / "bad.png")
+    file, failed = generate()  # failed images are tried again
+    assert not failed
+    assert len(json.loads(file.read_text())["images"]) == 5
+
+
+def test_changed_images_are_cut_again(generate, images):
+    file, _ = generate()
+    before = json.loads(file.read_text())
+    Image.new("RGB", (60, 20), "red").save(images / "a.png")
+    generate()
+    after = json.loads(file.read_text())
+    assert (after["images"][0]["width"], after["images"][0]["height"]) == (60, 20)
+    assert after["images"][1:] == before["images"][1:]
+
+
+def test_other_settings_are_refused_unless_overwritten(generate):
+    file, _ = generate()
+    with pytest.raises(ValueError, match=r"threshold 0\..*now 0\.3.*--overwrite"):
+        generate(settings={"threshold": 0.3})
+    generate(settings={"threshold": 0.3}, overwrite=True)
+    assert json.loads(file.read_text())["info"]["threshold"] == 0.3
+
+
+def test_ids_are_taken_over(generate, tmp_path):
+    images = [{"id": 90 - n, "file_name": name} for n, name in enumerate(sorted(SIZES))]
+    (tmp_path / "gt.json").write_text(json.dumps({"images": images}))
+    file, _ = generate(ids=tmp_path / "gt.json")
+    found = {i["file_name"]: i["id"] for i in json.loads(file.read_text())["images"]}
+    assert found == {image["file_name"]: image["id"] for image in images}
+    (tmp_path / "short.json").write_text(json.dumps({"images": images[1:]}))
+    with pytest.raises(ValueError, match=r"has no image a\.png"):
+        generate(ids=tmp_path / "short.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"settings": {"nonsense": 1}}, "nonsense"),
+        ({"features": {"nonsense": 1}}, "nonsense"),
+        ({"size": 0}, "size"),
+        ({"workers": -1}, "workers"),
+        ({"batch_size": 0}, "batch size"),
+        ({"checkpoint": Path("x.pth")}, "diffusion model"),
+    ],
+)
+def test_bad_options_are_refused(generate, options, message):
+    with pytest.raises(ValueError, match=message):
+        generate(**options)
+
+
+@pytest.mark.slow
+def test_two_ranks_write_the_file_of_one(generate, images, flow_folder, tmp_path):
+    one, _ = generate()
+    two = tmp_path / "two.json"
+    options = ["--backbone", str(flow_folder), "--features", "pool=1", "cell=1", "--size", "32"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = ["maskcut", str(images), "--out", str(two), *options, "--device", "cpu"]
+    subprocess.run([*launch, str(SCRIPT), *command], check=True, timeout=300)
+    assert two.read_bytes() == one.read_bytes()
+    assert len(list((tmp_path / "two.json.parts").glob("rank-*/records.jsonl"))) == 2
+    generate("two.json")  # one rank goes on from what two have done
+    assert two.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.slow
+def test_command_runs_from_anywhere_and_reports_failures(images, flow_folder, tmp_path):
+    (images / "bad.png").write_bytes(b"")
+    command = [sys.executable, str(SCRIPT), "tokencut", "images", "--out", "out/masks.json"]
+    options = ["--backbone", str(flow_folder), "--set", "threshold=0.6", "--features", "pool=1"]
+    done = subprocess.run(
+        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "bad.png: the file is empty" in done.stderr
+    content = json.loads((tmp_path / "out" / "masks.json").read_text())
+    assert len(content["images"]) == 4 and content["info"]["threshold"] == 0.6
+    wrong = subprocess.run(
+        [*command[:-1], "other.json", *options[:2], "--set", "taw=1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert wrong.returncode == 1 and "taw" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_cutting_uses_one_thread_and_gives_the_others_back():
+    before = torch.get_num_threads()
+    seen = []
+    methods.METHODS["probe"] = methods.Method(
+        lambda features, settings: seen.append(torch.get_num_threads()) or _no_masks(),
+        methods.MaskCutSettings,
+        {},
+    )
+    try:
+        assert methods.annotate("probe", torch.ones(2, 2, 1), None, (4, 4)) == []
+    finally:
+        del methods.METHODS["probe"]
+    assert seen == [1] and torch.get_num_threads() == before
+
+
+def _no_masks():
+    return methods.PatchMasks(np.zeros((0, 2, 2), dtype=np.float32), np.zeros(0))

@@ -1,0 +1,180 @@
+"""tools/dataset_converters: each command's file is what its config's dataset and evaluator read."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.evaluator import Evaluator
+from mmengine.structures import InstanceData
+from PIL import Image
+
+from tests.test_datasets import (
+    test_converters_coco,
+    test_converters_kitti,
+    test_converters_sa1b,
+    test_converters_voc,
+)
+from trace_mm.apis.runner_config import read_config
+from trace_mm.registry import DATASETS, METRICS
+from trace_mm.structures import InstanceDataSample
+
+PROJECT = Path(__file__).parents[2]
+CONFIGS = PROJECT / "configs" / "_base_" / "datasets"
+TOOLS = ("coco", "kitti", "lvis", "objects365", "sa1b", "scenes", "voc2012")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a converter by name."""
+    monkeypatch.syspath_prepend(str(PROJECT / "tools" / "dataset_converters"))
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        importlib.import_module(name).main()
+
+    yield call
+    for name in TOOLS:
+        sys.modules.pop(name, None)
+
+
+def photo(path, height, width):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height)).save(path)
+
+
+def from_json(run, root, out, tool, content, folder):
+    """Write a COCO-like file and its photos, and convert it."""
+    (root / "source.json").write_text(json.dumps(content))
+    run(tool, "--annotations", root / "source.json", "--out", out)
+    for image in json.loads(out.read_text())["images"]:
+        photo(root / folder / image["file_name"], image["height"], image["width"])
+
+
+def coco2014(run, root, out):
+    from_json(run, root, out, "coco", test_converters_coco.coco_content(), "val2014")
+
+
+def coco2017(run, root, out):
+    from_json(run, root, out, "coco", test_converters_coco.coco_content(), "val2017")
+
+
+def lvis(run, root, out):
+    from_json(run, root, out, "lvis", test_converters_coco.lvis_content(), "")
+
+
+def objects365(run, root, out):
+    from_json(run, root, out, "objects365", test_converters_coco.objects365_content(), "")
+
+
+def sa1b(run, root, out):
+    for number in (5, 8):
+        content = json.dumps(test_converters_sa1b.sa1b_content(number))
+        (root / f"sa_{number}.json").write_text(content)
+        photo(root / f"sa_{number}.jpg", 30, 50)
+    run("sa1b", "--data-root", root, "--out", out)
+
+
+def voc2012(run, root, out):
+    objects, classes = np.zeros((2, 40, 50), dtype=np.uint8)
+    objects[5:25, 2:17], classes[5:25, 2:17] = 1, 12
+    for folder, values in (("SegmentationObject", objects), ("SegmentationClass", classes)):
+        test_converters_voc.write_palette(root / folder / "2007_000033.png", values)
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (root / "ImageSets" / "Segmentation" / "val.txt").write_text("2007_000033\n")
+    photo(root / "JPEGImages" / "2007_000033.jpg", 40, 50)
+    run("voc2012", "--data-root", root, "--split", "val", "--out", out)
+
+
+def kitti(run, root, out):
+    (root / "label_2").mkdir()
+    (root / "label_2" / "000001.txt").write_text(test_converters_kitti.LABELS)
+    test_converters_kitti.write_photo(root, "000001")
+    run("kitti", "--data-root", root, "--out", out)
+
+
+def kitti_instances(run, root, out):
+    (root / "instance").mkdir()
+    ids = np.full((100, 120), 7 * 256, dtype=np.uint16)
+    ids[10:30, 10:40] = 26 * 256 + 1
+    Image.fromarray(ids).save(root / "instance" / "000000_10.png")
+    test_converters_kitti.write_photo(root, "000000_10")
+    run("kitti", "--data-root", root, "--kind", "instances", "--out", out)
+
+
+CASES = {
+    "coco2014": coco2014,
+    "coco2017": coco2017,
+    "kitti": kitti,
+    "kitti-instances": kitti_instances,
+    "lvis": lvis,
+    "objects365": objects365,
+    "sa1b": sa1b,
+    "voc2012": voc2012,
+}
+
+
+def perfect(truth, image_id):
+    """A prediction of an image's true instances."""
+    height, width = truth.sizes[image_id]
+    kept = [item for item in truth.instances[image_id] if not item.crowd]
+    found = InstanceData(scores=np.ones(len(kept)))
+    if truth.boxes:
+        corners = [(x, y, x + w, y + h) for x, y, w, h in (item.box for item in kept)]
+        found.bboxes = np.array(corners).reshape(-1, 4)
+    found.masks = [item.rle for item in kept]
+    metainfo = {"image_id": image_id, "ori_shape": (height, width)}
+    return InstanceDataSample(metainfo=metainfo, pred_instances=found)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_config_reads_what_the_command_wrote(run, tmp_path, capsys, name):
+    cfg = read_config(CONFIGS / f"uis_{name}.py", {"data_root": str(tmp_path)})
+    images = cfg.test_dataloader.dataset.images
+    assert images.data_root == cfg.test_evaluator.data_root == str(tmp_path)
+    assert images.ann_file == cfg.test_evaluator.ann_file
+    out = tmp_path / images.ann_file
+    CASES[name](run, tmp_path, out)
+    assert f"{out}: " in capsys.readouterr().out
+    dataset = DATASETS.build(images)
+    metric = METRICS.build(cfg.test_evaluator)
+    ids = [dataset[index]["data_samples"].image_id for index in range(len(dataset))]
+    assert set(ids) == set(metric.truth.sizes)
+    assert metric.settings.boxes == json.loads(out.read_text())["info"]["boxes_only"]
+    evaluator = Evaluator(metric)
+    evaluator.process([perfect(metric.truth, image_id) for image_id in ids])
+    assert evaluator.evaluate(len(ids))["instances/AP"] == pytest.approx(1)
+
+
+def test_scenes(run, tmp_path):
+    folder = tmp_path / "scenes"
+    run("scenes", "--out", folder, "--start", 3, "--length", 2, "--size", 48)
+    cfg = read_config(CONFIGS / "uis_scenes.py", {"data_root": str(folder)})
+    dataset = DATASETS.build(cfg.test_dataloader.dataset.images)
+    metric = METRICS.build(cfg.test_evaluator)
+    assert list(metric.truth.sizes.items()) == [(3, (48, 48)), (4, (48, 48))]
+    assert dataset[0]["data_samples"].image_id == 3
+    with pytest.raises(FileExistsError):
+        run("scenes", "--out", folder, "--length", 2, "--size", 48)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("uis_*.py")), ids=lambda path: path.stem)
+def test_a_user_changes_one_path(path):
+    cfg = read_config(path, {"data_root": "elsewhere"})
+    assert cfg.test_dataloader.dataset.images.data_root == "elsewhere"
+    assert METRICS.build(cfg.test_evaluator).ann_file.parts[0] == "elsewhere"
+
+
+def test_coco_photos(tmp_path):
+    root = PROJECT.parent / "shared" / "data" / "coco_photos"
+    if not root.is_dir():
+        pytest.skip("the photos are not there")
+    cfg = read_config(CONFIGS / "uis_coco-photos.py", {"data_root": str(root)})
+    metric = METRICS.build(cfg.test_evaluator)
+    evaluator = Evaluator(metric)
+    evaluator.process([perfect(metric.truth, image_id) for image_id in metric.truth.sizes])
+    scores = evaluator.evaluate(len(metric.truth.sizes))
+    assert scores["instances/AP"] == pytest.approx(1, abs=0.02)  # some true instances coincide
+    assert scores["instances/images_touching"] + scores["instances/images_apart"] == 337

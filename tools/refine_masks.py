@@ -1,0 +1,79 @@
+"""Refine the masks that a config names, by its edge model, and write COCO instances.
+
+The config is one of configs/uis, or like it: its dataset tells the images and masks, its model the
+edges and the refinement.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from trace_mm import __version__
+from trace_mm.apis.edge_sources import EdgeModel
+from trace_mm.apis.refine_masks import refine_masks
+from trace_mm.apis.runner_config import read_config
+from trace_mm.registry import MODELS, TASK_UTILS
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--out", required=True, metavar="FILE", help="COCO JSON file to write")
+    parser.add_argument("--show-dir", metavar="DIR", help="write a picture of each image")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that refine")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N")
+    parser.add_argument("--device", help="of the edge model (default: cuda if any)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave bad masks out")
+    parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help="override settings of the config, such as data_root=DIR or model.refiner.steps=64",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    cfg = read_config(args.config, args.cfg_options)
+    init_default_scope("trace_mm")
+    dataset = cfg.test_dataloader.dataset
+    images = dataset.images
+    root = Path(images.get("data_root", ""))
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = MODELS.build(cfg.model.edges).to(device).eval()
+    settings = {"version": __version__, "model": cfg.model.edges.to_dict(), "device": device}
+    masks = dict(dataset.masks)
+    summary = refine_masks(
+        Path(dataset.get("data_root", "")) / masks.pop("path"),
+        root / images.data_prefix.img_path,
+        args.out,
+        EdgeModel(model, settings),
+        TASK_UTILS.build(cfg.model.refiner),
+        annotations=root / images.ann_file,
+        show_dir=args.show_dir,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        skip_bad=args.skip_bad,
+        overwrite=args.overwrite,
+        **masks,
+    )
+    print(summary.describe(args.out))
+    for name, reason in summary.failed.items():
+        print(f"  {name}: {reason}", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

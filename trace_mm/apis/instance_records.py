@@ -1,0 +1,189 @@
+"""What a run has done so far, image by image, and the COCO file that it becomes.
+
+Each rank appends to a JSON-lines file of its own, whose first line holds the settings. A kill can
+tear a last line only, which then counts as not written. Ranks may change between two runs: all
+files are read.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from trace_mm.files import write_atomically
+
+FileState = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one image.
+
+    Attributes:
+        name: of the image in the COCO file, its path within the folder.
+        bytes: size of the image file.
+        modified: its modification time in nanoseconds.
+        height: of the image.
+        width: of the image.
+        annotations: COCO annotations without ids.
+        notes: what was left out of them, and why.
+        error: why it failed; None if it is done.
+    """
+
+    name: str
+    bytes: int = -1
+    modified: int = -1
+    height: int = 0
+    width: int = 0
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class RecordFile:
+    """One rank's records, open for appending; a context that closes them.
+
+    Args:
+        path: of the file, which is made if needed.
+        settings: everything that the masks depend on, as JSON values.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        # What follows the last newline was torn by a kill.
+        kept = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
+        lines = kept + b"\n" if kept else _line({"settings": settings})
+        write_atomically(path, lines)
+        self._file: BinaryIO = path.open("ab")
+
+    def add(self, record: Record) -> None:
+        """Append a record. A later one of the same name replaces it."""
+        self._file.write(_line(asdict(record)))
+        self._file.flush()  # to the system, which outlives a killed process
+
+    def __enter__(self) -> "RecordFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def read_records(
+    paths: Iterable[Path], settings: dict[str, Any], states: dict[str, FileState]
+) -> dict[str, Record]:
+    """The records of all ranks by name; a finished one goes before a failed one.
+
+    Args:
+        paths: the files; one that does not hold a whole line counts as empty.
+        settings: that they must have been written with.
+        states: of each image file now, by name; records of other files or states are left out.
+
+    Raises:
+        ValueError: if a file holds results of other settings, or is no such file; names it.
+    """
+    records: dict[str, Record] = {}
+    for path in sorted(paths):
+        header, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
+        if not header:
+            continue
+        previous = _parse(header)
+        if previous is None or previous.keys() != {"settings"}:
+            raise ValueError(f"{path}: damaged, or not written by this program")
+        _check_settings(path, previous["settings"], settings)
+        for value in map(_parse, lines):
+            if value is None or value.keys() != Record.__dataclass_fields__.keys():
+                continue
+            record = Record(**value)
+            known = records.get(record.name)
+            if states.get(record.name) == (record.bytes, record.modified) and (
+                known is None or record.error is None or known.error is not None
+            ):
+                records[record.name] = record
+    return records
+
+
+def file_state(path: Path) -> FileState:
+    """Size in bytes and modification time in nanoseconds; (-1, -1) if it cannot be read."""
+    try:
+        state = path.stat()
+    except OSError:
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
+
+
+def coco_content(
+    records: dict[str, Record],
+    ids: dict[str, int],
+    info: dict[str, Any],
+    categories: dict[int, str] | None = None,
+) -> dict[str, Any]:
+    """The COCO file of finished records: images by rising id, annotations likewise.
+
+    Args:
+        records: by name; failed ones are left out.
+        ids: image id by name, of all of them.
+        info: what the file says of itself.
+        categories: name by id; None is one category of all objects.
+    """
+    done = sorted(
+        (record for record in records.values() if record.error is None),
+        key=lambda record: ids[record.name],
+    )
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for record in done:
+        images.append(
+            {
+                "id": ids[record.name],
+                "file_name": record.name,
+                "height": record.height,
+                "width": record.width,
+            }
+        )
+        for annotation in record.annotations:
+            ahead = {"id": len(annotations) + 1, "image_id": ids[record.name]}
+            annotations.append({**ahead, **annotation})
+    return {
+        "info": info,
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": id, "name": name} for id, name in (categories or {1: "object"}).items()
+        ],
+    }
+
+
+def json_bytes(content: dict[str, Any]) -> bytes:
+    """A JSON file, ASCII so that names with undecodable bytes survive."""
+    return json.dumps(content).encode("ascii") + b"\n"
+
+
+def _check_settings(path: Path, previous: dict[str, Any], now: dict[str, Any]) -> None:
+    differing = [
+        f"{key} {previous.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(previous.keys() | now.keys())
+        if previous.get(key) != now.get(key)
+    ]
+    if differing:
+        raise ValueError(
+            f"{path} holds masks of other settings: {'; '.join(differing)}. Choose another file, "
+            f"or --overwrite to start anew"
+        )
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True).encode("ascii") + b"\n"
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,366 @@
+"""Another method's masks of a folder of images, refined and written as COCO instances."""
+
+import os
+import shutil
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trace_mm import __version__
+from trace_mm.apis.edge_sources import EdgeSource, NamedImage
+from trace_mm.apis.fingerprints import fingerprint
+from trace_mm.apis.inputs import absolute_path
+from trace_mm.apis.instance_records import (
+    Record,
+    RecordFile,
+    coco_content,
+    file_state,
+    json_bytes,
+    read_records,
+)
+from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.results import encode_png
+from trace_mm.datasets.edge_dataset import read_photo
+from trace_mm.files import locked, write_atomically
+from trace_mm.files.coco import instance_annotation
+from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
+from trace_mm.refine.image_index import ImageIndex
+from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
+from trace_mm.visualization import draw_refinement
+
+MANIFEST = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class RefinementSummary:
+    """What a run did.
+
+    Attributes:
+        done: how many images are refined, now or before.
+        masks: how many masks were written.
+        failed: why images could not be refined, by name.
+        notes: masks that were left out, by the image's name.
+    """
+
+    done: int
+    masks: int
+    failed: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def describe(self, out: str | os.PathLike[str]) -> str:
+        """A line for the person who has run it."""
+        left_out = sum(map(len, self.notes.values()))
+        return (
+            f"{self.masks} masks of {self.done} images, {len(self.failed)} images failed, "
+            f"{left_out} bad masks or records left out: {os.fspath(out)}"
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image's masks, read, and waiting for edges."""
+
+    record: Record
+    image: NamedImage
+    instances: InstanceMasks
+
+
+def refine_masks(
+    masks: str | os.PathLike[str],
+    images: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    edges: EdgeSource,
+    refiner: BoundaryGuidedPropagation,
+    *,
+    format: str = "auto",
+    annotations: str | os.PathLike[str] | None = None,
+    allow_pickle: bool = False,
+    skip_bad: bool = False,
+    show_dir: str | os.PathLike[str] | None = None,
+    batch_size: int = 1,
+    workers: int = 0,
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> RefinementSummary:
+    """Refine masks and write them to ``out``; go on where an earlier run stopped.
+
+    ``<out>.parts/manifest.jsonl`` records the settings and each image as it is done, with what was
+    left out and why. ``out`` itself is written at the end, whole. It depends on the input and the
+    settings only, and not on interruptions or workers.
+
+    Args:
+        masks: file or folder of another method, see :func:`trace_mm.refine.open_masks`.
+        images: folder of the images.
+        out: COCO JSON file to write.
+        edges: where edges come from.
+        refiner: what refines.
+        format: of the masks, or "auto".
+        annotations: a COCO file whose ``images`` tell names and ids; None for none.
+        allow_pickle: read files that may run code, see :func:`trace_mm.refine.open_masks`.
+        skip_bad: leave bad masks and records without an image out, and note them in the manifest.
+        show_dir: folder for a picture of each image: before, edges, after. None for none.
+        batch_size: how many images ``edges`` is given at a time.
+        workers: processes that refine, with one thread each; 0 means this one.
+        overwrite: forget what an earlier run has done.
+        show_progress: draw a progress bar on stderr.
+
+    Returns:
+        What was done.
+
+    Raises:
+        FileNotFoundError: if an input does not exist.
+        ValueError: if a mask or option is bad, an earlier run had other settings, or another run
+            is writing the same file. What is done so far is kept.
+        OSError: if a result cannot be written.
+    """
+    if batch_size < 1 or workers < 0:
+        raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
+    out, pictures = Path(out), None if show_dir is None else Path(show_dir)
+    reader = open_masks(masks, format, allow_pickle)
+    settings = {
+        "version": __version__,
+        "masks": {"path": str(absolute_path(Path(masks))), "content": fingerprint(Path(masks))},
+        "format": type(reader).__name__,
+        "skip_bad": skip_bad,
+        "edges": edges.settings(),
+        "refiner": {"type": type(refiner).__name__, **refiner.settings()},
+    }
+    found, missing = _find_images(reader, ImageIndex(images, annotations), skip_bad)
+    root = Path(images)
+    names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
+    parts = out.with_name(out.name + ".parts")
+    if overwrite and parts.is_dir():
+        shutil.rmtree(parts)
+    parts.mkdir(parents=True, exist_ok=True)
+    with locked(parts):
+        manifest = parts / MANIFEST
+        states = {name: file_state(path) for name, (path, _) in names.items()}
+        known = read_records([manifest] if manifest.is_file() else [], settings, states)
+        done = {name for name, record in known.items() if _is_done(record, pictures)}
+        with (
+            RecordFile(manifest, settings) as records,
+            _Workers(workers, partial(_refine, refiner, pictures)) as pool,
+            progress_bar(len(names), len(done), show_progress) as progress,
+        ):
+
+            def finish(record: Record) -> None:
+                records.add(record)
+                for text in [record.error] if record.error else record.notes:
+                    progress.write(f"{record.name}: {text}", file=sys.stderr)
+                progress.update()
+
+            waiting = {name: names[name] for name in sorted(names) if name not in done}
+            for batch in _batches(_jobs(reader, waiting, skip_bad, finish), batch_size):
+                for job, lines in _with_edges(edges, batch, finish):
+                    pool.submit(job, lines, finish)
+            pool.wait(finish)
+        known = read_records([manifest], settings, states)
+        content = coco_content(
+            known, _image_ids(names), _info(settings), _categories(known, reader.categories)
+        )
+        write_atomically(out, json_bytes(content))
+    return RefinementSummary(
+        done=len(content["images"]),
+        masks=len(content["annotations"]),
+        failed={name: record.error for name, record in known.items() if record.error is not None},
+        notes={
+            **{f"record {number}": [text] for number, text in enumerate(missing, start=1)},
+            **{name: record.notes for name, record in known.items() if record.notes},
+        },
+    )
+
+
+def _find_images(
+    reader: MaskReader, index: ImageIndex, skip_bad: bool
+) -> tuple[list[tuple[Path, MaskRecord]], list[str]]:
+    """Records with their images, and why others have none.
+
+    Raises:
+        BadMaskError: for the first that has none, unless they are skipped.
+    """
+    found: list[tuple[Path, MaskRecord]] = []
+    missing: list[str] = []
+    records = reader.records()
+    for record, path in zip(records, index.match(records), strict=True):
+        if isinstance(path, Path):
+            found.append((path, record))
+        elif not skip_bad:
+            raise BadMaskError(f"{reader.path}: {path} (--skip-bad leaves such records out)")
+        else:
+            missing.append(f"{reader.path}: {path}")
+    return found, missing
+
+
+def _jobs(
+    reader: MaskReader,
+    waiting: dict[str, tuple[Path, MaskRecord]],
+    skip_bad: bool,
+    finish: Callable[[Record], None],
+) -> Iterator[_Job]:
+    """Read images and their masks; those that cannot be read are finished with the reason."""
+    for name, (path, source) in waiting.items():
+        record = Record(name, *file_state(path))
+        try:
+            # As masks know it: who makes them rarely turns photos as their cameras say.
+            pixels = read_photo(path).astype(np.float32) / np.float32(255)  # (H, W, 3)
+        except (ValueError, OSError) as error:
+            finish(replace(record, error=str(error)))
+            continue
+        size = pixels.shape[0], pixels.shape[1]
+        notes: list[str] = []
+
+        def note(bad: BadMaskError, notes: list[str] = notes) -> None:
+            notes.append(str(bad))
+
+        try:
+            instances = reader.read(source, size, note if skip_bad else None)
+        except BadMaskError as error:
+            if not skip_bad:
+                raise
+            finish(replace(record, error=str(error)))
+            continue
+        record = replace(record, height=size[0], width=size[1], notes=notes)
+        yield _Job(record, NamedImage(name, pixels), instances)
+
+
+def _batches(jobs: Iterator[_Job], size: int) -> Iterator[list[_Job]]:
+    batch: list[_Job] = []
+    for job in jobs:
+        batch.append(job)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _with_edges(
+    edges: EdgeSource, batch: Sequence[_Job], finish: Callable[[Record], None]
+) -> Iterator[tuple[_Job, NDArray[np.float32]]]:
+    """Edges of a batch; where one image spoils it, those of the others one by one."""
+    try:
+        lines = edges([job.image for job in batch])
+    except ValueError as error:
+        if len(batch) == 1:
+            finish(replace(batch[0].record, error=str(error)))
+            return
+        for job in batch:
+            yield from _with_edges(edges, [job], finish)
+    else:
+        yield from zip(batch, lines, strict=True)
+
+
+def _refine(
+    refiner: BoundaryGuidedPropagation,
+    pictures: Path | None,
+    job: _Job,
+    edges: NDArray[np.float32],
+) -> Record:
+    """Refine one image, and draw it if asked for; uses one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # here too, so that rounding is the same in all processes
+    try:
+        refined = refiner(job.instances, edges)
+    finally:
+        torch.set_num_threads(threads)
+    result = refined.instances
+    scores = np.ones(len(result)) if result.scores is None else result.scores
+    if pictures is not None:
+        drawing = draw_refinement(
+            job.image.pixels, job.instances.masks, edges, result.masks, refined.sources
+        )
+        write_atomically(_picture(pictures, job.record.name), encode_png(drawing))
+    annotations = [
+        {
+            **instance_annotation(mask, int(label)),
+            "score": round(float(score), 6),
+            "source_masks": list(sources),
+        }
+        for mask, label, score, sources in zip(
+            result.masks, result.labels, scores, refined.sources, strict=True
+        )
+        if mask.any()
+    ]
+    return replace(job.record, annotations=annotations)
+
+
+class _Workers:
+    """Refines in this process or in others; a few images a worker wait at a time."""
+
+    def __init__(self, workers: int, refine: Callable[[_Job, NDArray[np.float32]], Record]) -> None:
+        self._workers, self._refine = workers, refine
+        self._pending: deque[Future[Record]] = deque()
+        # Spawned: forking a process in which torch has threads or a GPU can deadlock.
+        self._executor = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+
+    def submit(
+        self, job: _Job, edges: NDArray[np.float32], finish: Callable[[Record], None]
+    ) -> None:
+        """Refine an image, now or soon."""
+        if self._executor is None:
+            finish(self._refine(job, edges))
+            return
+        while len(self._pending) >= 2 * self._workers:
+            finish(self._pending.popleft().result())
+        self._pending.append(self._executor.submit(self._refine, job, edges))
+
+    def wait(self, finish: Callable[[Record], None]) -> None:
+        """Finish all images."""
+        while self._pending:
+            finish(self._pending.popleft().result())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+
+def _is_done(record: Record, pictures: Path | None) -> bool:
+    drawn = pictures is None or _picture(pictures, record.name).is_file()
+    return record.error is None and drawn
+
+
+def _picture(folder: Path, name: str) -> Path:
+    return folder / (name if name.endswith(".png") else f"{name}.png")
+
+
+def _image_ids(names: dict[str, tuple[Path, MaskRecord]]) -> dict[str, int]:
+    """Ids as the source has them if it has one for each image, else from 1 by name."""
+    given = [record.image_id for _, record in names.values()]
+    numbers = [number for number in given if isinstance(number, int)]
+    if len(set(numbers)) == len(names):
+        return dict(zip(names, numbers, strict=True))
+    return {name: number for number, name in enumerate(sorted(names), start=1)}
+
+
+def _categories(records: dict[str, Record], names: dict[int, str]) -> dict[int, str]:
+    """A name for each label of the refined masks; those of the source where it has names."""
+    labels = {
+        annotation["category_id"]
+        for record in records.values()
+        for annotation in record.annotations
+    }
+    default = "object" if labels <= {1} else "class {}"
+    return {label: names.get(label, default.format(label)) for label in sorted(labels | {*names})}
+
+
+def _info(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"description": "instance masks refined by instance edges (trace_mm)", **settings}

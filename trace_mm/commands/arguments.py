@@ -1,0 +1,108 @@
+"""What several subcommands of ``trace-mm`` take."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trace_mm.apis import TraceInferencer
+
+BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
+
+
+def add_dtype(parser: Any, text: str) -> None:
+    """Add ``--dtype``; ``text`` says what it does."""
+    parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], help=text)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what :func:`build_inferencer` reads."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        metavar="M",
+        help="shipped name, folder of an export, checkpoint, diffusers folder, hub id or config "
+        "file (default: the model that comes with this package)",
+    )
+    group.add_argument(
+        "--method",
+        choices=["student", "teacher"],
+        help="one pass of a trained student, or the diffusion model itself without any training "
+        "(default: student)",
+    )
+    group.add_argument("--backbone", metavar="B", help=BACKBONE_HELP)
+    group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
+    add_dtype(group, "(default: float32)")
+    group.add_argument("--seed", type=natural, metavar="N", help="of the noise (default: 0)")
+    group.add_argument(
+        "--timestep",
+        type=timestep,
+        metavar="iep|T",
+        help="search for the timestep where instances emerge (teacher only), or read this one",
+    )
+    group.add_argument(
+        "--noise-draws",
+        type=positive,
+        metavar="N",
+        help="average the attention over so many draws of noise (teacher only)",
+    )
+    group.add_argument(
+        "--size",
+        type=positive,
+        metavar="N",
+        help="show images to the model at N x N pixels or the same area (default: the model's)",
+    )
+    group.add_argument(
+        "--tile",
+        type=positive,
+        nargs="?",
+        const="auto",
+        metavar="N",
+        help="cut larger images into tiles of N pixels (default: not; N: the model's size)",
+    )
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1, for ``add_argument(type=...)``."""
+    return _integer(text, 1)
+
+
+def natural(text: str) -> int:
+    """An integer of at least 0, for ``add_argument(type=...)``."""
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text!r}")
+    return value
+
+
+def timestep(text: str) -> int | str:
+    """A timestep or "iep", for ``add_argument(type=...)``."""
+    return text if text == "iep" else natural(text)
+
+
+def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
+    """The model that the arguments of :func:`add_model_arguments` choose.
+
+    Raises:
+        FileNotFoundError: if there is no such model.
+        ValueError: if an option is wrong.
+    """
+    from trace_mm.apis import TraceInferencer
+
+    options: dict[str, Any] = {
+        "timestep": arguments.timestep,
+        "noise_draws": arguments.noise_draws,
+        "size": arguments.size,
+        "tile": arguments.tile,
+        "seed": arguments.seed,
+        "backbone": arguments.backbone,
+    }
+    return TraceInferencer(
+        arguments.model, arguments.method, arguments.device, arguments.dtype, **options
+    )

@@ -1,0 +1,141 @@
+"""``trace-mm refine``: better masks out of another method's."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trace_mm.commands.arguments import add_model_arguments, build_inferencer, natural, positive
+
+if TYPE_CHECKING:
+    from trace_mm.apis.edge_sources import EdgeSource
+
+_REFINER_OPTIONS = (
+    "threshold",
+    "radius",
+    "beta",
+    "steps",
+    "merge_iou",
+    "resolution",
+    "level",
+    "min_probability",
+    "min_fragment",
+    "split_parts",
+)
+
+
+def add_refine(commands: Any) -> None:
+    """Add the subcommand to an argument parser's subparsers."""
+    refine = commands.add_parser(
+        "refine",
+        help="refine the masks of another method by instance edges",
+        description="Read masks that another method made, refine them by instance edges, and write "
+        "COCO instances. A run that was interrupted goes on where it stopped when the same command "
+        "is given again.",
+        epilog="exit status: 0 all done, 1 some images failed or a result could not be written, 2 "
+        "unusable input",
+    )
+    refine.add_argument("--masks", required=True, metavar="PATH", help="file or folder of masks")
+    refine.add_argument("--images", required=True, metavar="DIR", help="folder of their images")
+    refine.add_argument("--out", required=True, metavar="FILE", help="COCO JSON file to write")
+    refine.add_argument(
+        "--format",
+        default="auto",
+        metavar="F",
+        help="of the masks: maskcut, cutler, promerge, unsam, u2seg, dhr, mars, irn, cups, coco, "
+        "voc, png (default: recognised)",
+    )
+    refine.add_argument(
+        "--edges",
+        metavar="DIR",
+        help="read edges from this folder, such as edges/ of trace-mm edges, instead of a model",
+    )
+    refine.add_argument(
+        "--annotations",
+        metavar="FILE",
+        help="COCO file whose images tell the names of ids, where the masks have ids only",
+    )
+    refine.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out masks that cannot be used, and note them in FILE.parts/manifest.jsonl",
+    )
+    refine.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="read masks that are Python pickles (IRN): only from people you trust",
+    )
+    refine.add_argument(
+        "--show-dir", metavar="DIR", help="write a picture of each image: before, edges, after"
+    )
+    refine.add_argument("--batch-size", type=positive, default=1, metavar="N")
+    refine.add_argument(
+        "--workers", type=natural, default=0, metavar="N", help="processes that refine (default: 0)"
+    )
+    refine.add_argument("--overwrite", action="store_true", help="forget an earlier run")
+    _add_refiner_arguments(refine)
+    add_model_arguments(refine)
+    refine.set_defaults(run=_run_refine)
+
+
+def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("refinement")
+    group.add_argument("--threshold", type=float, metavar="X", help="an edge above it separates")
+    group.add_argument("--radius", type=positive, metavar="N", help="reach of a step, in pixels")
+    group.add_argument("--beta", type=float, metavar="X", help="how much weak edges hold back")
+    group.add_argument("--steps", type=natural, metavar="N", help="length of the random walk")
+    group.add_argument("--merge-iou", type=float, metavar="X", help="unite masks above this IoU")
+    group.add_argument(
+        "--resolution", type=positive, metavar="N", help="longer side of the working grid"
+    )
+    group.add_argument("--level", type=float, metavar="X", help="share of the largest probability")
+    group.add_argument("--min-probability", type=float, metavar="X", help="least probability")
+    group.add_argument(
+        "--min-fragment", type=float, metavar="X", help="smallest piece, as a share of its mask"
+    )
+    group.add_argument(
+        "--split-parts",
+        action="store_true",
+        default=None,
+        help="also split a mask where it is in several parts already",
+    )
+
+
+def _run_refine(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.refine_masks import refine_masks
+    from trace_mm.refine import BoundaryGuidedPropagation
+
+    given = {name: getattr(arguments, name) for name in _REFINER_OPTIONS}
+    refiner = BoundaryGuidedPropagation(
+        **{name: value for name, value in given.items() if value is not None}
+    )
+    summary = refine_masks(
+        arguments.masks,
+        arguments.images,
+        arguments.out,
+        _edge_source(arguments),
+        refiner,
+        format=arguments.format,
+        annotations=arguments.annotations,
+        allow_pickle=arguments.allow_pickle,
+        skip_bad=arguments.skip_bad,
+        show_dir=arguments.show_dir,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+    )
+    print(summary.describe(arguments.out))
+    for name, reason in summary.failed.items():
+        print(f"  {name}: {reason}", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+def _edge_source(arguments: argparse.Namespace) -> "EdgeSource":
+    from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
+
+    if arguments.edges is not None:
+        if arguments.model is not None or arguments.method is not None:
+            raise ValueError("give either --edges or --model and --method, not both")
+        return StoredEdges(Path(arguments.edges))
+    inferencer = build_inferencer(arguments)
+    return PredictedEdges(inferencer.predict_images, inferencer.settings())

@@ -1,0 +1,169 @@
+"""PASCAL VOC 2012: instance masks, classes, void pixels and difficult objects."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from trace_mm.datasets.converters.annotation_file import annotation_file
+from trace_mm.datasets.ground_truth import read_id_map
+from trace_mm.files.coco import encode_rle, instance_annotation
+
+VOC_CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+_VOID = 255
+_SAME_BOX = 0.5  # IoU from which an object of the XML is taken for that of a mask
+
+_Object = tuple[str, NDArray[np.float64], bool]  # class, box x1 y1 x2 y2, difficult
+
+
+def convert_voc2012(
+    data_root: str | Path, split: str = "val", progress: bool = True
+) -> dict[str, Any]:
+    """Masks of ``SegmentationObject``, classes of ``SegmentationClass``.
+
+    An instance's class is the one that most of its pixels have. It is difficult if its object in
+    ``Annotations/<name>.xml`` is: the one of that class whose box overlaps the mask's most, with an
+    IoU of at least 0.5. Without such an object, or such a file, it is not. Pixels of value 255 are
+    void and go with the image as ``void_segmentation``.
+
+    Args:
+        data_root: ``VOCdevkit/VOC2012``.
+        split: name of a list in ``ImageSets/Segmentation``, such as "val" (1,449 images) or
+            "trainval" (2,913).
+        progress: show a progress bar.
+
+    Returns:
+        Content of a class-agnostic annotation file; annotations also have ``difficult``. The id of
+        ``2007_000033`` is 2007000033.
+
+    Raises:
+        FileNotFoundError: if a folder or file is missing.
+        ValueError: if a file is not as it should be; names it and the object.
+    """
+    root = Path(data_root)
+    images: dict[int, dict[str, Any]] = {}
+    annotations: list[dict[str, Any]] = []
+    stems = _read_list(root / "ImageSets" / "Segmentation" / f"{split}.txt")
+    for stem in tqdm(stems, "VOC 2012", unit="image", disable=not progress):
+        objects_path = root / "SegmentationObject" / f"{stem}.png"
+        objects = read_id_map(objects_path)  # (H, W)
+        classes = read_id_map(root / "SegmentationClass" / f"{stem}.png")  # (H, W)
+        if objects.shape != classes.shape:
+            raise ValueError(
+                f"{objects_path}: the map is {objects.shape} (H, W), the map of classes "
+                f"{classes.shape}"
+            )
+        number = int(stem.replace("_", ""))
+        if number in images:
+            raise ValueError(f"{split}.txt: {stem} is listed twice")
+        height, width = objects.shape
+        images[number] = {
+            "id": number,
+            "file_name": f"{stem}.jpg",
+            "height": height,
+            "width": width,
+            "void_segmentation": encode_rle(objects == _VOID),
+        }
+        listed = _read_objects(root / "Annotations" / f"{stem}.xml")
+        for value in np.unique(objects[(objects > 0) & (objects != _VOID)]).tolist():
+            mask = objects == value
+            category = _class_of(classes[mask], f"{objects_path}: object {value}")
+            record = instance_annotation(mask, category)
+            record["difficult"] = int(_is_difficult(record["bbox"], category, listed))
+            annotations.append({**record, "image_id": number})
+    categories = [{"id": key, "name": name} for key, name in enumerate(VOC_CLASSES, start=1)]
+    return annotation_file(f"VOC 2012 {split}", list(images.values()), annotations, categories)
+
+
+def _read_list(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such list of images")
+    stems = path.read_text(encoding="utf-8").split()
+    if not stems:
+        raise ValueError(f"{path}: the list is empty")
+    for stem in stems:
+        if not stem.replace("_", "").isascii() or not stem.replace("_", "").isdigit():
+            raise ValueError(f"{path}: {stem!r} is not the name of an image of VOC 2012")
+    return stems
+
+
+def _class_of(pixels: NDArray[np.int32], label: str) -> int:
+    """The class of most pixels of an instance, from 1."""
+    counts = np.bincount(pixels, minlength=256)
+    counts[[0, _VOID]] = 0
+    category = int(counts.argmax())
+    if not counts[category]:
+        raise ValueError(f"{label} has no class in SegmentationClass")
+    if category > len(VOC_CLASSES):
+        raise ValueError(f"{label} is of class {category}, VOC has {len(VOC_CLASSES)}")
+    return category
+
+
+def _read_objects(path: Path) -> list[_Object]:
+    """Objects of an annotation file; none if there is no such file."""
+    if not path.is_file():
+        return []
+    try:
+        objects = []
+        for item in ElementTree.parse(path).getroot().iter("object"):
+            corners = [
+                float(_text(item, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")
+            ]
+            # Pixels count from 1 there, and the last one belongs to the box.
+            box = np.array(corners) - (1, 1, 0, 0)
+            difficult = item.findtext("difficult", default="0").strip() == "1"
+            objects.append((_text(item, "name"), box, difficult))
+        return objects
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ValueError(f"{path}: not an annotation file of VOC: {error}") from error
+
+
+def _text(item: ElementTree.Element, key: str) -> str:
+    value = item.findtext(key)
+    if value is None:
+        raise ValueError(f"an object has no {key}")
+    return value.strip()
+
+
+def _is_difficult(box: list[int], category: int, objects: list[_Object]) -> bool:
+    left, top, width, height = box
+    ours = np.array([left, top, left + width, top + height], dtype=np.float64)
+    best, difficult = _SAME_BOX, False
+    for name, theirs, marked in objects:
+        if name == VOC_CLASSES[category - 1]:
+            overlap = _iou(ours, theirs)
+            if overlap >= best:
+                best, difficult = overlap, marked
+    return difficult
+
+
+def _iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Overlap of two boxes x1, y1, x2, y2."""
+    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    shared = float(np.prod(np.maximum(sides, 0)))
+    areas = float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]))
+    return shared / (areas - shared) if areas > shared else 0.0

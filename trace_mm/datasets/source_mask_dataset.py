@@ -1,0 +1,94 @@
+"""Images with the masks that another method made of them."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.structures import InstanceData
+from torch.utils.data import Dataset
+
+from trace_mm.refine.image_index import ImageIndex
+from trace_mm.refine.readers import MaskRecord, open_masks
+from trace_mm.registry import DATASETS
+from trace_mm.structures import InstanceDataSample
+
+
+@DATASETS.register_module()
+class SourceMaskDataset(Dataset[dict[str, Any]]):
+    """The images of another dataset, each with its masks of a file or folder of masks.
+
+    An image of which the masks say nothing has none. Masks of images that the dataset does not have
+    are left out, with a warning.
+
+    Args:
+        images: config of a dataset of photos, such as ``InstanceEdgeDataset``.
+        masks: arguments of :func:`trace_mm.refine.open_masks`: ``path``, and ``format`` or
+            ``allow_pickle``.
+        data_root: folder that the path of the masks is relative to.
+
+    Raises:
+        FileNotFoundError: if a file or folder is missing.
+        ValueError: if the masks are of no known format, or of no image of the dataset.
+    """
+
+    metainfo: dict[str, Any] = {}  # noqa: RUF012 (mmengine reads it as it is)
+
+    def __init__(self, images: dict[str, Any], masks: dict[str, Any], data_root: str = "") -> None:
+        self.images: Any = DATASETS.build(images)
+        self.reader = open_masks(**{**masks, "path": Path(data_root) / masks["path"]})
+        self.records = self._match()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """The item of ``images`` with ``source_instances`` in its sample."""
+        item = self.images[index]
+        given = item["data_samples"]
+        sample = InstanceDataSample(metainfo=given.metainfo)
+        sample.set_data(dict(given.items()))
+        sample.source_instances = self._instances(index, item["inputs"].shape[1:])
+        return {**item, "data_samples": sample}
+
+    def _match(self) -> dict[int, MaskRecord]:
+        """The record of each image that has one, by the image's index."""
+        infos = [self.images.get_data_info(index) for index in range(len(self.images))]
+        index_of_id = {info["image_id"]: index for index, info in enumerate(infos)}
+        paths = [Path(info["img_path"]) for info in infos]
+        index_of_path = {path: index for index, path in enumerate(paths)}
+        records = self.reader.records()
+        found: dict[int, MaskRecord] = {}
+        left_out = []
+        for record, path in zip(records, ImageIndex(paths).match(records), strict=True):
+            if record.image is None and record.image_id in index_of_id:
+                found[index_of_id[record.image_id]] = record
+            elif isinstance(path, Path):
+                found[index_of_path[path]] = record
+            else:
+                left_out.append(path)
+        if not found:
+            raise ValueError(f"{self.reader.path}: masks of none of the images: {left_out[:1]}")
+        if left_out:
+            print_log(
+                f"{self.reader.path}: {len(left_out)} of {len(records)} records are of no image of "
+                f"the dataset, the first: {left_out[0]}",
+                "current",
+                logging.WARNING,
+            )
+        return found
+
+    def _instances(self, index: int, size: torch.Size) -> InstanceData:
+        height, width = size
+        data = InstanceData()
+        if index not in self.records:
+            data.masks = torch.zeros((0, height, width), dtype=torch.bool)
+            data.labels = torch.zeros(0, dtype=torch.int64)
+            return data
+        instances = self.reader.read(self.records[index], (height, width))
+        data.masks = torch.from_numpy(instances.masks)
+        data.labels = torch.from_numpy(instances.labels)
+        if instances.scores is not None:
+            data.scores = torch.from_numpy(instances.scores)
+        return data

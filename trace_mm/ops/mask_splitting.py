@@ -1,0 +1,101 @@
+"""Masks cut into the components that edges separate (Sec. 3.5, Alg. 4 line 3)."""
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def split_by_edges(masks: Tensor, edges: Tensor, threshold: float = 0.5) -> Tensor:
+    """Cut masks along edges: each connected component that remains is a mask of its own.
+
+    Edge pixels belong to no component. Parts of a mask that were apart already and that no edge
+    cuts stay one mask; see :func:`edge_fragments`.
+
+    Args:
+        masks: bool (K, H, W).
+        edges: (H, W) in [0, 1].
+        threshold: pixels above it separate.
+
+    Returns:
+        bool (F, H, W), in the order of the masks and from top to bottom. A mask that lies on edges
+        altogether has no component.
+
+    Raises:
+        ValueError: if shapes or types do not fit.
+    """
+    return edge_fragments(masks, edges, threshold)[0]
+
+
+def edge_fragments(
+    masks: Tensor, edges: Tensor, threshold: float = 0.5, split_parts: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What :func:`split_by_edges` returns, and which mask each component comes from.
+
+    Pixels are connected through their sides, not their corners, so that a diagonal line of edge
+    pixels separates.
+
+    Args:
+        masks: bool (K, H, W).
+        edges: (H, W) in [0, 1].
+        threshold: pixels above it separate.
+        split_parts: split masks also where they were apart before; of use where a mask stands for
+            all objects of a class.
+
+    Returns:
+        Components, bool (F, H, W), and the index of each one's mask, int64 (F,), rising.
+
+    Raises:
+        ValueError: if shapes or types do not fit.
+    """
+    check_masks(masks)
+    if edges.shape != masks.shape[1:]:
+        raise ValueError(
+            f"masks (K, H, W) and edges (H, W) differ: {tuple(masks.shape)}, {tuple(edges.shape)}"
+        )
+    free = (edges <= threshold).cpu().numpy()  # (H, W)
+    found: list[NDArray[np.bool_]] = []
+    sources: list[int] = []
+    for index, mask in enumerate(masks.cpu().numpy()):
+        pieces = _connected(mask & free) if split_parts else _cut_parts(mask, free)
+        found += pieces
+        sources += [index] * len(pieces)
+    stacked = np.stack(found) if found else np.zeros((0, *edges.shape), dtype=bool)
+    return (
+        torch.from_numpy(stacked).to(masks.device),
+        torch.tensor(sources, dtype=torch.int64, device=masks.device),
+    )
+
+
+def _cut_parts(mask: NDArray[np.bool_], free: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The pieces of each part that edges cut, and all other parts together."""
+    pieces = _connected(mask & free)
+    if len(pieces) < 2:
+        return pieces
+    parts = _label(mask).ravel()
+    part_of = [int(parts[piece.argmax()]) for piece in pieces]  # of its first pixel
+    is_cut = [part_of.count(part) > 1 for part in part_of]
+    cut = [piece for piece, chosen in zip(pieces, is_cut, strict=True) if chosen]
+    whole = [piece for piece, chosen in zip(pieces, is_cut, strict=True) if not chosen]
+    return [*cut, np.logical_or.reduce(whole)] if whole else cut
+
+
+def _connected(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The connected components of a mask, by their first pixel."""
+    labels = _label(mask)
+    return [labels == label for label in range(1, int(labels.max(initial=0)) + 1)]
+
+
+def _label(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1].astype(np.int32)
+
+
+def check_masks(masks: Tensor) -> None:
+    """Refuse what are no masks.
+
+    Raises:
+        ValueError: if they are not bool (K, H, W).
+    """
+    if masks.ndim != 3 or masks.dtype != torch.bool:
+        raise ValueError(f"masks must be bool (K, H, W), got {masks.dtype} {tuple(masks.shape)}")

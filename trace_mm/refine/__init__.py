@@ -1,0 +1,28 @@
+"""Masks of other methods: read, refined by instance edges, and written."""
+
+from trace_mm.refine.boundary_guided_propagation import BoundaryGuidedPropagation, Refinement
+from trace_mm.refine.image_index import ImageIndex
+from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refine.mask_refiner import MaskRefiner
+from trace_mm.refine.outlines import outline_scores
+from trace_mm.refine.readers import (
+    MASK_FORMATS,
+    BadMaskError,
+    MaskReader,
+    MaskRecord,
+    open_masks,
+)
+
+__all__ = [
+    "MASK_FORMATS",
+    "BadMaskError",
+    "BoundaryGuidedPropagation",
+    "ImageIndex",
+    "InstanceMasks",
+    "MaskReader",
+    "MaskRecord",
+    "MaskRefiner",
+    "Refinement",
+    "open_masks",
+    "outline_scores",
+]

@@ -1,0 +1,174 @@
+"""What all readers of masks have in common."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refine.readers.source import MaskSource
+
+MAX_MASK_BYTES = 2**33
+"""An image whose masks together would take more memory is refused; a pixel of a mask is a byte."""
+
+
+class BadMaskError(ValueError):
+    """A record of masks that cannot be used; the message names file, record and cause."""
+
+
+OnBad = Callable[[BadMaskError], None]
+
+
+@dataclass(frozen=True)
+class MaskRecord:
+    """Where the masks of one image are.
+
+    Attributes:
+        image: file name of the image as the source writes it, perhaps with folders, or its stem;
+            None if the source does not say.
+        image_id: the image's id in the source, if it has one.
+        content: what the reader needs to read the masks.
+        bad: why this record cannot be read, naming file and record; None if nothing is known yet.
+    """
+
+    image: str | None
+    image_id: int | str | None
+    content: Any
+    bad: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it. Quoted, so that any text of a file can be printed."""
+        if self.image is not None:
+            return f"image {self.image!r}"
+        return "record" if self.image_id is None else f"image id {self.image_id!r}"
+
+
+class MaskReader(ABC):
+    """The masks of one method: which images have some, and the masks of each.
+
+    Empty masks are left out, and so is background. Sizes come from the masks themselves and must
+    be the image's; sizes that a file states are not looked at.
+
+    Args:
+        path: file or folder of the masks.
+        allow_pickle: whether files that can only be read by unpickling are read. Unpickling may run
+            code that is hidden in the file.
+
+    Raises:
+        FileNotFoundError: if there is no such path.
+        ValueError: if it is not of this format as a whole; names it and the cause.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | MaskSource, allow_pickle: bool = False
+    ) -> None:
+        source = path if isinstance(path, MaskSource) else MaskSource(path)
+        self.path = source.path
+        self.allow_pickle = allow_pickle
+        self.categories: dict[int, str] = {}
+        self._records = self._index(source)
+
+    def records(self) -> list[MaskRecord]:
+        """A record for each image that has masks, and one for each that is bad, in fixed order."""
+        return self._records
+
+    def read(
+        self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None = None
+    ) -> InstanceMasks:
+        """The masks of a record.
+
+        Args:
+            record: one of this reader's.
+            size: (H, W) of the image, from the image itself.
+            on_bad: called for each bad mask, which is then left out; None means that a bad mask is
+                an error.
+
+        Raises:
+            BadMaskError: if the record is bad as a whole, or one of its masks and there is no
+                ``on_bad``.
+        """
+        if record.bad is not None:
+            raise BadMaskError(record.bad)
+        return self._read(record, size, on_bad)
+
+    @classmethod
+    @abstractmethod
+    def recognizes(cls, source: MaskSource) -> bool:
+        """Whether a file or folder looks like one of this format.
+
+        Raises:
+            ValueError: if it is a JSON file by name only.
+        """
+
+    @abstractmethod
+    def _index(self, source: MaskSource) -> list[MaskRecord]:
+        """All records; sets ``categories``, names by label, where the source has them."""
+
+    @abstractmethod
+    def _read(
+        self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
+    ) -> InstanceMasks:
+        """The masks of a record that is not known to be bad."""
+
+
+class MaskStack:
+    """Collects the masks of one image.
+
+    Args:
+        capacity: how many there may be.
+        size: (H, W).
+
+    Raises:
+        ValueError: if so many would take more than ``MAX_MASK_BYTES``.
+    """
+
+    def __init__(self, capacity: int, size: tuple[int, int]) -> None:
+        height, width = size
+        if capacity * height * width > MAX_MASK_BYTES:
+            raise ValueError(
+                f"{capacity} masks of {size} (H, W) would take more than "
+                f"{MAX_MASK_BYTES // 2**30} GiB of memory"
+            )
+        self._masks = np.zeros((capacity, height, width), dtype=bool)  # (K, H, W)
+        self._labels: list[int] = []
+        self._scores: list[float] = []
+
+    def add(self, mask: NDArray[np.bool_], label: int = 1, score: float | None = None) -> None:
+        """Add a mask (H, W), unless it is empty. Either all have scores or none has."""
+        if not mask.any():
+            return
+        self._masks[len(self._labels)] = mask
+        self._labels.append(label)
+        if score is not None:
+            self._scores.append(score)
+
+    def instances(self, scored: bool = False) -> InstanceMasks:
+        """What has been added; with scores if ``scored``."""
+        return InstanceMasks(
+            masks=self._masks[: len(self._labels)],
+            labels=np.array(self._labels, dtype=np.int64),
+            scores=np.array(self._scores, dtype=np.float64) if scored else None,
+        )
+
+
+def masks_of_ids(ids: NDArray[Any], values: Iterable[int], labels: Iterable[int]) -> InstanceMasks:
+    """A mask for each of some ids of a map.
+
+    Args:
+        ids: (H, W), integers.
+        values: the K ids whose masks are meant.
+        labels: the K labels of the masks.
+
+    Raises:
+        ValueError: if the masks would take too much memory.
+    """
+    chosen = list(values)
+    stack = MaskStack(len(chosen), (ids.shape[0], ids.shape[1]))
+    for value, label in zip(chosen, labels, strict=True):
+        stack.add(ids == value, label)
+    return stack.instances()

@@ -1,0 +1,80 @@
+"""Formats of masks by name, and how one is recognised."""
+
+import os
+
+from trace_mm.refine.readers.base import MaskReader
+from trace_mm.refine.readers.binary_png import BinaryPngReader
+from trace_mm.refine.readers.coco_json import (
+    CocoReader,
+    CutlerReader,
+    MaskCutReader,
+    ProMergeReader,
+)
+from trace_mm.refine.readers.irn import IrnReader
+from trace_mm.refine.readers.palette_png import CupsReader, DhrReader, VocReader
+from trace_mm.refine.readers.panoptic import U2SegReader
+from trace_mm.refine.readers.source import MaskSource
+from trace_mm.refine.readers.unsam import UnSamReader
+
+MASK_FORMATS: dict[str, type[MaskReader]] = {
+    "unsam": UnSamReader,
+    "u2seg": U2SegReader,
+    "maskcut": MaskCutReader,
+    "promerge": ProMergeReader,
+    "cutler": CutlerReader,
+    "coco": CocoReader,
+    "irn": IrnReader,
+    "cups": CupsReader,
+    "png": BinaryPngReader,
+    "voc": VocReader,
+    "dhr": DhrReader,
+    "mars": DhrReader,
+}
+"""Readers by the name that users write; the first that recognises a source is its format."""
+
+_TOKENCUT = (
+    "TokenCut saves boxes (preds.pkl) and pictures, but no masks. Make masks with it by "
+    "projects/mask_generators, or save its bipartitions as black-and-white PNG files"
+)
+
+
+def open_masks(
+    path: str | os.PathLike[str], format: str = "auto", allow_pickle: bool = False
+) -> MaskReader:
+    """Open a file or folder of masks.
+
+    Args:
+        path: of the file or folder.
+        format: a key of ``MASK_FORMATS``, or "auto" to recognise it from names and content.
+        allow_pickle: whether files that can only be read by unpickling (IRN) are read. Unpickling
+            may run code that is hidden in the file.
+
+    Raises:
+        FileNotFoundError: if there is no such path.
+        ValueError: if the format is unknown, cannot be recognised, or the file is not of it; names
+            the file and the cause.
+    """
+    source = MaskSource(path)
+    if format == "tokencut" or (format == "auto" and source.path.suffix.lower() == ".pkl"):
+        raise ValueError(f"{source.path}: {_TOKENCUT}")
+    if format != "auto":
+        if format not in MASK_FORMATS:
+            known = ", ".join(["auto", *MASK_FORMATS])
+            raise ValueError(f"format must be one of {known}, got {format!r}")
+        return MASK_FORMATS[format](source, allow_pickle)
+    return recognize(source)(source, allow_pickle)
+
+
+def recognize(source: MaskSource) -> type[MaskReader]:
+    """The reader of a file's or folder's format.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for reader in MASK_FORMATS.values():
+        if reader.recognizes(source):
+            return reader
+    raise ValueError(
+        f"{source.path}: not recognised as masks of any format; name one of "
+        f"{', '.join(MASK_FORMATS)}"
+    )

@@ -1,0 +1,75 @@
+"""Reader of UnSAM's files, one for each image, and of SA-1B, whose layout they follow."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refine.readers.annotations import image_name, read_annotations, scores_count
+from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, OnBad
+from trace_mm.refine.readers.source import MaskSource, describe, load_json
+from trace_mm.registry import TASK_UTILS
+
+_REFINED = re.compile("(p_)*")  # put before the names of files that its second step has refined
+
+
+@TASK_UTILS.register_module()
+class UnSamReader(MaskReader):
+    """UnSAM: a JSON file an image, in which ``image`` is one object; a folder of them, or one.
+
+    UnSAM's second step writes refined masks to ``p_NAME.json`` beside ``NAME.json``; of an image
+    that has both, the refined ones are read. In a folder, images are found by the names of the JSON
+    files, which are opened one by one. Ids repeat in refined files, and SA-1B states no categories;
+    neither matters. See ``MaskReader``.
+    """
+
+    @classmethod
+    def recognizes(cls, source: MaskSource) -> bool:
+        """Whether the file, or the first in the folder, has an object ``image``."""
+        content = source.sample_content
+        return isinstance(content, dict) and isinstance(content.get("image"), dict)
+
+    def _index(self, source: MaskSource) -> list[MaskRecord]:
+        if not source.is_folder:
+            name = image_name(_parts(source.path, source.content)[0])
+            return [MaskRecord(name or _stem(source.path.name), None, source.path)]
+        newest: dict[str, str] = {}
+        for file in source.files(".json"):  # longer prefixes mean later steps
+            stem = _stem(file)
+            if stem not in newest or len(file) > len(newest[stem]):
+                newest[stem] = file
+        if not newest:
+            raise ValueError(f"{source.path}: there is no JSON file in this folder")
+        return [MaskRecord(stem, None, source.path / newest[stem]) for stem in sorted(newest)]
+
+    def _read(
+        self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
+    ) -> InstanceMasks:
+        try:
+            annotations = _parts(record.content, load_json(record.content))[1]
+        except (ValueError, FileNotFoundError) as error:
+            raise BadMaskError(str(error)) from error
+        located = list(enumerate(annotations))
+        where = f"{record.content}: {record.name}"
+        return read_annotations(located, size, scores_count(annotations), where, on_bad)
+
+
+def _stem(file: str) -> str:
+    refined = _REFINED.match(file)
+    return Path(file[refined.end() if refined else 0 :]).stem
+
+
+def _parts(path: Path, content: Any) -> tuple[dict[str, Any], list[Any]]:
+    """``image`` and ``annotations`` of a file.
+
+    Raises:
+        ValueError: if it lacks one; names the file.
+    """
+    image = content.get("image") if isinstance(content, dict) else None
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(image, dict) or not isinstance(annotations, list):
+        raise ValueError(
+            f"{path}: not a file of one image, it needs an object 'image' and a list "
+            f"'annotations': {describe(content)}"
+        )
+    return image, annotations
