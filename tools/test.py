@@ -56,7 +56,8 @@ def build_config(args: argparse.Namespace) -> Config:
             raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
         cfg.load_from = args.checkpoint
     if args.edges is not None:
-        cfg.model = {"type": "EdgeFolder", "folder": args.edges}
+        folder = {"type": "EdgeFolder", "folder": args.edges}
+        cfg.model = {**cfg.model, "edges": folder} if "edges" in cfg.model else folder
     if args.out is not None:
         cfg.test_evaluator.out_file = args.out
     if args.show_dir is not None:

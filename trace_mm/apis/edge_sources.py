@@ -69,24 +69,32 @@ class PredictedEdges:
         return self._settings
 
 
-class EdgeModel(PredictedEdges):
+class EdgeModel:
     """Edges that a registered model predicts.
 
     Args:
-        model: takes images (3, H, W) and ``EdgeDataSample``s, such as ``TraceStudent`` or
-            ``CannyDetector``.
+        model: takes images (3, H, W) and ``EdgeDataSample``s, such as ``TraceStudent``,
+            ``CannyDetector`` or ``EdgeFolder``.
         settings: what the predictions depend on.
     """
 
     def __init__(self, model: nn.Module, settings: dict[str, Any]) -> None:
-        def predict(images: list[Image]) -> Sequence[EdgeDataSample]:
-            tensors = [torch.from_numpy(image).permute(2, 0, 1) for image in images]  # (3, H, W)
-            samples = [EdgeDataSample() for _ in images]
-            with torch.no_grad():
-                predicted: Sequence[EdgeDataSample] = model(tensors, samples, mode="predict")
-            return predicted
+        self._model, self._settings = model, settings
 
-        super().__init__(predict, settings)
+    def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
+        """Edges of each image; see ``EdgeSource``."""
+        tensors = [torch.from_numpy(image.pixels).permute(2, 0, 1) for image in images]  # (3, H, W)
+        samples = [EdgeDataSample(metainfo={"img_path": image.name}) for image in images]
+        try:
+            with torch.no_grad():
+                predicted = self._model(tensors, samples, mode="predict")
+        except FileNotFoundError as missing:
+            raise ValueError(str(missing)) from missing
+        return [edges_of(sample) for sample in predicted]
+
+    def settings(self) -> dict[str, Any]:
+        """The model's settings."""
+        return self._settings
 
 
 class StoredEdges:

@@ -40,6 +40,7 @@ from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_m
 from trace_mm.visualization import draw_refinement
 
 MANIFEST = "manifest.jsonl"
+_NO_FILE = -1, -1  # the state of an image that a record does not have
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def refine_masks(
         "version": __version__,
         "masks": {"path": str(absolute_path(Path(masks))), "content": fingerprint(Path(masks))},
         "format": type(reader).__name__,
+        "annotations": None if annotations is None else fingerprint(Path(annotations)),
         "skip_bad": skip_bad,
         "edges": edges.settings(),
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
@@ -146,6 +148,7 @@ def refine_masks(
     with locked(parts):
         manifest = parts / MANIFEST
         states = {name: file_state(path) for name, (path, _) in names.items()}
+        states |= {name: _NO_FILE for name in missing}
         known = read_records([manifest] if manifest.is_file() else [], settings, states)
         done = {name for name, record in known.items() if _is_done(record, pictures)}
         with (
@@ -160,6 +163,10 @@ def refine_masks(
                     progress.write(f"{record.name}: {text}", file=sys.stderr)
                 progress.update()
 
+            for name, reason in missing.items():
+                progress.write(f"{name}: {reason}", file=sys.stderr)
+                if name not in known:
+                    records.add(Record(name, *_NO_FILE, error=reason))
             waiting = {name: names[name] for name in sorted(names) if name not in done}
             for batch in _batches(_jobs(reader, waiting, skip_bad, finish), batch_size):
                 for job, lines in _with_edges(edges, batch, finish):
@@ -173,9 +180,13 @@ def refine_masks(
     return RefinementSummary(
         done=len(content["images"]),
         masks=len(content["annotations"]),
-        failed={name: record.error for name, record in known.items() if record.error is not None},
+        failed={
+            name: record.error
+            for name, record in known.items()
+            if record.error is not None and name not in missing
+        },
         notes={
-            **{f"record {number}": [text] for number, text in enumerate(missing, start=1)},
+            **{name: [reason] for name, reason in missing.items()},
             **{name: record.notes for name, record in known.items() if record.notes},
         },
     )
@@ -183,22 +194,22 @@ def refine_masks(
 
 def _find_images(
     reader: MaskReader, index: ImageIndex, skip_bad: bool
-) -> tuple[list[tuple[Path, MaskRecord]], list[str]]:
-    """Records with their images, and why others have none.
+) -> tuple[list[tuple[Path, MaskRecord]], dict[str, str]]:
+    """Records with their images, and why others have none, by their number.
 
     Raises:
         BadMaskError: for the first that has none, unless they are skipped.
     """
     found: list[tuple[Path, MaskRecord]] = []
-    missing: list[str] = []
+    missing: dict[str, str] = {}
     records = reader.records()
-    for record, path in zip(records, index.match(records), strict=True):
+    for number, (record, path) in enumerate(zip(records, index.match(records), strict=True)):
         if isinstance(path, Path):
             found.append((path, record))
         elif not skip_bad:
             raise BadMaskError(f"{reader.path}: {path} (--skip-bad leaves such records out)")
         else:
-            missing.append(f"{reader.path}: {path}")
+            missing[f"record {number}"] = f"{reader.path}: {path}"
     return found, missing
 
 

@@ -54,7 +54,8 @@ class BoundaryGuidedPropagation:
     3. Each component spreads by a random walk that edges hold back (Eq. 11). A pixel belongs to it
        if the walk reaches it with at least ``level`` times the largest probability, and with
        ``min_probability``: what spreads thinner than that has met no edges that enclose it.
-    4. An edge pixel belongs to what the nearest pixel off the edges belongs to, be it background.
+    4. An edge pixel belongs to what the nearest pixel off the edges belongs to, be it background,
+       if that is no further than half a step.
     5. What its components leave of a mask, such as a part that is all edges, is a component too,
        as it is.
     6. Masks of one label whose IoU exceeds ``merge_iou`` are united until there are none.
@@ -84,7 +85,7 @@ class BoundaryGuidedPropagation:
 
     def __init__(
         self,
-        threshold: float = 0.3,
+        threshold: float = 0.2,
         radius: int = 5,
         beta: float = 10,
         steps: int = 256,
@@ -160,7 +161,9 @@ class BoundaryGuidedPropagation:
         pieces, origin = pieces[large], origin[large]
         walked = propagate_masks(pieces, edges, self.radius, self.beta, self.steps)
         limits = (self.level * walked.flatten(1).amax(1)).clamp(min=self.min_probability)
-        shares = _over_edges(walked, edges > self.threshold) / (2 * limits[:, None, None])
+        shares = _over_edges(walked, edges > self.threshold, self.radius // 2 + 1) / (
+            2 * limits[:, None, None]
+        )
         reached = (shares >= 0.5).flatten(1).any(1)
         shares, origin = shares[reached], origin[reached]
         rest, rest_origin = self._rest(masks, shares >= 0.5, origin)
@@ -206,24 +209,23 @@ class BoundaryGuidedPropagation:
         )
 
 
-def _over_edges(values: Tensor, on_edge: Tensor) -> Tensor:
-    """Give edge pixels the values (F, h, w) of the nearest pixel off the edges."""
+def _over_edges(values: Tensor, on_edge: Tensor, reach: int) -> Tensor:
+    """Give edge pixels the values (F, h, w) of the nearest pixel off the edges.
+
+    Pixels further than ``reach`` from any such pixel are not those of a line: they get 0.
+    """
     if not on_edge.any() or on_edge.all():
         return values
     free = ~on_edge
-    rows, columns = (
-        torch.from_numpy(index).long()
-        for index in distance_transform_edt(
-            on_edge.numpy(), return_distances=False, return_indices=True
-        )
-    )
+    distance, nearest = distance_transform_edt(on_edge.numpy(), return_indices=True)
+    rows, columns = torch.from_numpy(nearest).long()
     # Of equally near pixels the left or upper one: true borders run on that side of where segments
     # meet, so that an edge pixel there is its left or upper neighbour's.
     above = on_edge[1:] & free[:-1]
     rows[1:][above], columns[1:][above] = _indices(free)[:, :-1][:, above]
     left = on_edge[:, 1:] & free[:, :-1]
     rows[:, 1:][left], columns[:, 1:][left] = _indices(free)[:, :, :-1][:, left]
-    return values[:, rows, columns]
+    return values[:, rows, columns] * torch.from_numpy(distance <= reach)
 
 
 def _indices(like: Tensor) -> Tensor:

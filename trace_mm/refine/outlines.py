@@ -55,7 +55,7 @@ def _follow(mask: NDArray[np.bool_], source: NDArray[np.bool_], reach: int) -> N
     pixels = mask.astype(np.uint8)
     inside = cv2.erode(pixels, _square(reach)) > 0
     outside = cv2.dilate(pixels, _square(reach)) == 0
-    window = _square(reach + 1)
+    window = _square(2 * reach)  # both sides of the band
 
     def near(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = cv2.dilate(region.astype(np.uint8), window) > 0

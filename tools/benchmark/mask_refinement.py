@@ -1,0 +1,129 @@
+"""What refinement by different edges is worth: class-agnostic AP and AR of masks before and after.
+
+The images, their true instances and the masks of one or several methods are read; each image's
+edges are found once a kind, and all masks are refined by them with the same settings.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from trace_mm.datasets import SourceMaskDataset
+from trace_mm.evaluation import evaluate_instances
+from trace_mm.files.coco import encode_rle
+from trace_mm.models import CannyDetector, TraceTeacher, TrueEdges, build_student
+from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks, outline_scores
+from trace_mm.structures import EdgeDataSample
+
+COLUMNS = ("AP", "AP50", "AP75", "AR100", "AP_touching", "AP_apart")
+
+
+def build_edges(name: str, model: str, size: int | None) -> Any:
+    """An edge model by the name that the command line has for it."""
+    if name == "student":
+        student = build_student(model)
+        student.size = size or student.size
+        return student.eval()
+    if name == "teacher":
+        return TraceTeacher({"pretrained": model}, **({"size": size} if size else {})).eval()
+    return CannyDetector(sigma=5.0) if name == "canny" else TrueEdges()
+
+
+def masks_of(sample: Any) -> InstanceMasks:
+    """The source's masks in a data sample."""
+    found = sample.source_instances
+    scores = found.get("scores")
+    return InstanceMasks(
+        found.masks.numpy(),
+        found.labels.numpy(),
+        None if scores is None else scores.numpy().astype(np.float64),
+    )
+
+
+def detections(image_id: int, masks: InstanceMasks) -> list[dict[str, Any]]:
+    """COCO results of one image."""
+    scores = np.ones(len(masks)) if masks.scores is None else masks.scores
+    return [
+        {"image_id": image_id, "segmentation": encode_rle(mask), "score": float(score)}
+        for mask, score in zip(masks.masks, scores, strict=True)
+        if mask.any()
+    ]
+
+
+def scored(masks: InstanceMasks, edges: NDArray[np.float32]) -> InstanceMasks:
+    """The same masks, with a score."""
+    if masks.scores is not None:
+        return masks
+    return InstanceMasks(masks.masks, masks.labels, outline_scores(masks.masks, edges))
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_root", type=Path, help="holds images/ and instances.json")
+    parser.add_argument("--masks", type=Path, nargs="+", required=True, help="files to refine")
+    kinds = ["student", "teacher", "canny", "true"]
+    parser.add_argument("--edges", nargs="+", choices=kinds, default=kinds)
+    parser.add_argument("--model", default="trace-tiny", help="of student and teacher")
+    parser.add_argument("--size", type=int, help="at which these are shown images")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the refinement"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for all scores")
+    options = parser.parse_args()
+
+    refiner = BoundaryGuidedPropagation(
+        **{
+            name: json.loads(value)
+            for name, _, value in (item.partition("=") for item in options.set)
+        }
+    )
+    annotations = options.data_root / "instances.json"
+    images = {
+        "type": "InstanceEdgeDataset",
+        "annotation": "coco_instances",
+        "data_root": str(options.data_root),
+        "ann_file": "instances.json",
+        "data_prefix": {"img_path": "images"},
+    }
+    datasets = {path.stem: SourceMaskDataset(images, {"path": path}) for path in options.masks}
+    models = {name: build_edges(name, options.model, options.size) for name in options.edges}
+    results: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    first = next(iter(datasets.values()))
+    for index in tqdm(range(len(first)), unit="image"):
+        item = first[index]
+        given = item["data_samples"]
+        edges = {}
+        for name, model in models.items():
+            sample = EdgeDataSample(metainfo=given.metainfo, gt_edges=given.gt_edges)
+            edges[name] = model([item["inputs"]], [sample], mode="predict")[0].pred_edges.numpy()
+        for method, dataset in datasets.items():
+            source = masks_of(dataset[index]["data_samples"])
+            plain = scored(source, next(iter(edges.values())))
+            results.setdefault((method, "none"), []).extend(detections(given.image_id, plain))
+            for name, lines in edges.items():
+                refined = refiner(source, lines).instances
+                results.setdefault((method, name), []).extend(detections(given.image_id, refined))
+    truth = json.loads(annotations.read_text(encoding="utf-8"))
+    table = {}
+    print(f"{'masks':24} {'edges':8} " + " ".join(f"{column:>11}" for column in COLUMNS))
+    for (method, name), found in results.items():
+        scores = evaluate_instances(truth, found).to_dict()
+        table[f"{method} {name}"] = {column: scores[column] for column in COLUMNS}
+        values = " ".join(f"{100 * scores[column]:11.1f}" for column in COLUMNS)
+        print(f"{method:24} {name:8} {values}  {len(found)} masks", flush=True)
+    if options.out is not None:
+        settings = {"refiner": refiner.settings(), "images": len(first)}
+        options.out.write_text(
+            json.dumps({**settings, "scores": table}, indent=1), encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
