@@ -1,4 +1,4 @@
-"""Score a config's model, or a folder of edge maps, on the config's benchmark."""
+"""Score a config's model, or a folder of edge maps, on the config's benchmark of edges or masks."""
 
 import argparse
 from pathlib import Path
@@ -23,12 +23,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--show-dir",
         metavar="DIR",
-        help="write each image with its edges drawn over it",
+        help="write each image with its edges drawn over it, or masks before and after refinement",
     )
     parser.add_argument(
         "--edges",
         metavar="DIR",
-        help="score this folder of edge maps (<image stem>.png, .npz or .npy) instead of the model",
+        help="take edges from this folder (<image stem>.png, .npz or .npy) instead of the model",
     )
     parser.add_argument(
         "--cfg-options",

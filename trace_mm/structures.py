@@ -32,8 +32,8 @@ class InstanceDataSample(EdgeDataSample):
     Attributes:
         source_instances: what another method found: ``masks`` bool tensor (K, H, W), ``labels``
             int64 (K,), and ``scores`` float32 (K,) if it has any.
-        pred_instances: the prediction: ``masks``, ``labels`` and ``scores``, ordered by falling
-            score.
+        pred_instances: the prediction: ``masks``, ``labels`` and ``scores``, and ``sources``, for
+            each mask the indices of the source's masks that it was made of.
     """
 
     source_instances: InstanceData

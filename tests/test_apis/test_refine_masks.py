@@ -211,7 +211,7 @@ def test_a_bad_mask_is_left_out_if_allowed(data, tmp_path):
     assert "add up to 1281" in summary.notes[NAMES[0]][0]
     assert "1 bad masks" in summary.describe(out)
     notes = {record["name"]: record["notes"] for record in manifest(out)[1:]}
-    assert notes == {**dict.fromkeys(NAMES, []), **summary.notes}
+    assert notes == {name: summary.notes.get(name, []) for name in NAMES}
 
 
 def test_a_record_without_an_image(data, tmp_path):
@@ -337,8 +337,9 @@ def test_categories_cover_all_labels(data, tmp_path):
     refine(data, out, masks="dhr", format="dhr")
     content = json.loads(out.read_text())
     assert content["categories"] == [{"id": 2, "name": "class 2"}, {"id": 15, "name": "class 15"}]
+    coco = COCO(str(out))
     for entry in content["annotations"]:
-        mask = COCO(str(out)).annToMask(entry) > 0
+        mask = coco.annToMask(entry) > 0
         value = 1 if entry["category_id"] == 15 else 2
         assert overlap(mask, square_ids(entry["image_id"]) == value) > 0.9
     assert len(content["annotations"]) == 4
@@ -351,8 +352,7 @@ def test_bad_options(data, tmp_path, options):
     assert not list(tmp_path.glob("refined*"))
 
 
-def test_edges_in_between_are_stored_as_they_are(data, tmp_path):
-    """An edge too weak to separate leaves the mask in one piece."""
+def test_an_edge_below_the_threshold_does_not_split(data, tmp_path):
     weak = (square_edges(1) * 51).astype(np.uint8)
     Image.fromarray(weak).save(data / "edges" / NAMES[0])
     out = tmp_path / "refined.json"

@@ -129,6 +129,7 @@ def refine_masks(
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out, pictures = Path(out), None if show_dir is None else Path(show_dir)
     reader = open_masks(masks, format, allow_pickle)
+    found, missing = _find_images(reader, ImageIndex(images, annotations), skip_bad)
     settings = {
         "version": __version__,
         "masks": {"path": str(absolute_path(Path(masks))), "content": fingerprint(Path(masks))},
@@ -138,7 +139,6 @@ def refine_masks(
         "edges": edges.settings(),
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
     }
-    found, missing = _find_images(reader, ImageIndex(images, annotations), skip_bad)
     root = Path(images)
     names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
     parts = out.with_name(out.name + ".parts")

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from trace_mm.files import write_atomically
 from trace_mm.registry import HOOKS
-from trace_mm.structures import EdgeDataSample
-from trace_mm.visualization import draw_overlay
+from trace_mm.structures import EdgeDataSample, InstanceDataSample
+from trace_mm.visualization import draw_overlay, draw_refinement
 
 
 @HOOKS.register_module()
@@ -27,7 +27,8 @@ class EdgeVisualizationHook(Hook):
 
     Args:
         images: how many of the first images of each validation are drawn.
-        out_dir: folder for an overlay of each test image, named by its image id; None for none.
+        out_dir: folder for a picture of each test image, named by its image id: its edges over it,
+            or masks before and after refinement. None for none.
     """
 
     def __init__(self, images: int = 8, out_dir: str | None = None) -> None:
@@ -61,15 +62,33 @@ class EdgeVisualizationHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[EdgeDataSample] | None = None,
     ) -> None:
-        """Write overlays."""
+        """Write overlays, or masks before and after where there are any."""
         if self.out_dir is None:
             return
         for image, sample in _pairs(data_batch, outputs):
-            pixels = draw_overlay(_as_pixels(image), _edges(sample))
+            pixels = draw_test_picture(image, sample)
             done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
             if not done:
                 raise ValueError(f"cannot encode the overlay of {sample.image_id} as PNG")
             write_atomically(self.out_dir / f"{_file_name(sample)}.png", data.tobytes())
+
+
+def draw_test_picture(image: Tensor, sample: EdgeDataSample) -> NDArray[np.uint8]:
+    """Edges over their image (3, H, W); of refined masks, those before, edges, those after.
+
+    Returns:
+        uint8 (H, W', 3) RGB.
+    """
+    if not isinstance(sample, InstanceDataSample):
+        return draw_overlay(_as_pixels(image), _edges(sample))
+    before, after = sample.source_instances, sample.pred_instances
+    return draw_refinement(
+        _as_pixels(image),
+        before.masks.cpu().numpy(),
+        _edges(sample),
+        after.masks.cpu().numpy(),
+        after.sources,
+    )
 
 
 def draw_panel(image: Tensor, sample: EdgeDataSample) -> NDArray[np.uint8]:

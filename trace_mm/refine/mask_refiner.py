@@ -7,7 +7,10 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
-from trace_mm.refine.boundary_guided_propagation import BoundaryGuidedPropagation
+from trace_mm.refine.boundary_guided_propagation import (
+    BoundaryGuidedPropagation,
+    Refinement,
+)
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.outlines import outline_scores
 from trace_mm.registry import MODELS, TASK_UTILS
@@ -57,15 +60,18 @@ class MaskRefiner(BaseModel):
         for sample in self.edges(inputs, data_samples, mode="predict"):
             lines = sample.pred_edges.detach().cpu().float().numpy()
             source = _instance_masks(sample.source_instances)
-            sample.pred_instances = _instance_data(self._refined(source, lines))
+            refined = self._refined(source, lines)
+            sample.pred_instances = _instance_data(refined.instances)
+            sample.pred_instances.sources = list(refined.sources)
         return data_samples
 
-    def _refined(self, source: InstanceMasks, edges: np.ndarray) -> InstanceMasks:
+    def _refined(self, source: InstanceMasks, edges: np.ndarray) -> Refinement:
         if self.refiner is not None:
-            return self.refiner(source, edges).instances
-        if source.scores is not None:
-            return source
-        return InstanceMasks(source.masks, source.labels, outline_scores(source.masks, edges))
+            return self.refiner(source, edges)
+        scores = outline_scores(source.masks, edges) if source.scores is None else source.scores
+        kept = InstanceMasks(source.masks, source.labels, scores)
+        numbers = range(len(source))
+        return Refinement(kept, tuple((number,) for number in numbers), tuple(0 for _ in numbers))
 
 
 def _instance_masks(data: InstanceData) -> InstanceMasks:

@@ -1,0 +1,84 @@
+"""Edges of images: from a function, a registered model, or a folder."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.touching_squares import SIZE, image_name, square_edges, write_edges, write_image
+from trace_mm.apis.edge_sources import EdgeModel, NamedImage, PredictedEdges, StoredEdges
+from trace_mm.datasets.edge_dataset import read_photo
+from trace_mm.models import CannyDetector, EdgeFolder
+from trace_mm.structures import EdgeDataSample
+
+
+def named(name, size=SIZE):
+    return NamedImage(name, np.zeros((*size, 3), dtype=np.float32))
+
+
+def test_of_a_function():
+    def red(images):
+        return [
+            EdgeDataSample(pred_edges=torch.from_numpy(image[..., 0]).double()) for image in images
+        ]
+
+    images = [NamedImage(name, np.random.default_rng(3).random((4, 5, 3))) for name in "ab"]
+    source = PredictedEdges(red, {"seed": 3})
+    edges = source(images)
+    assert [lines.dtype for lines in edges] == [np.float32, np.float32]
+    np.testing.assert_allclose(edges[1], images[1].pixels[..., 0], rtol=1e-6)
+    assert source.settings() == {"seed": 3}
+
+
+def test_of_a_model(tmp_path):
+    pixels = read_photo(write_image(tmp_path, 1)).astype(np.float32) / 255
+    model = CannyDetector()
+    source = EdgeModel(model, {"type": "CannyDetector"})
+    (edges,) = source([NamedImage("a.png", pixels)])
+    np.testing.assert_array_equal(edges, model.detect(pixels))
+    assert edges.max() > 0.5
+    assert source.settings() == {"type": "CannyDetector"}
+
+
+def test_of_a_model_that_looks_up_names(tmp_path):
+    write_edges(tmp_path, 1)
+    source = EdgeModel(EdgeFolder(str(tmp_path)), {})
+    (edges,) = source([named(f"sub/{image_name(1)}.jpg")])
+    np.testing.assert_array_equal(edges, square_edges(1))
+    with pytest.raises(ValueError, match=r"b\.png: no such edge map"):
+        source([named("b.jpg")])
+
+
+def test_of_a_folder(tmp_path):
+    write_edges(tmp_path, 1)
+    np.save(tmp_path / "b.npy", square_edges(2))
+    edges = StoredEdges(tmp_path)([named(f"{image_name(1)}.jpg"), named("b.jpg")])
+    np.testing.assert_array_equal(edges, [square_edges(1), square_edges(2)])
+
+
+def test_the_path_within_the_folder_goes_before_the_stem(tmp_path):
+    for number, name in enumerate(("first/a.png", "a.png"), start=1):
+        path = tmp_path / name
+        write_edges(path.parent, number).rename(path)
+    source = StoredEdges(tmp_path)
+    in_folder, by_stem = source([named("first/a.jpg"), named("second/a.jpg")])
+    np.testing.assert_array_equal(in_folder, square_edges(1))
+    np.testing.assert_array_equal(by_stem, square_edges(2))
+
+
+def test_errors_of_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        StoredEdges(tmp_path / "nowhere")
+    write_edges(tmp_path, 1)
+    source = StoredEdges(tmp_path)
+    with pytest.raises(ValueError, match=r"sub/b\.png: no such edge map"):
+        source([named("sub/b.jpg")])
+    with pytest.raises(ValueError, match=r"\(32, 40\).*image is \(5, 4\)"):
+        source([named(f"{image_name(1)}.jpg", (5, 4))])
+
+
+def test_settings_of_a_folder_change_with_it(tmp_path):
+    source = StoredEdges(tmp_path)
+    before = source.settings()
+    assert before == source.settings()
+    write_edges(tmp_path, 1)
+    assert source.settings() != before

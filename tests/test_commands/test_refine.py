@@ -1,0 +1,150 @@
+"""``trace-mm refine``: what it writes, says and returns."""
+
+import json
+
+import pytest
+
+from tests import peer_masks
+from tests.touching_squares import change_json, image_name, source_masks, square_ids, write_data
+from trace_mm.cli import main
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_data(tmp_path / "data", count=2)
+
+
+def refine(data, out, *options, masks="masks.json", edges=True):
+    arguments = ["--masks", data / masks, "--images", data / "photos", "--out", out]
+    arguments += ["--edges", data / "edges"] if edges else []
+    return main(["refine", *map(str, [*arguments, *options])])
+
+
+def error_line(capsys):
+    """The only line of the output that tells an error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if line.startswith("trace-mm: error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def test_masks_and_edges_in_coco_instances_out(data, tmp_path, capsys):
+    out = tmp_path / "refined.json"
+    assert refine(data, out, "--show-dir", tmp_path / "pictures", "--batch-size", 2) == 0
+    assert capsys.readouterr().out == (
+        f"4 masks of 2 images, 0 images failed, 0 bad masks or records left out: {out}\n"
+    )
+    assert len(json.loads(out.read_text())["annotations"]) == 4
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_options_reach_the_refiner(data, tmp_path):
+    chosen = {"threshold": 0.4, "radius": 3, "beta": 8.5, "steps": 16, "merge_iou": 0.6}
+    chosen |= {"resolution": 32, "level": 0.4, "min_probability": 0.1, "min_fragment": 0.2}
+    options = [
+        text for name, value in chosen.items() for text in (f"--{name.replace('_', '-')}", value)
+    ]
+    out = tmp_path / "refined.json"
+    assert refine(data, out, *options, "--split-parts") == 0
+    refiner = json.loads(out.read_text())["info"]["refiner"]
+    assert refiner == {"type": "BoundaryGuidedPropagation", "split_parts": True, **chosen}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "1.5"], "threshold must be in [0, 0.999], got 1.5"),
+        (["--beta", "nan"], "beta must be in"),
+        (["--resolution", "5"], "resolution must be in [8, 4096], got 5"),
+        (["--format", "sam"], "sam"),
+        (["--model", "trace-tiny"], "either --edges or --model"),
+        (["--annotations", "nowhere.json"], "nowhere.json: no such file"),
+    ],
+)
+def test_bad_options(data, tmp_path, capsys, options, message):
+    assert refine(data, tmp_path / "refined.json", *options) == 2
+    assert message in error_line(capsys)
+    assert not (tmp_path / "refined.json").exists()
+
+
+@pytest.mark.parametrize("missing", ["masks.json", "photos", "edges"])
+def test_missing_input(data, tmp_path, capsys, missing):
+    (data / missing).rename(tmp_path / "elsewhere")
+    assert refine(data, tmp_path / "refined.json") == 2
+    assert f"{data / missing}: no such" in error_line(capsys)
+
+
+@pytest.mark.parametrize("option", ["--workers=-1", "--batch-size=0", "--steps=x", "--level=x"])
+def test_usage_errors(data, tmp_path, capsys, option):
+    with pytest.raises(SystemExit) as stop:
+        refine(data, tmp_path / "refined.json", option)
+    assert stop.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_other_settings_need_overwrite(data, tmp_path, capsys):
+    out = tmp_path / "refined.json"
+    assert refine(data, out) == 0
+    capsys.readouterr()
+    assert refine(data, out, "--steps", 16) == 2
+    assert "--overwrite to start anew" in error_line(capsys)
+    assert refine(data, out, "--steps", 16, "--overwrite") == 0
+
+
+def test_skip_bad(data, tmp_path, capsys):
+    def edit(content):
+        content["annotations"].append({"image_id": 1, "category_id": 1, "segmentation": 7})
+        content["annotations"].append({**content["annotations"][0], "image_id": 77})
+
+    change_json(data / "masks.json", edit)
+    out = tmp_path / "refined.json"
+    assert refine(data, out) == 2
+    assert "--skip-bad" in error_line(capsys)
+    assert refine(data, out, "--skip-bad") == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("4 masks of 2 images, 0 images failed, 2 bad masks")
+    manifest = (tmp_path / "refined.json.parts" / "manifest.jsonl").read_text()
+    for told in (captured.err, manifest):
+        assert "annotations[2]" in told
+        assert "image id 77" in told
+
+
+def test_pickles_are_read_if_allowed_only(data, tmp_path, capsys):
+    masks = {image_name(n): (square_ids(n) > 0)[None] for n in (1, 2)}
+    peer_masks.write_irn(data / "irn", masks)
+    out = tmp_path / "refined.json"
+    assert refine(data, out, masks="irn") == 2
+    line = error_line(capsys)
+    assert f"{image_name(1)}.npy" in line
+    assert "may run code" in line
+    assert "--allow-pickle" in line
+    assert refine(data, out, "--allow-pickle", masks="irn") == 0
+    assert capsys.readouterr().out.startswith("4 masks of 2 images")
+
+
+def test_images_that_fail(data, tmp_path, capsys):
+    (data / "edges" / f"{image_name(2)}.png").unlink()
+    out = tmp_path / "refined.json"
+    assert refine(data, out) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("2 masks of 1 images, 1 images failed")
+    assert f"  {image_name(2)}.png: " in captured.err
+    assert "no such edge map" in captured.err
+
+
+def test_unwritable_output(data, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert refine(data, tmp_path / "file" / "refined.json") == 1
+    assert "file" in error_line(capsys)
+
+
+@pytest.mark.slow
+def test_the_shipped_model(data, tmp_path):
+    out = tmp_path / "refined.json"
+    assert refine(data, out, "--device", "cpu", edges=False) == 0
+    content = json.loads(out.read_text())
+    assert "trace-tiny" in json.dumps(content["info"]["edges"])
+    assert {entry["image_id"] for entry in content["annotations"]} == {1, 2}
+    assert len(source_masks(2)) <= len(content["annotations"])

@@ -1,0 +1,93 @@
+"""tools/refine_masks.py, and tools/test.py with the same configs, run as a user does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.touching_squares import change_json, image_name, write_data
+
+PROJECT = Path(__file__).parents[2]
+CONFIG = """
+_base_ = ["{base}"]
+model = dict(edges=dict(_delete_=True, type="{edges}"), refiner=dict(steps=64))
+test_dataloader = dict(num_workers=0)
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The layout of the procedural scenes."""
+    root = write_data(tmp_path / "data", count=2)
+    (root / "photos").rename(root / "images")
+    (root / "masks").mkdir()
+    (root / "masks.json").rename(root / "masks" / "maskcut_scenes.json")
+    change_json(
+        root / "masks" / "maskcut_scenes.json",
+        lambda content: [
+            image.update(file_name=Path(image["file_name"]).name) for image in content["images"]
+        ],
+    )
+    return root
+
+
+def write_config(folder, edges):
+    path = folder / f"{edges}.py"
+    base = PROJECT / "configs" / "uis" / "maskcut_trace_scenes.py"
+    path.write_text(CONFIG.format(base=base.as_posix(), edges=edges))
+    return path
+
+
+def run(tool, config, root, *options):
+    return subprocess.run(
+        [
+            *(sys.executable, f"tools/{tool}", str(config), *map(str, options)),
+            *("--cfg-options", f"data_root={root}"),
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def scores_of(done):
+    """The table that is printed last."""
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return {row[0]: float(row[1]) for row in rows if len(row) == 2 and row[0].startswith("A")}
+
+
+def test_masks_are_refined(root, tmp_path):
+    out = tmp_path / "refined.json"
+    config = write_config(tmp_path, "CannyDetector")
+    options = ["--out", out, "--device", "cpu", "--show-dir", tmp_path / "pictures"]
+    done = run("refine_masks.py", config, root, *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "4 masks of 2 images, 0 images failed" in done.stdout
+    content = json.loads(out.read_text())
+    assert [image["id"] for image in content["images"]] == [1, 2]
+    assert content["info"]["edges"]["model"] == {"type": "CannyDetector"}
+    assert content["info"]["refiner"]["steps"] == 64
+    assert (tmp_path / "pictures" / f"{image_name(1)}.png").is_file()
+
+
+def test_masks_are_scored(root, tmp_path):
+    config = write_config(tmp_path, "TrueEdges")
+    out = tmp_path / "scores.json"
+    work = ["--work-dir", tmp_path / "work"]
+    refined = scores_of(run("test.py", config, root, *work, "--out", out))
+    assert refined["AP75"] == 1
+    assert refined["AR100"] > 0.6
+    assert json.loads(out.read_text())["detections"] == 4
+    config.write_text(config.read_text().replace("refiner=dict(steps=64)", "refiner=None"))
+    assert scores_of(run("test.py", config, root, *work))["AP75"] == 0
+    edges = ["--edges", root / "edges"]
+    (root / "edges" / f"{image_name(2)}.png").unlink()
+    done = run("test.py", config, root, *work, *edges)
+    assert done.returncode != 0
+    assert f"{image_name(2)}.png: no such edge map" in done.stderr

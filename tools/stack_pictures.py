@@ -1,0 +1,48 @@
+"""Put pictures of one width, such as those of ``trace-mm refine --show-dir``, into one."""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+GAP = 6  # white pixels between pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="PNG to write")
+    parser.add_argument("pictures", type=Path, nargs="+")
+    parser.add_argument("--columns", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0)
+    options = parser.parse_args()
+
+    pictures = []
+    for path in options.pictures:
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise SystemExit(f"{path}: not a readable picture")
+        pictures.append(cv2.resize(picture, None, fx=options.scale, fy=options.scale))
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) > 1:
+        raise SystemExit(f"pictures must be of one size, got {sorted(shapes)}")
+    blank = np.full_like(pictures[0], 255)
+    pictures += [blank] * (-len(pictures) % options.columns)
+    rows = [
+        _joined(pictures[start : start + options.columns], axis=1)
+        for start in range(0, len(pictures), options.columns)
+    ]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(options.out), _joined(rows, axis=0))
+
+
+def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
+    shape = list(pictures[0].shape)
+    shape[axis] = 3 * GAP if axis == 1 else GAP
+    gap = np.full(shape, 255, dtype=np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(parts, axis=axis)
+
+
+if __name__ == "__main__":
+    main()
