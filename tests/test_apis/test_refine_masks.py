@@ -262,6 +262,19 @@ def test_an_image_without_edges_fails_alone(data, tmp_path, batch_size):
     assert (summary.done, summary.failed) == (4, {})
 
 
+def test_a_failed_image_is_tried_again(data, tmp_path):
+    def predict(images):
+        if fails:
+            raise ValueError(fails.pop())
+        return true_edges(images)
+
+    fails = ["no memory"]
+    source = PredictedEdges(predict, {})
+    assert refine(data, tmp_path / "refined.json", source).failed == {NAMES[0]: "no memory"}
+    summary = refine(data, tmp_path / "refined.json", source)
+    assert (summary.done, summary.failed) == (4, {})
+
+
 def test_pictures(data, tmp_path):
     out, show_dir = tmp_path / "refined.json", tmp_path / "pictures"
     refine(data, out)

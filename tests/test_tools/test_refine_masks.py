@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.touching_squares import change_json, image_name, write_data
+from tests.touching_squares import SIZE, change_json, image_name, write_data
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = """
@@ -84,10 +85,8 @@ def test_masks_are_scored(root, tmp_path):
     assert refined["AP75"] == 1
     assert refined["AR100"] > 0.6
     assert json.loads(out.read_text())["detections"] == 4
-    config.write_text(config.read_text().replace("refiner=dict(steps=64)", "refiner=None"))
-    assert scores_of(run("test.py", config, root, *work))["AP75"] == 0
+    for number in (1, 2):
+        blank = Image.new("L", (SIZE[1], SIZE[0]))
+        blank.save(root / "edges" / f"{image_name(number)}.png")
     edges = ["--edges", root / "edges"]
-    (root / "edges" / f"{image_name(2)}.png").unlink()
-    done = run("test.py", config, root, *work, *edges)
-    assert done.returncode != 0
-    assert f"{image_name(2)}.png: no such edge map" in done.stderr
+    assert scores_of(run("test.py", config, root, *work, *edges))["AP75"] == 0

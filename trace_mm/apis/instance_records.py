@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from trace_mm.apis.json_lines import differing_settings, json_line, parse_line
 from trace_mm.files import write_atomically
 
 FileState = tuple[int, int]
@@ -53,13 +54,13 @@ class RecordFile:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         # What follows the last newline was torn by a kill.
         kept = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
-        lines = kept + b"\n" if kept else _line({"settings": settings})
+        lines = kept + b"\n" if kept else json_line({"settings": settings})
         write_atomically(path, lines)
         self._file: BinaryIO = path.open("ab")
 
     def add(self, record: Record) -> None:
         """Append a record. A later one of the same name replaces it."""
-        self._file.write(_line(asdict(record)))
+        self._file.write(json_line(asdict(record)))
         self._file.flush()  # to the system, which outlives a killed process
 
     def __enter__(self) -> "RecordFile":
@@ -92,11 +93,11 @@ def read_records(
         header, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
         if not header:
             continue
-        previous = _parse(header)
+        previous = parse_line(header)
         if previous is None or previous.keys() != {"settings"}:
             raise ValueError(f"{path}: damaged, or not written by this program")
         _check_settings(path, previous["settings"], settings)
-        for value in map(_parse, lines):
+        for value in map(parse_line, lines):
             if value is None or value.keys() != Record.__dataclass_fields__.keys():
                 continue
             record = Record(**value)
@@ -165,25 +166,9 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 
 
 def _check_settings(path: Path, previous: dict[str, Any], now: dict[str, Any]) -> None:
-    differing = [
-        f"{key} {previous.get(key)!r}, now {now.get(key)!r}"
-        for key in sorted(previous.keys() | now.keys())
-        if previous.get(key) != now.get(key)
-    ]
+    differing = differing_settings(previous, now)
     if differing:
         raise ValueError(
-            f"{path} holds masks of other settings: {'; '.join(differing)}. Choose another file, "
-            f"or --overwrite to start anew"
+            f"{path} holds masks of other settings: {differing}. Choose another file, or "
+            f"--overwrite to start anew"
         )
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True).encode("ascii") + b"\n"
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None

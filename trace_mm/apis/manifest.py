@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from trace_mm.apis.json_lines import differing_settings, json_line, parse_line
 from trace_mm.files import write_atomically
 
 MANIFEST_FILE = "manifest.jsonl"
@@ -77,15 +78,11 @@ class Manifest:
         if not path.exists():
             return cls(path, settings, {})
         previous, records = read_manifest(path)
-        differing = [
-            f"{key} {previous.get(key)!r}, now {settings.get(key)!r}"
-            for key in sorted(previous.keys() | settings.keys())
-            if previous.get(key) != settings.get(key)
-        ]
+        differing = differing_settings(previous, settings)
         if differing:
             raise ValueError(
-                f"{out_dir} holds results of other settings: {'; '.join(differing)}. Choose "
-                f"another folder, or --overwrite to start anew"
+                f"{out_dir} holds results of other settings: {differing}. Choose another folder, "
+                f"or --overwrite to start anew"
             )
         return cls(path, settings, records)
 
@@ -103,7 +100,7 @@ class Manifest:
     def add(self, record: Record) -> None:
         """Append a record. A later one of the same name replaces it."""
         self.records[record.name] = record
-        self._file.write(_line(asdict(record)))
+        self._file.write(json_line(asdict(record)))
         self._file.flush()  # to the system, which outlives a killed process
 
     def finish(self) -> None:
@@ -112,8 +109,8 @@ class Manifest:
         self._rewrite()
 
     def _rewrite(self) -> None:
-        lines = [_line({"format": FORMAT, "settings": self.settings})]
-        lines += [_line(asdict(self.records[name])) for name in sorted(self.records)]
+        lines = [json_line({"format": FORMAT, "settings": self.settings})]
+        lines += [json_line(asdict(self.records[name])) for name in sorted(self.records)]
         write_atomically(self.path, b"".join(lines))
 
 
@@ -123,7 +120,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, Record]]:
     Raises:
         ValueError: if the line of the settings is damaged or of another format; names the file.
     """
-    header = _parse(path.read_bytes().partition(b"\n")[0])
+    header = parse_line(path.read_bytes().partition(b"\n")[0])
     if header is None or header.get("format") != FORMAT or "settings" not in header:
         raise ValueError(
             f"{path} is damaged or not a manifest of this version of trace_mm; choose another "
@@ -147,7 +144,7 @@ def remove_listed_results(out_dir: Path) -> None:
 def _read_records(path: Path) -> dict[str, Record]:
     records = {}
     for line in path.read_bytes().split(b"\n")[1:-1]:  # what follows the last newline is torn
-        value = _parse(line)
+        value = parse_line(line)
         if value is not None and value.keys() == Record.__dataclass_fields__.keys():
             records[value["name"]] = Record(**value)
     return records
@@ -157,16 +154,3 @@ def _as_json(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they are read back: tuples become lists, keys strings."""
     value: dict[str, Any] = json.loads(json.dumps(settings))
     return value
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    # ASCII, so that names with undecodable bytes survive as escaped surrogates.
-    return json.dumps(value, sort_keys=True).encode("ascii") + b"\n"
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None

@@ -1,7 +1,6 @@
 """Another method's masks of a folder of images, refined and written as COCO instances."""
 
 import os
-import shutil
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -142,13 +141,13 @@ def refine_masks(
     root = Path(images)
     names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
     parts = out.with_name(out.name + ".parts")
-    if overwrite and parts.is_dir():
-        shutil.rmtree(parts)
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
         manifest = parts / MANIFEST
+        if overwrite:
+            manifest.unlink(missing_ok=True)
         states = {name: file_state(path) for name, (path, _) in names.items()}
-        states |= {name: _NO_FILE for name in missing}
+        states |= dict.fromkeys(missing, _NO_FILE)
         known = read_records([manifest] if manifest.is_file() else [], settings, states)
         done = {name for name, record in known.items() if _is_done(record, pictures)}
         with (

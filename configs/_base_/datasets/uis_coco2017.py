@@ -1,28 +1,14 @@
 # COCO 2017 val, 5K images; docs/evaluation.md says how to write the annotation file.
+_base_ = ["./uis.py"]
 data_root = "data/coco"
-
+ann_file = "annotations/instances_val2017_agnostic.json"
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=False,
-    collate_fn=dict(type="pseudo_collate"),
-    sampler=dict(type="mmengine.DefaultSampler", shuffle=False),
     dataset=dict(
-        type="SourceMaskDataset",
-        images=dict(
-            type="InstanceEdgeDataset",
-            annotation="coco_instances",
-            data_root=data_root,
-            ann_file="annotations/instances_val2017_agnostic.json",
-            data_prefix=dict(img_path="val2017"),
-        ),
         data_root=data_root,
-        masks=dict(path="masks.json", format="auto"),  # each config names its own
-    ),
+        images=dict(data_root=data_root, ann_file=ann_file, data_prefix=dict(img_path="val2017")),
+    )
 )
-test_cfg = dict(type="mmengine.TestLoop")
 test_evaluator = dict(
-    type="ClassAgnosticInstanceMetric",
     data_root=data_root,
-    ann_file="annotations/instances_val2017_agnostic.json",
+    ann_file=ann_file,
 )

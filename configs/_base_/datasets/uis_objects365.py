@@ -1,29 +1,15 @@
 # Objects365 v2 val, 80K images; docs/evaluation.md says how to write the annotation file.
+_base_ = ["./uis.py"]
 data_root = "data/objects365/val"
-
+ann_file = "annotations/boxes_val_agnostic.json"
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=False,
-    collate_fn=dict(type="pseudo_collate"),
-    sampler=dict(type="mmengine.DefaultSampler", shuffle=False),
     dataset=dict(
-        type="SourceMaskDataset",
-        images=dict(
-            type="InstanceEdgeDataset",
-            annotation="coco_instances",
-            data_root=data_root,
-            ann_file="annotations/boxes_val_agnostic.json",
-            data_prefix=dict(img_path=""),
-        ),
         data_root=data_root,
-        masks=dict(path="masks.json", format="auto"),  # each config names its own
-    ),
+        images=dict(data_root=data_root, ann_file=ann_file, data_prefix=dict(img_path="")),
+    )
 )
-test_cfg = dict(type="mmengine.TestLoop")
 test_evaluator = dict(
-    type="ClassAgnosticInstanceMetric",
     data_root=data_root,
-    ann_file="annotations/boxes_val_agnostic.json",
+    ann_file=ann_file,
     iou_type="bbox",  # it has no masks
 )

@@ -1,28 +1,14 @@
 # Procedural scenes: python tools/dataset_converters/scenes.py --out data/scenes
+_base_ = ["./uis.py"]
 data_root = "data/scenes"
-
+ann_file = "instances.json"
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=False,
-    collate_fn=dict(type="pseudo_collate"),
-    sampler=dict(type="mmengine.DefaultSampler", shuffle=False),
     dataset=dict(
-        type="SourceMaskDataset",
-        images=dict(
-            type="InstanceEdgeDataset",
-            annotation="coco_instances",
-            data_root=data_root,
-            ann_file="instances.json",
-            data_prefix=dict(img_path="images"),
-        ),
         data_root=data_root,
-        masks=dict(path="masks.json", format="auto"),  # each config names its own
-    ),
+        images=dict(data_root=data_root, ann_file=ann_file, data_prefix=dict(img_path="images")),
+    )
 )
-test_cfg = dict(type="mmengine.TestLoop")
 test_evaluator = dict(
-    type="ClassAgnosticInstanceMetric",
     data_root=data_root,
-    ann_file="instances.json",
+    ann_file=ann_file,
 )

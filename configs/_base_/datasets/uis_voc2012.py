@@ -1,30 +1,18 @@
 # VOC 2012 val, 1,449 images; docs/evaluation.md says how to write the annotation file.
+_base_ = ["./uis.py"]
 data_root = "data/VOCdevkit/VOC2012"
-
+ann_file = "annotations/instances_val_agnostic.json"
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=False,
-    collate_fn=dict(type="pseudo_collate"),
-    sampler=dict(type="mmengine.DefaultSampler", shuffle=False),
     dataset=dict(
-        type="SourceMaskDataset",
-        images=dict(
-            type="InstanceEdgeDataset",
-            annotation="coco_instances",
-            data_root=data_root,
-            ann_file="annotations/instances_val_agnostic.json",
-            data_prefix=dict(img_path="JPEGImages"),
-        ),
         data_root=data_root,
-        masks=dict(path="masks.json", format="auto"),  # each config names its own
-    ),
+        images=dict(
+            data_root=data_root, ann_file=ann_file, data_prefix=dict(img_path="JPEGImages")
+        ),
+    )
 )
-test_cfg = dict(type="mmengine.TestLoop")
 test_evaluator = dict(
-    type="ClassAgnosticInstanceMetric",
     data_root=data_root,
-    ann_file="annotations/instances_val_agnostic.json",
+    ann_file=ann_file,
     protocol="coco",
     touch_distance=6,  # a void band of about 5 pixels lies between neighbours
 )
