@@ -31,7 +31,7 @@ class InstanceDataSample(EdgeDataSample):
 
     Attributes:
         source_instances: what another method found: ``masks`` bool tensor (K, H, W), ``labels``
-            int64 (K,), and ``scores`` float32 (K,) if it has any.
+            int64 (K,), and ``scores`` float64 (K,) if it has any.
         pred_instances: the prediction: ``masks``, ``labels`` and ``scores``, and ``sources``, for
             each mask the indices of the source's masks that it was made of.
     """

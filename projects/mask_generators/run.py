@@ -1,11 +1,8 @@
 """Masks of a folder of images: one process computes features, others cut; resumable, in shares."""
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from projects.mask_generators.backbones import Backbone
 from projects.mask_generators.methods import annotate
 from trace_mm.apis.instance_records import Record, RecordFile, file_state
 from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.files import load_image
 
 # What an image can be at fault for: unreadable, too large for the memory, features not finite.
@@ -58,7 +56,7 @@ def process(
     """
     if workers < 0 or batch_size < 1:
         raise ValueError(f"workers must be at least 0, got {workers}; batch size {batch_size}")
-    with progress_bar(len(images), show=show_progress) as progress, _Cutter(workers) as cutter:
+    with progress_bar(len(images), show=show_progress) as progress:
 
         def finish(record: Record) -> None:
             out.add(record)
@@ -66,10 +64,12 @@ def process(
                 progress.write(f"failed: {record.error}", file=sys.stderr)
             progress.update()
 
-        for batch in _batches(_read(images, finish), backbone, batch_size):
-            for job, features in _features(batch, backbone, finish):
-                cutter.submit(method, features, settings, job.record, finish)
-        cutter.wait(finish)
+        with WorkerPool(workers, finish) as pool:
+            for batch in _batches(_read(images, finish), backbone, batch_size):
+                for job, features in _features(batch, backbone, finish):
+                    # As an array: tensors would need shared memory.
+                    pool.submit(_cut, method, features.numpy(), settings, job.record)
+            pool.wait()
 
 
 def _read(images: Sequence[tuple[str, Path]], finish: Callable[[Record], None]) -> Iterator[_Job]:
@@ -109,45 +109,6 @@ def _features(
             yield from _features([job], backbone, finish)
     else:
         yield from zip(batch, features, strict=True)
-
-
-class _Cutter:
-    """Cuts in this process or in others; at most a few images a worker wait at a time."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pending: deque[Future[Record]] = deque()
-        # Spawned: forking a process in which torch has threads or a GPU can deadlock.
-        self._executor = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 0 else None
-
-    def submit(
-        self,
-        method: str,
-        features: Tensor,
-        settings: Any,
-        record: Record,
-        finish: Callable[[Record], None],
-    ) -> None:
-        """Cut an image, now or soon."""
-        task = (method, features.numpy(), settings, record)  # arrays need no shared memory
-        if self._executor is None:
-            finish(_cut(*task))
-            return
-        while len(self._pending) >= 2 * self._workers:
-            finish(self._pending.popleft().result())
-        self._pending.append(self._executor.submit(_cut, *task))
-
-    def wait(self, finish: Callable[[Record], None]) -> None:
-        """Finish all images."""
-        while self._pending:
-            finish(self._pending.popleft().result())
-
-    def __enter__(self) -> "_Cutter":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
 
 
 def _cut(method: str, features: Any, settings: Any, record: Record) -> Record:

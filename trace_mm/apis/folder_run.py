@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.apis.batches import batched
 from trace_mm.apis.inputs import ImageSource, absolute_path
 from trace_mm.apis.manifest import MANIFEST_FILE, Manifest, Record, remove_listed_results
 from trace_mm.apis.progress import progress_bar
@@ -136,7 +137,7 @@ def _process(
             progress.write(f"failed: {error}", file=sys.stderr)
             progress.update()
 
-        for batch in _batches(_read_jobs(waiting, fail), batch_size):
+        for batch in batched(_read_jobs(waiting, fail), batch_size):
             for job, sample in _predict_batch(predict, batch, fail):
                 outputs = write_results(out, job.record.name, kinds, sample, job.image)
                 manifest.add(replace(job.record, outputs=outputs, timestep=sample.get("timestep")))
@@ -164,17 +165,6 @@ def _read_jobs(
             fail(record, error)
         else:
             yield _Job(record, image)
-
-
-def _batches(jobs: Iterator[_Job], batch_size: int) -> Iterator[list[_Job]]:
-    batch: list[_Job] = []
-    for job in jobs:
-        batch.append(job)
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _predict_batch(

@@ -2,21 +2,17 @@
 
 import os
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from trace_mm import __version__
+from trace_mm.apis.batches import batched
 from trace_mm.apis.edge_sources import EdgeSource, NamedImage
 from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
@@ -30,6 +26,8 @@ from trace_mm.apis.instance_records import (
 )
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import encode_png
+from trace_mm.apis.worker_pool import WorkerPool
+from trace_mm.datasets.edge_annotations import read_coco_json
 from trace_mm.datasets.edge_dataset import read_photo
 from trace_mm.files import locked, write_atomically
 from trace_mm.files.coco import instance_annotation
@@ -140,6 +138,7 @@ def refine_masks(
     }
     root = Path(images)
     names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
+    ids = _image_ids(names, annotations)
     parts = out.with_name(out.name + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
@@ -152,7 +151,6 @@ def refine_masks(
         done = {name for name, record in known.items() if _is_done(record, pictures)}
         with (
             RecordFile(manifest, settings) as records,
-            _Workers(workers, partial(_refine, refiner, pictures)) as pool,
             progress_bar(len(names), len(done), show_progress) as progress,
         ):
 
@@ -167,14 +165,13 @@ def refine_masks(
                 if name not in known:
                     records.add(Record(name, *_NO_FILE, error=reason))
             waiting = {name: names[name] for name in sorted(names) if name not in done}
-            for batch in _batches(_jobs(reader, waiting, skip_bad, finish), batch_size):
-                for job, lines in _with_edges(edges, batch, finish):
-                    pool.submit(job, lines, finish)
-            pool.wait(finish)
+            with WorkerPool(workers, finish) as pool:
+                for batch in batched(_jobs(reader, waiting, skip_bad, finish), batch_size):
+                    for job, lines in _with_edges(edges, batch, finish):
+                        pool.submit(_refine, refiner, pictures, job, lines)
+                pool.wait()
         known = read_records([manifest], settings, states)
-        content = coco_content(
-            known, _image_ids(names), _info(settings), _categories(known, reader.categories)
-        )
+        content = coco_content(known, ids, _info(settings), _categories(known, reader.categories))
         write_atomically(out, json_bytes(content))
     return RefinementSummary(
         done=len(content["images"]),
@@ -244,17 +241,6 @@ def _jobs(
         yield _Job(record, NamedImage(name, pixels), instances)
 
 
-def _batches(jobs: Iterator[_Job], size: int) -> Iterator[list[_Job]]:
-    batch: list[_Job] = []
-    for job in jobs:
-        batch.append(job)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _with_edges(
     edges: EdgeSource, batch: Sequence[_Job], finish: Callable[[Record], None]
 ) -> Iterator[tuple[_Job, NDArray[np.float32]]]:
@@ -305,44 +291,6 @@ def _refine(
     return replace(job.record, annotations=annotations)
 
 
-class _Workers:
-    """Refines in this process or in others; a few images a worker wait at a time."""
-
-    def __init__(self, workers: int, refine: Callable[[_Job, NDArray[np.float32]], Record]) -> None:
-        self._workers, self._refine = workers, refine
-        self._pending: deque[Future[Record]] = deque()
-        # Spawned: forking a process in which torch has threads or a GPU can deadlock.
-        self._executor = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
-
-    def submit(
-        self, job: _Job, edges: NDArray[np.float32], finish: Callable[[Record], None]
-    ) -> None:
-        """Refine an image, now or soon."""
-        if self._executor is None:
-            finish(self._refine(job, edges))
-            return
-        while len(self._pending) >= 2 * self._workers:
-            finish(self._pending.popleft().result())
-        self._pending.append(self._executor.submit(self._refine, job, edges))
-
-    def wait(self, finish: Callable[[Record], None]) -> None:
-        """Finish all images."""
-        while self._pending:
-            finish(self._pending.popleft().result())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-
-
 def _is_done(record: Record, pictures: Path | None) -> bool:
     drawn = pictures is None or _picture(pictures, record.name).is_file()
     return record.error is None and drawn
@@ -352,8 +300,21 @@ def _picture(folder: Path, name: str) -> Path:
     return folder / (name if name.endswith(".png") else f"{name}.png")
 
 
-def _image_ids(names: dict[str, tuple[Path, MaskRecord]]) -> dict[str, int]:
-    """Ids as the source has them if it has one for each image, else from 1 by name."""
+def _image_ids(
+    names: dict[str, tuple[Path, MaskRecord]], annotations: str | os.PathLike[str] | None
+) -> dict[str, int]:
+    """Ids by name: those of a COCO file, else the source's if it has one each, else from 1 up.
+
+    Raises:
+        ValueError: if the COCO file does not list an image; names it.
+    """
+    if annotations is not None:
+        listed = read_coco_json(os.fspath(annotations), ("images",))["images"]
+        known = {str(image.get("file_name")): int(image["id"]) for image in listed}
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ValueError(f"{os.fspath(annotations)}: lists no image {missing[0]}")
+        return {name: known[name] for name in names}
     given = [record.image_id for _, record in names.values()]
     numbers = [number for number in given if isinstance(number, int)]
     if len(set(numbers)) == len(names):

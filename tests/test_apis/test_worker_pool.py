@@ -1,0 +1,43 @@
+import os
+import signal
+
+import pytest
+
+from trace_mm.apis.batches import batched
+from trace_mm.apis.worker_pool import WorkerPool
+
+
+def process_and_square(number):
+    return os.getpid(), number**2
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_results_come_in_the_order_of_submission(workers):
+    results = []
+    with WorkerPool(workers, results.append) as pool:
+        for number in range(7):
+            pool.submit(process_and_square, number)
+        pool.wait()
+
+    assert [square for _, square in results] == [number**2 for number in range(7)]
+    assert (os.getpid() in {process for process, _ in results}) == (workers == 0)
+
+
+def test_a_worker_that_dies_is_reported():
+    with pytest.raises(OSError, match="a worker process died"), WorkerPool(1, print) as pool:
+        pool.submit(die, 0)
+        pool.wait()
+
+
+def test_there_cannot_be_fewer_than_no_workers():
+    with pytest.raises(ValueError, match="0 workers or more"):
+        WorkerPool(-1, print)
+
+
+def test_batches_hold_all_items():
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(batched([], 3)) == []
