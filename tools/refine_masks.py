@@ -12,8 +12,8 @@ import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from trace_mm import __version__
 from trace_mm.apis.edge_sources import EdgeModel
+from trace_mm.apis.model_config import run_settings
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.apis.runner_config import read_config
 from trace_mm.registry import MODELS, TASK_UTILS
@@ -50,7 +50,9 @@ def main() -> int:
     root = Path(images.get("data_root", ""))
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = MODELS.build(cfg.model.edges).to(device).eval()
-    settings = {"version": __version__, "model": cfg.model.edges.to_dict(), "device": device}
+    settings = {**run_settings(model, cfg.model.edges), "device": device}
+    if cfg.model.get("refiner") is None:
+        raise ValueError(f"{args.config}: its model has no refiner")
     masks = dict(dataset.masks)
     summary = refine_masks(
         Path(dataset.get("data_root", "")) / masks.pop("path"),

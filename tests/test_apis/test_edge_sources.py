@@ -1,5 +1,7 @@
 """Edges of images: from a function, a registered model, or a folder."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -76,9 +78,21 @@ def test_errors_of_a_folder(tmp_path):
         source([named(f"{image_name(1)}.jpg", (5, 4))])
 
 
-def test_settings_of_a_folder_change_with_it(tmp_path):
+def test_the_state_of_an_image_changes_with_its_edges(tmp_path):
     source = StoredEdges(tmp_path)
-    before = source.settings()
-    assert before == source.settings()
+    name = f"{image_name(1)}.jpg"
+    assert source.state(name) == ""
     write_edges(tmp_path, 1)
-    assert source.settings() != before
+    before = source.state(name)
+    assert before == source.state(name) != ""
+    os.utime(tmp_path / f"{image_name(1)}.png", (1, 1))
+    assert source.state(name) != before
+    assert PredictedEdges(list, {}).state(name) == ""
+
+
+def test_two_images_do_not_share_one_edge_map(tmp_path):
+    write_edges(tmp_path, 1)
+    source = StoredEdges(tmp_path)
+    source([named(f"first/{image_name(1)}.jpg")])
+    with pytest.raises(ValueError, match="would have one edge map"):
+        source([named(f"second/{image_name(1)}.jpg")])

@@ -65,6 +65,9 @@ class Counted:
     def settings(self):
         return self.edges.settings()
 
+    def state(self, name):
+        return self.edges.state(name)
+
 
 def refine(data, out, edges=None, steps=64, masks="masks.json", **options):
     refiner = BoundaryGuidedPropagation(steps=steps)
@@ -238,7 +241,7 @@ def test_an_image_that_cannot_be_read_fails_alone(data, tmp_path, capsys):
     summary = refine(data, out, batch_size=2)
     assert summary.done == 3
     assert list(summary.failed) == [NAMES[1]]
-    assert "not a readable image" in summary.failed[NAMES[1]]
+    assert "not an image" in summary.failed[NAMES[1]]
     assert f"{NAMES[1]}: " in capsys.readouterr().err
     write_image(data / "photos", 2)
     edges = Counted(data / "edges")

@@ -59,7 +59,7 @@ def test_options_reach_the_refiner(data, tmp_path):
         (["--beta", "nan"], "beta must be in"),
         (["--resolution", "5"], "resolution must be in [8, 4096], got 5"),
         (["--format", "sam"], "sam"),
-        (["--model", "trace-tiny"], "either --edges or --model"),
+        (["--size", "64"], "--edges needs no model: --size has no effect"),
         (["--annotations", "nowhere.json"], "nowhere.json: no such file"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trace_mm.ops.normalized_cut import normalized_cut, similar_patches
@@ -30,7 +30,9 @@ def assert_same_cut(neighbors, eps=EPS):
     assert ours @ degrees @ ours == pytest.approx(1.0)
     if values[1] - values[0] > 1e-9:  # else the dense solver's vector is one of many, too
         assert abs(ours @ degrees @ vectors[:, 0]) == pytest.approx(1.0, abs=1e-8)
-        agree = np.mean((ours > ours.mean()) == (vectors[:, 0] > vectors[:, 0].mean()))
+        above, expected = ours - ours.mean(), vectors[:, 0] - vectors[:, 0].mean()
+        clear = abs(expected) > 1e-6 * abs(expected).max()  # rounding decides of the others
+        agree = np.mean((above > 0)[clear] == (expected > 0)[clear])
         assert max(agree, 1 - agree) >= 0.99
     return found
 
@@ -80,6 +82,7 @@ def test_two_patches():
 
 
 @settings(max_examples=25, deadline=None)
+@example(seed=1, clusters=1, noise=0.5, threshold=0.5)  # most entries are 0
 @given(
     seed=st.integers(0, 2**31),
     clusters=st.integers(1, 12),

@@ -72,7 +72,7 @@ def test_masks_are_refined(root, tmp_path):
     assert "4 masks of 2 images, 0 images failed" in done.stdout
     content = json.loads(out.read_text())
     assert [image["id"] for image in content["images"]] == [1, 2]
-    assert content["info"]["edges"]["model"] == {"type": "CannyDetector"}
+    assert content["info"]["edges"]["model"] == "CannyDetector"
     assert content["info"]["refiner"]["steps"] == 64
     assert (tmp_path / "pictures" / f"{image_name(1)}.png").is_file()
 

@@ -92,6 +92,8 @@ def main() -> None:
         "ann_file": "instances.json",
         "data_prefix": {"img_path": "images"},
     }
+    if len({path.stem for path in options.masks}) < len(options.masks):
+        parser.error("files of masks must have different names")
     datasets = {path.stem: SourceMaskDataset(images, {"path": path}) for path in options.masks}
     models = {name: build_edges(name, options.model, options.size) for name in options.edges}
     results: dict[tuple[str, str], list[dict[str, Any]]] = {}

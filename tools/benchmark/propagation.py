@@ -95,7 +95,9 @@ def main() -> None:
             lambda: reference.append(propagate_densely(masks, edges, options.steps))
         )
         result = propagate_masks(masks, edges, steps=options.steps)
-        fast, small = found.get(options.dense) or measure(lambda: propagate_masks(masks, edges))
+        fast, small = found.get(options.dense) or measure(
+            lambda: propagate_masks(masks, edges, steps=options.steps)
+        )
         print(
             f"dense  {options.dense:4} x {options.dense:<4} {seconds:8.4f} s {memory:8.1f} MiB   "
             f"{seconds / fast:.0f} times the time of sparse, which needs {small / memory:.1%} of "

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.results import edges_of
 from trace_mm.models import EdgeFolder
 from trace_mm.structures import EdgeDataSample
@@ -43,7 +42,11 @@ class EdgeSource(Protocol):
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What the edges depend on, as JSON values."""
+        """What all edges depend on, as JSON values."""
+        ...
+
+    def state(self, name: str) -> str:
+        """What changes if the edges of the image of this name do; empty if only settings count."""
         ...
 
 
@@ -67,6 +70,10 @@ class PredictedEdges:
     def settings(self) -> dict[str, Any]:
         """The model's settings."""
         return self._settings
+
+    def state(self, name: str) -> str:
+        """Nothing: see ``EdgeSource``."""
+        return ""
 
 
 class EdgeModel:
@@ -96,6 +103,10 @@ class EdgeModel:
         """The model's settings."""
         return self._settings
 
+    def state(self, name: str) -> str:
+        """Nothing: see ``EdgeSource``."""
+        return ""
+
 
 class StoredEdges:
     """Edge maps in a folder, such as ``trace-mm edges`` writes.
@@ -110,22 +121,36 @@ class StoredEdges:
 
     def __init__(self, folder: Path) -> None:
         self._folder = EdgeFolder(str(folder))
+        self._owners: dict[str, str] = {}
 
     def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
         """Edges of each image; see ``EdgeSource``."""
         return [self._read(image) for image in images]
 
     def settings(self) -> dict[str, Any]:
-        """The folder and its state."""
-        return {"folder": str(self._folder.folder), "content": fingerprint(self._folder.folder)}
+        """The folder."""
+        return {"folder": str(self._folder.folder)}
+
+    def state(self, name: str) -> str:
+        """Size and modification time of an image's edge map; empty if there is none."""
+        path = self._folder.find(self._stem(name))
+        if path is None:
+            return ""
+        state = path.stat()
+        return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
     def _read(self, image: NamedImage) -> NDArray[np.float32]:
-        name = Path(image.name).with_suffix("")
-        size = image.pixels.shape[0], image.pixels.shape[1]
+        stem = self._stem(image.name)
+        owner = self._owners.setdefault(stem, image.name)
+        if owner != image.name:
+            raise ValueError(f"{image.name} and {owner} would have one edge map, {stem}")
         try:
-            return self._folder.read(name.as_posix(), size)
+            return self._folder.read(stem, (image.pixels.shape[0], image.pixels.shape[1]))
         except FileNotFoundError as missing:
-            try:
-                return self._folder.read(name.name, size)
-            except FileNotFoundError:
-                raise ValueError(str(missing)) from None
+            raise ValueError(str(missing)) from None
+
+    def _stem(self, name: str) -> str:
+        """The path within the folder, or only its last part if there is a map of that name."""
+        whole = Path(name).with_suffix("")
+        by_stem = not self._folder.find(whole.as_posix()) and self._folder.find(whole.name)
+        return whole.name if by_stem else whole.as_posix()

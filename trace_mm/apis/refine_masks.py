@@ -1,5 +1,6 @@
 """Another method's masks of a folder of images, refined and written as COCO instances."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.apis.batches import batched
-from trace_mm.apis.edge_sources import EdgeSource, NamedImage
+from trace_mm.apis.edge_sources import EdgeSource, Image, NamedImage
 from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import (
@@ -27,9 +28,8 @@ from trace_mm.apis.instance_records import (
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
-from trace_mm.datasets.edge_annotations import read_coco_json
 from trace_mm.datasets.edge_dataset import read_photo
-from trace_mm.files import locked, write_atomically
+from trace_mm.files import load_image, locked, write_atomically
 from trace_mm.files.coco import instance_annotation
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.image_index import ImageIndex
@@ -37,6 +37,7 @@ from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_m
 from trace_mm.visualization import draw_refinement
 
 MANIFEST = "manifest.jsonl"
+_NO_PIXELS = np.zeros((0, 0, 3), dtype=np.float32)
 _NO_FILE = -1, -1  # the state of an image that a record does not have
 
 
@@ -125,20 +126,21 @@ def refine_masks(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out, pictures = Path(out), None if show_dir is None else Path(show_dir)
+    _check_apart(Path(masks), Path(images), out, pictures)
     reader = open_masks(masks, format, allow_pickle)
-    found, missing = _find_images(reader, ImageIndex(images, annotations), skip_bad)
-    settings = {
+    root, index = Path(images), ImageIndex(images, annotations)
+    found, missing = _find_images(reader, index, skip_bad)
+    names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
+    ids = _image_ids(names, None if annotations is None else index.ids())
+    settings: dict[str, Any] = {
         "version": __version__,
         "masks": {"path": str(absolute_path(Path(masks))), "content": fingerprint(Path(masks))},
         "format": type(reader).__name__,
         "annotations": None if annotations is None else fingerprint(Path(annotations)),
-        "skip_bad": skip_bad,
         "edges": edges.settings(),
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
     }
-    root = Path(images)
-    names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
-    ids = _image_ids(names, annotations)
+    settings = json.loads(json.dumps(settings))  # as it is read back: tuples become lists
     parts = out.with_name(out.name + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
@@ -148,7 +150,11 @@ def refine_masks(
         states = {name: file_state(path) for name, (path, _) in names.items()}
         states |= dict.fromkeys(missing, _NO_FILE)
         known = read_records([manifest] if manifest.is_file() else [], settings, states)
-        done = {name for name, record in known.items() if _is_done(record, pictures)}
+        done = {
+            name
+            for name, record in known.items()
+            if _is_done(record, pictures, skip_bad) and record.edges == edges.state(name)
+        }
         with (
             RecordFile(manifest, settings) as records,
             progress_bar(len(names), len(done), show_progress) as progress,
@@ -168,6 +174,10 @@ def refine_masks(
             with WorkerPool(workers, finish) as pool:
                 for batch in batched(_jobs(reader, waiting, skip_bad, finish), batch_size):
                     for job, lines in _with_edges(edges, batch, finish):
+                        state = edges.state(job.record.name)
+                        job = replace(job, record=replace(job.record, edges=state))
+                        if pictures is None:  # pixels are large, and on their way to a worker
+                            job = replace(job, image=replace(job.image, pixels=_NO_PIXELS))
                         pool.submit(_refine, refiner, pictures, job, lines)
                 pool.wait()
         known = read_records([manifest], settings, states)
@@ -186,6 +196,20 @@ def refine_masks(
             **{name: record.notes for name, record in known.items() if record.notes},
         },
     )
+
+
+def _check_apart(masks: Path, images: Path, out: Path, pictures: Path | None) -> None:
+    """Refuse to write among what is read: the next run would read it.
+
+    Raises:
+        ValueError: if a result would lie in a folder of masks or images, or ``out`` is a folder.
+    """
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder; name a file to write")
+    for target in filter(None, (out, pictures)):
+        for folder in (masks, images):
+            if folder.is_dir() and target.resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"{target} lies in {folder}, which is read: write elsewhere")
 
 
 def _find_images(
@@ -219,8 +243,7 @@ def _jobs(
     for name, (path, source) in waiting.items():
         record = Record(name, *file_state(path))
         try:
-            # As masks know it: who makes them rarely turns photos as their cameras say.
-            pixels = read_photo(path).astype(np.float32) / np.float32(255)  # (H, W, 3)
+            pixels = _as_the_masks_see_it(path, reader, source)  # (H, W, 3)
         except (ValueError, OSError) as error:
             finish(replace(record, error=str(error)))
             continue
@@ -239,6 +262,21 @@ def _jobs(
             continue
         record = replace(record, height=size[0], width=size[1], notes=notes)
         yield _Job(record, NamedImage(name, pixels), instances)
+
+
+def _as_the_masks_see_it(path: Path, reader: MaskReader, source: MaskRecord) -> Image:
+    """The image, turned as its EXIF orientation says, unless only the stored pixels fit the masks.
+
+    Methods differ in whether they turn photos.
+    """
+    upright = load_image(path)
+    try:
+        reader.read(source, (upright.shape[0], upright.shape[1]))
+    except BadMaskError:
+        stored = read_photo(path)
+        if stored.shape != upright.shape:
+            return stored.astype(np.float32) / np.float32(255)
+    return upright
 
 
 def _with_edges(
@@ -268,6 +306,8 @@ def _refine(
     torch.set_num_threads(1)  # here too, so that rounding is the same in all processes
     try:
         refined = refiner(job.instances, edges)
+    except ValueError as error:
+        return replace(job.record, error=str(error))
     finally:
         torch.set_num_threads(threads)
     result = refined.instances
@@ -291,9 +331,10 @@ def _refine(
     return replace(job.record, annotations=annotations)
 
 
-def _is_done(record: Record, pictures: Path | None) -> bool:
+def _is_done(record: Record, pictures: Path | None, skip_bad: bool) -> bool:
+    """Whether an image need not be refined again."""
     drawn = pictures is None or _picture(pictures, record.name).is_file()
-    return record.error is None and drawn
+    return record.error is None and drawn and (skip_bad or not record.notes)
 
 
 def _picture(folder: Path, name: str) -> Path:
@@ -301,20 +342,18 @@ def _picture(folder: Path, name: str) -> Path:
 
 
 def _image_ids(
-    names: dict[str, tuple[Path, MaskRecord]], annotations: str | os.PathLike[str] | None
+    names: dict[str, tuple[Path, MaskRecord]], known: dict[Path, int] | None
 ) -> dict[str, int]:
-    """Ids by name: those of a COCO file, else the source's if it has one each, else from 1 up.
+    """Ids by name: those that are known, else the source's if it has one each, else from 1 up.
 
     Raises:
-        ValueError: if the COCO file does not list an image; names it.
+        ValueError: if some are known, but not that of each image; names the first.
     """
-    if annotations is not None:
-        listed = read_coco_json(os.fspath(annotations), ("images",))["images"]
-        known = {str(image.get("file_name")): int(image["id"]) for image in listed}
-        missing = [name for name in names if name not in known]
+    if known is not None:
+        missing = [str(path) for path, _ in names.values() if path not in known]
         if missing:
-            raise ValueError(f"{os.fspath(annotations)}: lists no image {missing[0]}")
-        return {name: known[name] for name in names}
+            raise ValueError(f"{missing[0]}: the COCO file of annotations lists no such image")
+        return {name: known[path] for name, (path, _) in names.items()}
     given = [record.image_id for _, record in names.values()]
     numbers = [number for number in given if isinstance(number, int)]
     if len(set(numbers)) == len(names):

@@ -22,6 +22,18 @@ _REFINER_OPTIONS = (
     "min_fragment",
     "split_parts",
 )
+_MODEL_OPTIONS = (
+    "model",
+    "method",
+    "backbone",
+    "device",
+    "dtype",
+    "seed",
+    "timestep",
+    "noise_draws",
+    "size",
+    "tile",
+)
 
 
 def add_refine(commands: Any) -> None:
@@ -134,8 +146,11 @@ def _edge_source(arguments: argparse.Namespace) -> "EdgeSource":
     from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
 
     if arguments.edges is not None:
-        if arguments.model is not None or arguments.method is not None:
-            raise ValueError("give either --edges or --model and --method, not both")
+        given = [name for name in _MODEL_OPTIONS if getattr(arguments, name) is not None]
+        if given:
+            raise ValueError(
+                f"--edges needs no model: --{given[0].replace('_', '-')} has no effect"
+            )
         return StoredEdges(Path(arguments.edges))
     inferencer = build_inferencer(arguments)
     return PredictedEdges(inferencer.predict_images, inferencer.settings())

@@ -1,5 +1,7 @@
 """Edges that another detector has written to a folder."""
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -65,12 +67,17 @@ class EdgeFolder(BaseModel):
             sample.pred_edges = torch.from_numpy(edges).to(image.device)
         return data_samples
 
+    def find(self, stem: str) -> Path | None:
+        """The file of the image with this stem, if there is one."""
+        candidates = (self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES)
+        return next((candidate for candidate in candidates if candidate.is_file()), None)
+
     def read(self, stem: str, size: tuple[int, int]) -> np.ndarray:
         """Edges float32 (H, W) in [0, 1] of the image with this stem and size (H, W)."""
-        candidates = [self.folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
+        path = self.find(stem)
         if path is None:
-            raise FileNotFoundError(f"{candidates[0]}: no such edge map (nor .npz or .npy)")
+            first = self.folder / f"{stem}{_SUFFIXES[0]}"
+            raise FileNotFoundError(f"{first}: no such edge map (nor .npz or .npy)")
         edges = read_edge_map(path)
         if edges.shape != size:
             raise ValueError(f"{path}: edge map is {edges.shape} (H, W), but the image is {size}")
@@ -115,13 +122,13 @@ def _read_grey(path: Path) -> np.ndarray:
 def _read_array(path: Path) -> np.ndarray:
     try:
         content = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: not a readable array: {error}") from error
-    if isinstance(content, np.ndarray):
-        return content.astype(np.float32)
-    with content:
-        names = content.files
-        name = "edges" if "edges" in names else names[0] if len(names) == 1 else None
-        if name is None:
-            raise ValueError(f"{path}: no array named edges, only {names}")
-        return content[name].astype(np.float32)
+        if isinstance(content, np.ndarray):
+            return content.astype(np.float32)
+        with content:
+            names = content.files
+            name = "edges" if "edges" in names else names[0] if len(names) == 1 else None
+            if name is not None:
+                return content[name].astype(np.float32)
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a readable array of numbers: {error}") from error
+    raise ValueError(f"{path}: no array named edges, only {names}")

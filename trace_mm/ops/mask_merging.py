@@ -42,9 +42,11 @@ def merge_groups(masks: Tensor, iou: float = 0.5) -> Tensor:
         The number of each mask's group, int64 (K,), from 0, by the first mask of each.
 
     Raises:
-        ValueError: if the masks are not bool (K, H, W).
+        ValueError: if the masks are not bool (K, H, W), or the limit is out of range.
     """
     check_masks(masks)
+    if not 0 <= iou <= 1:
+        raise ValueError(f"the IoU must be in [0, 1], got {iou}")
     flat = masks.flatten(1).cpu().numpy().copy()  # (K, N), of our own to unite in
     members = [[index] for index in range(len(flat))]
     overlaps = np.triu(mask_ious(flat, flat), 1)  # (G, G)

@@ -29,7 +29,11 @@ def split_by_edges(masks: Tensor, edges: Tensor, threshold: float = 0.5) -> Tens
 
 
 def edge_fragments(
-    masks: Tensor, edges: Tensor, threshold: float = 0.5, split_parts: bool = False
+    masks: Tensor,
+    edges: Tensor,
+    threshold: float = 0.5,
+    split_parts: bool = False,
+    min_share: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """What :func:`split_by_edges` returns, and which mask each component comes from.
 
@@ -42,6 +46,7 @@ def edge_fragments(
         threshold: pixels above it separate.
         split_parts: split masks also where they were apart before; of use where a mask stands for
             all objects of a class.
+        min_share: components with a smaller share of their mask's area are left out.
 
     Returns:
         Components, bool (F, H, W), and the index of each one's mask, int64 (F,), rising.
@@ -58,7 +63,7 @@ def edge_fragments(
     found: list[NDArray[np.bool_]] = []
     sources: list[int] = []
     for index, mask in enumerate(masks.cpu().numpy()):
-        pieces = _connected(mask & free) if split_parts else _cut_parts(mask, free)
+        pieces = _components(mask, free, split_parts, min_share * np.count_nonzero(mask))
         found += pieces
         sources += [index] * len(pieces)
     stacked = np.stack(found) if found else np.zeros((0, *edges.shape), dtype=bool)
@@ -68,23 +73,23 @@ def edge_fragments(
     )
 
 
-def _cut_parts(mask: NDArray[np.bool_], free: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """The pieces of each part that edges cut, and all other parts together."""
-    pieces = _connected(mask & free)
-    if len(pieces) < 2:
-        return pieces
-    parts = _label(mask).ravel()
-    part_of = [int(parts[piece.argmax()]) for piece in pieces]  # of its first pixel
-    is_cut = [part_of.count(part) > 1 for part in part_of]
-    cut = [piece for piece, chosen in zip(pieces, is_cut, strict=True) if chosen]
-    whole = [piece for piece, chosen in zip(pieces, is_cut, strict=True) if not chosen]
-    return [*cut, np.logical_or.reduce(whole)] if whole else cut
-
-
-def _connected(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """The connected components of a mask, by their first pixel."""
-    labels = _label(mask)
-    return [labels == label for label in range(1, int(labels.max(initial=0)) + 1)]
+def _components(
+    mask: NDArray[np.bool_], free: NDArray[np.bool_], split_parts: bool, least: float
+) -> list[NDArray[np.bool_]]:
+    """The components of a mask off the edges that have at least so many pixels."""
+    labels = _label(mask & free)
+    numbers, first = np.unique(labels, return_index=True)  # where each label occurs first
+    numbers, first = numbers[numbers > 0], first[numbers > 0]
+    if split_parts or len(numbers) < 2:
+        groups = [[number] for number in numbers]
+    else:
+        part = _label(mask).ravel()[first]  # in which part of the mask each component lies
+        is_cut = np.bincount(part)[part] > 1
+        groups = [[number] for number in numbers[is_cut]]
+        groups += [list(numbers[~is_cut])] if not is_cut.all() else []
+    areas = np.bincount(labels.ravel())
+    large = [group for group in groups if areas[group].sum() >= least]
+    return [labels == group[0] if len(group) == 1 else np.isin(labels, group) for group in large]
 
 
 def _label(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

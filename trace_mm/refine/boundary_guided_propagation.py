@@ -155,10 +155,9 @@ class BoundaryGuidedPropagation:
 
     def _spread(self, masks: Tensor, edges: Tensor) -> _Spread:
         """Cut masks (K, h, w) by edges (h, w), and let their components walk."""
-        pieces, origin = edge_fragments(masks, edges, self.threshold, self.split_parts)
-        areas = masks.flatten(1).sum(1)  # (K,)
-        large = pieces.flatten(1).sum(1) >= self.min_fragment * areas[origin]
-        pieces, origin = pieces[large], origin[large]
+        pieces, origin = edge_fragments(
+            masks, edges, self.threshold, self.split_parts, self.min_fragment
+        )
         walked = propagate_masks(pieces, edges, self.radius, self.beta, self.steps)
         limits = (self.level * walked.flatten(1).amax(1)).clamp(min=self.min_probability)
         shares = _over_edges(walked, edges > self.threshold, self.radius // 2 + 1) / (
@@ -241,8 +240,10 @@ def _opened(masks: Tensor) -> Tensor:
 
 def _enlarge(values: Tensor, size: tuple[int, int], level: float) -> NDArray[np.bool_]:
     """Where values (G, h, w), brought to the image's size, reach the level: bool (G, H, W)."""
-    large = functional.interpolate(values[None], size, mode="bilinear", align_corners=False)[0]
-    masks: NDArray[np.bool_] = (large >= level).numpy()
+    masks = np.empty((len(values), *size), dtype=bool)
+    for mask, value in zip(masks, values, strict=True):  # one by one: as floats, all take memory
+        large = functional.interpolate(value[None, None], size, mode="bilinear")[0, 0]
+        mask[:] = (large >= level).numpy()
     return masks
 
 

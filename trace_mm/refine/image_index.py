@@ -70,6 +70,22 @@ class ImageIndex:
             name = number if isinstance(number, str) else ""
         return self._one(self._by_name(name), record)
 
+    def ids(self) -> dict[Path, int]:
+        """The ids that the COCO file has for images; those that it does not list are left out.
+
+        Raises:
+            ValueError: if an id is no integer; names the file.
+        """
+        found: dict[Path, int] = {}
+        for number, name in (self._names_of_ids or {}).items():
+            if not isinstance(number, int):
+                raise ValueError(f"{self._annotations}: image id {number!r} is no integer")
+            try:
+                found[self.find(MaskRecord(name, None, None))] = number
+            except BadMaskError:
+                continue  # an image that is not here
+        return found
+
     def match(self, records: Iterable[MaskRecord]) -> list[Path | BadMaskError]:
         """The image files of many records, none of them twice.
 

@@ -25,10 +25,15 @@ def resize_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
         return masks >= 0.5 if masks.is_floating_point() else masks
     if not len(masks):
         return masks.new_zeros((0, *size), dtype=torch.bool)
-    soft = masks.float()[None]  # (1, K, H, W)
-    if size[0] <= masks.shape[1] and size[1] <= masks.shape[2]:
-        return functional.adaptive_avg_pool2d(soft, size)[0] >= 0.5
-    return functional.interpolate(soft, size, mode="bilinear", align_corners=False)[0] >= 0.5
+    smaller = size[0] <= masks.shape[1] and size[1] <= masks.shape[2]
+    return torch.stack([_resize(mask.float(), size, smaller) >= 0.5 for mask in masks])
+
+
+def _resize(mask: Tensor, size: tuple[int, int], smaller: bool) -> Tensor:
+    """A mask (H, W) at another size, one at a time: as floats, all would take much memory."""
+    if smaller:
+        return functional.adaptive_avg_pool2d(mask[None, None], size)[0, 0]
+    return functional.interpolate(mask[None, None], size, mode="bilinear")[0, 0]
 
 
 def resize_edges(edges: Tensor, size: tuple[int, int]) -> Tensor:
@@ -47,6 +52,4 @@ def resize_edges(edges: Tensor, size: tuple[int, int]) -> Tensor:
         return edges
     if size[0] <= edges.shape[0] and size[1] <= edges.shape[1]:
         return functional.adaptive_max_pool2d(edges[None, None], size)[0, 0]
-    return functional.interpolate(edges[None, None], size, mode="bilinear", align_corners=False)[
-        0, 0
-    ]
+    return functional.interpolate(edges[None, None], size, mode="bilinear")[0, 0]

@@ -1,0 +1,154 @@
+"""What images, ids and edges a refinement takes, beyond the plain case."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
+from trace_mm.apis.refine_masks import refine_masks
+from trace_mm.files.coco import instance_annotation
+from trace_mm.refine import BoundaryGuidedPropagation
+
+TURNED = 6  # EXIF orientation of a camera that was held upright
+
+
+def write_turned_photo(folder):
+    """A photo of 20 x 30 pixels (H, W) that is 30 x 20 when turned as EXIF says."""
+    folder.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    Image.new("RGB", (30, 20), "gray").save(folder / "photo.png", exif=exif)
+
+
+def write_masks(path, size, **image):
+    mask = np.zeros(size, dtype=bool)
+    mask[4:16, 4:16] = True
+    content = {
+        "images": [{"id": 7, "file_name": "photo.png", **image}],
+        "annotations": [{"id": 1, "image_id": 7, **instance_annotation(mask)}],
+        "categories": [{"id": 1, "name": "object"}],
+    }
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def no_edges(images):
+    return [EdgeMap(np.zeros(image.shape[:2], dtype=np.float32)) for image in images]
+
+
+class EdgeMap:
+    """As much of a data sample as is read of a prediction."""
+
+    def __init__(self, edges):
+        self.pred_edges = self
+        self.edges = edges
+
+    def detach(self):
+        return self
+
+    cpu = float = detach
+
+    def numpy(self):
+        return self.edges
+
+
+def refine(folder, out, predict=no_edges, **options):
+    edges = PredictedEdges(predict, {"edges": (1, 2)})
+    refiner = BoundaryGuidedPropagation(steps=4)
+    return refine_masks(
+        folder / "masks.json",
+        folder / "photos",
+        out,
+        edges,
+        refiner,
+        show_progress=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("size", [(30, 20), (20, 30)])
+def test_a_turned_photo_is_seen_as_its_masks_are(tmp_path, size):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", size)
+
+    assert refine(tmp_path, tmp_path / "out.json").masks == 1
+
+    image = json.loads((tmp_path / "out.json").read_text())["images"][0]
+    assert (image["height"], image["width"]) == size
+
+
+def test_settings_that_json_changes_do_not_stop_a_second_run(tmp_path):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+
+    first = refine(tmp_path, tmp_path / "out.json")
+
+    assert refine(tmp_path, tmp_path / "out.json") == first
+
+
+def test_ids_are_those_of_the_annotations_whatever_folders_they_name(tmp_path):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+    listed = {"images": [{"id": 123, "file_name": "train2017/photo.png"}]}
+    (tmp_path / "truth.json").write_text(json.dumps(listed))
+
+    refine(tmp_path, tmp_path / "out.json", annotations=tmp_path / "truth.json")
+
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [image["id"] for image in content["images"]] == [123]
+    assert content["annotations"][0]["image_id"] == 123
+
+
+def test_an_image_that_the_annotations_do_not_list_is_an_error(tmp_path):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+    (tmp_path / "truth.json").write_text(json.dumps({"images": []}))
+
+    with pytest.raises(ValueError, match=r"photo\.png: the COCO file of annotations lists no such"):
+        refine(tmp_path, tmp_path / "out.json", annotations=tmp_path / "truth.json")
+
+
+def test_edges_that_are_no_numbers_fail_their_image_only(tmp_path):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+
+    def broken(images):
+        return [EdgeMap(np.full(image.shape[:2], np.nan, np.float32)) for image in images]
+
+    summary = refine(tmp_path, tmp_path / "out.json", broken)
+
+    assert "in [0, 1]" in summary.failed["photo.png"]
+
+
+def test_results_are_not_written_among_what_is_read(tmp_path):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+
+    with pytest.raises(ValueError, match="which is read: write elsewhere"):
+        refine(tmp_path, tmp_path / "photos" / "out.json")
+    with pytest.raises(ValueError, match="which is read: write elsewhere"):
+        refine(tmp_path, tmp_path / "out.json", show_dir=tmp_path / "photos" / "show")
+    with pytest.raises(ValueError, match="is a folder; name a file"):
+        refine(tmp_path, tmp_path / "photos")
+
+
+def test_edges_that_arrive_later_are_used_and_changed_ones_too(tmp_path):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+    (tmp_path / "edges").mkdir()
+    out = tmp_path / "out.json"
+
+    def run():
+        refiner = BoundaryGuidedPropagation(steps=4)
+        edges = StoredEdges(tmp_path / "edges")
+        masks, photos = tmp_path / "masks.json", tmp_path / "photos"
+        return refine_masks(masks, photos, out, edges, refiner, show_progress=False)
+
+    assert "no such edge map" in run().failed["photo.png"]
+    Image.new("L", (30, 20)).save(tmp_path / "edges" / "photo.png")
+    assert run().masks == 1
+    line = np.zeros((20, 30), dtype=np.uint8)
+    line[:, 10] = 255
+    Image.fromarray(line).save(tmp_path / "edges" / "photo.png")
+    assert run().masks == 2
