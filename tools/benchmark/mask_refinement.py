@@ -19,6 +19,7 @@ from trace_mm.evaluation import evaluate_instances
 from trace_mm.files.coco import encode_rle
 from trace_mm.models import CannyDetector, TraceTeacher, TrueEdges, build_student
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks, outline_scores
+from trace_mm.refine.mask_refiner import instance_masks
 from trace_mm.structures import EdgeDataSample
 
 COLUMNS = ("AP", "AP50", "AP75", "AR100", "AP_touching", "AP_apart")
@@ -33,17 +34,6 @@ def build_edges(name: str, model: str, size: int | None) -> Any:
     if name == "teacher":
         return TraceTeacher({"pretrained": model}, **({"size": size} if size else {})).eval()
     return CannyDetector(sigma=5.0) if name == "canny" else TrueEdges()
-
-
-def masks_of(sample: Any) -> InstanceMasks:
-    """The source's masks in a data sample."""
-    found = sample.source_instances
-    scores = found.get("scores")
-    return InstanceMasks(
-        found.masks.numpy(),
-        found.labels.numpy(),
-        None if scores is None else scores.numpy().astype(np.float64),
-    )
 
 
 def detections(image_id: int, masks: InstanceMasks) -> list[dict[str, Any]]:
@@ -106,7 +96,7 @@ def main() -> None:
             sample = EdgeDataSample(metainfo=given.metainfo, gt_edges=given.gt_edges)
             edges[name] = model([item["inputs"]], [sample], mode="predict")[0].pred_edges.numpy()
         for method, dataset in datasets.items():
-            source = masks_of(dataset[index]["data_samples"])
+            source = instance_masks(dataset[index]["data_samples"].source_instances)
             plain = scored(source, next(iter(edges.values())))
             results.setdefault((method, "none"), []).extend(detections(given.image_id, plain))
             for name, lines in edges.items():

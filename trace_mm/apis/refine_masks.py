@@ -34,6 +34,7 @@ from trace_mm.files.coco import instance_annotation
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.image_index import ImageIndex
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
+from trace_mm.refine.readers.base import OnBad
 from trace_mm.visualization import draw_refinement
 
 MANIFEST = "manifest.jsonl"
@@ -242,41 +243,42 @@ def _jobs(
     """Read images and their masks; those that cannot be read are finished with the reason."""
     for name, (path, source) in waiting.items():
         record = Record(name, *file_state(path))
-        try:
-            pixels = _as_the_masks_see_it(path, reader, source)  # (H, W, 3)
-        except (ValueError, OSError) as error:
-            finish(replace(record, error=str(error)))
-            continue
-        size = pixels.shape[0], pixels.shape[1]
         notes: list[str] = []
 
         def note(bad: BadMaskError, notes: list[str] = notes) -> None:
             notes.append(str(bad))
 
         try:
-            instances = reader.read(source, size, note if skip_bad else None)
+            pixels, instances = _read(path, reader, source, note if skip_bad else None)
         except BadMaskError as error:
             if not skip_bad:
                 raise
             finish(replace(record, error=str(error)))
             continue
+        except (ValueError, OSError) as error:
+            finish(replace(record, error=str(error)))
+            continue
+        size = instances.size
         record = replace(record, height=size[0], width=size[1], notes=notes)
         yield _Job(record, NamedImage(name, pixels), instances)
 
 
-def _as_the_masks_see_it(path: Path, reader: MaskReader, source: MaskRecord) -> Image:
-    """The image, turned as its EXIF orientation says, unless only the stored pixels fit the masks.
+def _read(
+    path: Path, reader: MaskReader, source: MaskRecord, on_bad: OnBad | None
+) -> tuple[Image, InstanceMasks]:
+    """An image (H, W, 3) and its masks.
 
-    Methods differ in whether they turn photos.
+    The image is turned as its EXIF orientation says, unless only its stored pixels fit the masks:
+    methods differ in whether they turn photos.
     """
-    upright = load_image(path)
+    pixels = load_image(path)
     try:
-        reader.read(source, (upright.shape[0], upright.shape[1]))
+        return pixels, reader.read(source, (pixels.shape[0], pixels.shape[1]))
     except BadMaskError:
         stored = read_photo(path)
-        if stored.shape != upright.shape:
-            return stored.astype(np.float32) / np.float32(255)
-    return upright
+        if stored.shape != pixels.shape:
+            pixels = stored.astype(np.float32) / np.float32(255)
+    return pixels, reader.read(source, (pixels.shape[0], pixels.shape[1]), on_bad)
 
 
 def _with_edges(

@@ -59,7 +59,7 @@ class MaskRefiner(BaseModel):
             raise ValueError("MaskRefiner can only predict, and needs samples with masks")
         for sample in self.edges(inputs, data_samples, mode="predict"):
             lines = sample.pred_edges.detach().cpu().float().numpy()
-            source = _instance_masks(sample.source_instances)
+            source = instance_masks(sample.source_instances)
             refined = self._refined(source, lines)
             sample.pred_instances = _instance_data(refined.instances)
             sample.pred_instances.sources = list(refined.sources)
@@ -74,7 +74,8 @@ class MaskRefiner(BaseModel):
         return Refinement(kept, tuple((number,) for number in numbers), tuple(0 for _ in numbers))
 
 
-def _instance_masks(data: InstanceData) -> InstanceMasks:
+def instance_masks(data: InstanceData) -> InstanceMasks:
+    """Masks in a data sample, as what refines them takes them."""
     scores = data.get("scores")
     return InstanceMasks(
         data.masks.cpu().numpy(),
