@@ -6,8 +6,8 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from trace_mm.datasets.converters import convert_voc2012, describe
-from trace_mm.datasets.scenes.export import voc_palette
 from trace_mm.evaluation import evaluate_instances
+from trace_mm.files.palette import voc_palette
 
 XML = """<annotation>
 	<folder>VOC2012</folder>

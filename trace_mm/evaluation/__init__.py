@@ -1,4 +1,4 @@
-"""Scores of edge maps and of instance masks."""
+"""Scores of edge maps, of instance masks and of panoptic maps."""
 
 from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts, count_edges
 from trace_mm.evaluation.edge_metric import InstanceEdgeMetric
@@ -6,6 +6,15 @@ from trace_mm.evaluation.edge_scores import EdgeScores, evaluate_edges, summariz
 from trace_mm.evaluation.instance_ground_truth import InstanceGroundTruth
 from trace_mm.evaluation.instance_metric import ClassAgnosticInstanceMetric
 from trace_mm.evaluation.instance_scores import InstanceScores, evaluate_instances
+from trace_mm.evaluation.panoptic_files import score_panoptic_files
+from trace_mm.evaluation.panoptic_metric import PanopticQualityMetric
+from trace_mm.evaluation.panoptic_quality import (
+    PanopticScores,
+    SegmentCounts,
+    count_segments,
+    panoptic_quality,
+    sum_counts,
+)
 
 __all__ = [
     "ClassAgnosticInstanceMetric",
@@ -15,8 +24,15 @@ __all__ = [
     "InstanceEdgeMetric",
     "InstanceGroundTruth",
     "InstanceScores",
+    "PanopticQualityMetric",
+    "PanopticScores",
+    "SegmentCounts",
     "count_edges",
+    "count_segments",
     "evaluate_edges",
     "evaluate_instances",
+    "panoptic_quality",
+    "score_panoptic_files",
+    "sum_counts",
     "summarize",
 ]

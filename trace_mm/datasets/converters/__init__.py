@@ -1,4 +1,4 @@
-"""Ground truth of public datasets as class-agnostic COCO annotation files."""
+"""Ground truth of public datasets as class-agnostic COCO files, or as COCO panoptic datasets."""
 
 from trace_mm.datasets.converters.annotation_file import (
     annotation_file,
@@ -6,19 +6,26 @@ from trace_mm.datasets.converters.annotation_file import (
     write_annotation_file,
 )
 from trace_mm.datasets.converters.coco import convert_coco, convert_lvis, convert_objects365
+from trace_mm.datasets.converters.coco_panoptic import convert_coco_panoptic, describe_panoptic
+from trace_mm.datasets.converters.instances_panoptic import convert_instances_panoptic
 from trace_mm.datasets.converters.kitti import convert_kitti_boxes, convert_kitti_instances
 from trace_mm.datasets.converters.sa1b import convert_sa1b
 from trace_mm.datasets.converters.voc import convert_voc2012
+from trace_mm.datasets.converters.voc_panoptic import convert_voc2012_panoptic
 
 __all__ = [
     "annotation_file",
     "convert_coco",
+    "convert_coco_panoptic",
+    "convert_instances_panoptic",
     "convert_kitti_boxes",
     "convert_kitti_instances",
     "convert_lvis",
     "convert_objects365",
     "convert_sa1b",
     "convert_voc2012",
+    "convert_voc2012_panoptic",
     "describe",
+    "describe_panoptic",
     "write_annotation_file",
 ]

@@ -1,6 +1,6 @@
 """PASCAL VOC 2012: instance masks, classes, void pixels and difficult objects."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -34,7 +34,8 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
-_VOID = 255
+VOC_VOID = 255
+"""Value of void pixels in both kinds of maps."""
 _SAME_BOX = 0.5  # IoU from which an object of the XML is taken for that of a mask
 
 _Object = tuple[str, NDArray[np.float64], bool]  # class, box x1 y1 x2 y2, difficult
@@ -65,56 +66,91 @@ def convert_voc2012(
         ValueError: if a file is not as it should be; names it and the object.
     """
     root = Path(data_root)
-    images: dict[int, dict[str, Any]] = {}
+    images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    stems = _read_list(root / "ImageSets" / "Segmentation" / f"{split}.txt")
-    for stem in tqdm(stems, "VOC 2012", unit="image", disable=not progress):
-        objects_path = root / "SegmentationObject" / f"{stem}.png"
-        objects = read_id_map(objects_path)  # (H, W)
-        classes = read_id_map(root / "SegmentationClass" / f"{stem}.png")  # (H, W)
-        if objects.shape != classes.shape:
-            raise ValueError(
-                f"{objects_path}: the map is {objects.shape} (H, W), the map of classes "
-                f"{classes.shape}"
-            )
-        number = int(stem.replace("_", ""))
-        if number in images:
-            raise ValueError(f"{split}.txt: {stem} is listed twice")
-        height, width = objects.shape
-        images[number] = {
-            "id": number,
-            "file_name": f"{stem}.jpg",
-            "height": height,
-            "width": width,
-            "void_segmentation": encode_rle(objects == _VOID),
-        }
+    for stem in tqdm(read_voc_list(root, split), "VOC 2012", unit="image", disable=not progress):
+        objects, _, classes = read_voc_maps(root, stem)
+        image = voc_image(stem, objects.shape)
+        images.append({**image, "void_segmentation": encode_rle(objects == VOC_VOID)})
         listed = _read_objects(root / "Annotations" / f"{stem}.xml")
-        for value in np.unique(objects[(objects > 0) & (objects != _VOID)]).tolist():
-            mask = objects == value
-            category = _class_of(classes[mask], f"{objects_path}: object {value}")
-            record = instance_annotation(mask, category)
+        for value, category in classes.items():
+            record = instance_annotation(objects == value, category)
             record["difficult"] = int(_is_difficult(record["bbox"], category, listed))
-            annotations.append({**record, "image_id": number})
+            annotations.append({**record, "image_id": image["id"]})
     categories = [{"id": key, "name": name} for key, name in enumerate(VOC_CLASSES, start=1)]
-    return annotation_file(f"VOC 2012 {split}", list(images.values()), annotations, categories)
+    return annotation_file(f"VOC 2012 {split}", images, annotations, categories)
 
 
-def _read_list(path: Path) -> list[str]:
+def read_voc_list(root: Path, split: str) -> list[str]:
+    """The names of a list in ``ImageSets/Segmentation``, without folder and suffix.
+
+    A line may also hold paths, as some lists of the augmented training set do: then its first one
+    counts.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if it is empty, or holds a name twice or one that is not VOC's.
+    """
+    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of images")
-    stems = path.read_text(encoding="utf-8").split()
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    stems = [PurePosixPath(words[0]).stem for words in lines if words]
     if not stems:
         raise ValueError(f"{path}: the list is empty")
+    seen: set[str] = set()
     for stem in stems:
         if not stem.replace("_", "").isascii() or not stem.replace("_", "").isdigit():
             raise ValueError(f"{path}: {stem!r} is not the name of an image of VOC 2012")
+        if stem in seen:
+            raise ValueError(f"{path}: {stem} is listed twice")
+        seen.add(stem)
     return stems
 
 
+def read_voc_maps(
+    root: Path, stem: str
+) -> tuple[NDArray[np.int32], NDArray[np.int32], dict[int, int]]:
+    """What VOC says of the pixels of an image.
+
+    Returns:
+        The maps of objects and of classes, int32 (H, W) each, 0 for background and 255 for void;
+        and the class of each object, which is the one that most of its pixels have.
+
+    Raises:
+        FileNotFoundError: if a map is missing.
+        ValueError: if one is no map, their sizes differ, or an object has no class that VOC has;
+            names the file.
+    """
+    path = root / "SegmentationObject" / f"{stem}.png"
+    objects = read_id_map(path)  # (H, W)
+    classes = read_id_map(root / "SegmentationClass" / f"{stem}.png")  # (H, W)
+    if objects.shape != classes.shape:
+        raise ValueError(
+            f"{path}: the map is {objects.shape} (H, W), the map of classes {classes.shape}"
+        )
+    values = np.unique(objects[(objects > 0) & (objects != VOC_VOID)]).tolist()
+    found = {
+        value: _class_of(classes[objects == value], f"{path}: object {value}") for value in values
+    }
+    return objects, classes, found
+
+
+def voc_image(stem: str, size: tuple[int, ...]) -> dict[str, Any]:
+    """What COCO files say of an image; the id of ``2007_000033`` is 2007000033."""
+    height, width = size
+    return {
+        "id": int(stem.replace("_", "")),
+        "file_name": f"{stem}.jpg",
+        "height": height,
+        "width": width,
+    }
+
+
 def _class_of(pixels: NDArray[np.int32], label: str) -> int:
-    """The class of most pixels of an instance, from 1."""
+    """The class of most pixels of an object, from 1."""
     counts = np.bincount(pixels, minlength=256)
-    counts[[0, _VOID]] = 0
+    counts[[0, VOC_VOID]] = 0
     category = int(counts.argmax())
     if not counts[category]:
         raise ValueError(f"{label} has no class in SegmentationClass")

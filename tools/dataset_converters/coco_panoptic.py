@@ -1,0 +1,42 @@
+"""COCO panoptic files: check them, take a subset, derive instances and semantic maps.
+
+COCO's own files need no conversion to be trained on. This checks that every PNG is there and fits
+its segments, fills in boxes and areas where a tool has left them empty, puts things first, and
+takes the images of a list if one is given.
+"""
+
+import argparse
+from pathlib import Path
+
+from trace_mm.datasets.converters import convert_coco_panoptic, describe_panoptic
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--annotations", required=True, metavar="FILE", help="panoptic JSON file")
+    parser.add_argument("--panoptic", required=True, metavar="DIR", help="folder of its PNGs")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="for panoptic.json and panoptic/<stem>.png"
+    )
+    parser.add_argument(
+        "--images", metavar="FILE", help="text file of file names, stems or ids of images"
+    )
+    parser.add_argument("--instances", action="store_true", help="also write instances.json")
+    parser.add_argument("--semantic", action="store_true", help="also write semantic/<stem>.png")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 means this one")
+    options = parser.parse_args()
+    images = Path(options.images).read_text(encoding="utf-8").split() if options.images else None
+    content = convert_coco_panoptic(
+        options.annotations,
+        options.panoptic,
+        options.out,
+        images,
+        instances=options.instances,
+        semantic=options.semantic,
+        workers=options.workers,
+    )
+    print(f"{options.out}: {describe_panoptic(content)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""COCO instances to a COCO panoptic dataset of things; what no instance covers is void."""
+
+import argparse
+import json
+from pathlib import Path
+
+from trace_mm.datasets.converters import convert_instances_panoptic, describe_panoptic
+from trace_mm.files import write_atomically
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--annotations", required=True, metavar="FILE", help="instance JSON file")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="for panoptic.json and panoptic/<stem>.png"
+    )
+    options = parser.parse_args()
+    out = Path(options.out)
+    content = convert_instances_panoptic(options.annotations, out / "panoptic")
+    write_atomically(out / "panoptic.json", json.dumps(content).encode("ascii"))
+    print(f"{out}: {describe_panoptic(content)}")
+
+
+if __name__ == "__main__":
+    main()
