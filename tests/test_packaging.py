@@ -23,8 +23,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LAYERS = [
     {"ops", "files"},
     {"diffusion", "vision", "refine"},
-    {"models", "datasets", "evaluation", "visualization"},
-    {"engine"},
+    {"models", "datasets", "evaluation", "panoptic", "visualization"},
+    {"engine", "mask2former"},
     {"apis"},
     {"commands"},
     {"cli", "__main__"},

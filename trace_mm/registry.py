@@ -24,6 +24,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 
 MODELS = Registry(
     "model",
@@ -57,9 +58,14 @@ STRATEGIES = Registry(
     scope="trace_mm",
     locations=["trace_mm.engine.student_fsdp_strategy"],
 )
-# Readers of masks and what refines them.
+# Filled by trace_mm.mask2former, which a config imports, since it needs mmdet.
+TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="trace_mm")
+# Readers of masks, what refines them, and what makes panoptic labels.
 TASK_UTILS = Registry(
-    "task util", parent=MMENGINE_TASK_UTILS, scope="trace_mm", locations=["trace_mm.refine"]
+    "task util",
+    parent=MMENGINE_TASK_UTILS,
+    scope="trace_mm",
+    locations=["trace_mm.refine", "trace_mm.panoptic"],
 )
 INFERENCERS = Registry(
     "inferencer", parent=MMENGINE_INFERENCERS, scope="trace_mm", locations=["trace_mm.apis"]

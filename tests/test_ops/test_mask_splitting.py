@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from trace_mm.ops import edge_fragments, split_by_edges
+from trace_mm.ops import edge_cores, edge_fragments, split_by_edges
 
 
 def picture(*rows):
@@ -96,3 +98,49 @@ def test_what_does_not_fit_is_refused():
         split_by_edges(torch.zeros(1, 2, 2), torch.zeros(2, 2), 0.5)
     with pytest.raises(ValueError, match="differ"):
         split_by_edges(torch.zeros(1, 2, 2, dtype=torch.bool), torch.zeros(2, 3), 0.5)
+
+
+def line_with_gap(width):
+    """A mask of 11 x 21 pixels, and a line down its middle that is open over some pixels."""
+    edges = np.zeros((11, 21), dtype=np.float32)
+    edges[:, 10] = 1
+    edges[5 - width // 2 : 5 - width // 2 + width, 10] = 0
+    return np.ones((11, 21), dtype=bool), edges
+
+
+@pytest.mark.parametrize(
+    "width, gap, cores", [(0, 0, 2), (3, 0, 1), (3, 1, 1), (3, 2, 2), (7, 2, 1), (7, 4, 2)]
+)
+def test_cores_lie_on_both_sides_of_a_gap(width, gap, cores):
+    found = edge_cores(*line_with_gap(width), 0.5, gap)
+    assert found.max() == cores
+    if cores == 2:
+        assert (found[:, :6] == 1).all() and (found[:, 15:] == 2).all()
+
+
+def test_a_component_that_is_too_thin_for_a_core_is_one_itself():
+    edges = np.zeros((5, 30), dtype=np.float32)
+    edges[:, [10, 13]] = 1
+    cores = edge_cores(np.ones((5, 30), dtype=bool), edges, 0.5, 3)
+    assert cores.max() == 3
+    assert (cores[:, 11:13] == 3).all() and (cores[:, :7] > 0).all() and not cores[:, 7:10].any()
+
+
+@given(arrays(bool, (7, 8)), arrays(np.float32, (7, 8), elements=st.sampled_from([0, 0.3, 1])))
+def test_cores_without_gaps_are_the_components_off_the_edges(mask, edges):
+    pieces, _ = edge_fragments(
+        torch.from_numpy(mask[None]), torch.from_numpy(edges), 0.5, split_parts=True
+    )
+    cores = edge_cores(mask, edges, 0.5, 0)
+    assert cores.max() == len(pieces)
+    assert all((cores[piece.numpy()] == cores[piece.numpy()].max()).all() for piece in pieces)
+    assert ((cores > 0) == (mask & (edges <= 0.5))).all()
+
+
+@given(arrays(bool, (9, 9)), arrays(bool, (9, 9)), st.integers(1, 3))
+def test_each_component_has_a_core(mask, on_edge, gap):
+    cores = edge_cores(mask, on_edge.astype(np.float32), 0.5, gap)
+    components = edge_cores(mask, on_edge.astype(np.float32), 0.5, 0)
+    assert (components[cores > 0] > 0).all()
+    for component in range(1, components.max() + 1):
+        assert cores[components == component].any()

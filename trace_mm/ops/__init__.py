@@ -26,8 +26,9 @@ from trace_mm.ops.emergence import (
     mean_row_divergence,
 )
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
+from trace_mm.ops.label_maps import connected_parts, fill_labels, merge_small_labels
 from trace_mm.ops.mask_merging import mask_ious, merge_groups, merge_masks
-from trace_mm.ops.mask_splitting import edge_fragments, split_by_edges
+from trace_mm.ops.mask_splitting import edge_cores, edge_fragments, split_by_edges
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
 from trace_mm.ops.normalized_cut import NormalizedCut, normalized_cut, similar_patches
@@ -45,12 +46,15 @@ __all__ = [
     "NormalizedCut",
     "attention_boundary_divergence",
     "candidate_graph",
+    "connected_parts",
     "cosine_distance",
     "divergence",
     "edge_affinities",
+    "edge_cores",
     "edge_fragments",
     "emergence_point",
     "entropy_difference",
+    "fill_labels",
     "finest_grid",
     "fuse_attention",
     "js_divergence",
@@ -64,6 +68,7 @@ __all__ = [
     "mean_row_divergence",
     "merge_groups",
     "merge_masks",
+    "merge_small_labels",
     "neighbor_divergence",
     "normalize_edges",
     "normalized_cut",

@@ -1,0 +1,92 @@
+from collections import deque
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from trace_mm.ops import connected_parts, fill_labels, merge_small_labels
+
+maps = arrays(np.int32, st.tuples(st.integers(1, 8), st.integers(1, 9)), elements=st.integers(0, 4))
+
+
+def sides(row, column, shape):
+    for y, x in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+        if 0 <= y < shape[0] and 0 <= x < shape[1]:
+            yield y, x
+
+
+def reachable(mask, start):
+    """Pixels of a mask that one gets to through sides."""
+    seen, queue = {start}, deque([start])
+    while queue:
+        for pixel in sides(*queue.popleft(), mask.shape):
+            if mask[pixel] and pixel not in seen:
+                seen.add(pixel)
+                queue.append(pixel)
+    return seen
+
+
+@given(maps)
+def test_parts_are_what_can_be_reached(labels):
+    mask = labels > 0
+    parts = connected_parts(mask)
+    assert ((parts > 0) == mask).all()
+    for start in map(tuple, np.argwhere(mask)):
+        own = set(map(tuple, np.argwhere(parts == parts[start])))
+        assert own == reachable(mask, start)
+
+
+@given(maps, st.data())
+def test_holes_take_the_nearest_label_of_their_part(labels, data):
+    mask = data.draw(arrays(bool, labels.shape))
+    filled = fill_labels(labels, mask)
+    assert (filled[~mask] == 0).all()
+    for pixel in map(tuple, np.argwhere(mask)):
+        known = [other for other in reachable(mask, pixel) if labels[other]]
+        if labels[pixel]:
+            assert filled[pixel] == labels[pixel]
+        elif not known:
+            assert filled[pixel] == 0
+        else:
+            distances = [np.hypot(*np.subtract(pixel, other)) for other in known]
+            nearest = {labels[o] for o, d in zip(known, distances, strict=True)
+                       if d <= min(distances) + 1e-9}  # fmt: skip
+            assert filled[pixel] in nearest
+
+
+def naive_merge(labels, least):
+    labels = labels.copy()
+    while True:
+        areas = {n: int((labels == n).sum()) for n in np.unique(labels[labels > 0]).tolist()}
+        borders = {n: dict.fromkeys(areas, 0) for n in areas}
+        for row, column in np.argwhere(labels > 0).tolist():
+            own = int(labels[row, column])
+            for pixel in sides(row, column, labels.shape):
+                other = int(labels[pixel])
+                if other and other != own:
+                    borders[own][other] += 1
+        small = [n for n in areas if areas[n] < least and any(borders[n].values())]
+        if not small:
+            return labels
+        label = min(small, key=lambda n: (areas[n], n))
+        beside = [n for n in areas if borders[label][n]]
+        target = max(beside, key=lambda n: (borders[label][n], areas[n], -n))
+        labels[labels == label] = target
+
+
+@settings(max_examples=200)
+@given(maps, st.integers(0, 12))
+def test_small_segments_join_their_longest_neighbor(labels, least):
+    assert (merge_small_labels(labels, least) == naive_merge(labels, least)).all()
+
+
+def test_a_small_segment_without_neighbors_stays():
+    labels = np.array([[1, 0, 2], [1, 0, 0]], dtype=np.int32)
+    assert (merge_small_labels(labels, 10) == labels).all()
+
+
+def test_merging_goes_on_until_all_are_large_enough():
+    labels = np.array([[1, 2, 2, 3, 3, 3, 3]], dtype=np.int32)
+    assert merge_small_labels(labels, 2).tolist() == [[2, 2, 2, 3, 3, 3, 3]]
+    assert merge_small_labels(labels, 4).tolist() == [[3] * 7]

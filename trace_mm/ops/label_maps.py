@@ -1,0 +1,92 @@
+"""Maps of segment numbers: holes filled, and small segments merged into their neighbours."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+LabelMap = NDArray[np.int32]  # (H, W), 0 is no segment
+
+
+def connected_parts(mask: NDArray[np.bool_]) -> LabelMap:
+    """Numbers the parts of a mask whose pixels are connected through their sides, from 1."""
+    return np.asarray(
+        cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], dtype=np.int32
+    )
+
+
+def fill_labels(labels: LabelMap, mask: NDArray[np.bool_]) -> LabelMap:
+    """Give each pixel of a mask the label of the nearest labelled pixel in its part of the mask.
+
+    Args:
+        labels: (H, W), 0 where there is none; what lies outside the mask does not count.
+        mask: bool (H, W).
+
+    Returns:
+        (H, W), 0 outside the mask and in parts without any label. What has a label keeps it.
+    """
+    filled = np.where(mask, labels, 0)
+    parts = connected_parts(mask)
+    for part in np.unique(parts[mask & (filled == 0)]).tolist():
+        own = parts == part
+        rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        inside, known = own[box], np.where(own, filled, 0)[box]
+        if known.any():
+            nearest = distance_transform_edt(
+                known == 0, return_distances=False, return_indices=True
+            )
+            filled[box][inside] = known[nearest[0], nearest[1]][inside]
+    return filled
+
+
+def merge_small_labels(labels: LabelMap, least: float) -> LabelMap:
+    """Unite segments that are too small with the neighbour they share the longest border with.
+
+    The smallest segment goes first, and what it becomes is measured again. Of equal neighbours the
+    larger one counts, then the one with the lower number. A segment without neighbours stays.
+
+    Args:
+        labels: (H, W), 0 is no segment, and no neighbour.
+        least: area in pixels from which a segment is large enough.
+
+    Returns:
+        (H, W) with the numbers of the segments that remain.
+    """
+    areas = np.bincount(labels.ravel()).tolist()
+    borders = _border_lengths(labels)
+    merged_into: dict[int, int] = {}
+    small = {label for label in borders if areas[label] < least}
+    while small:
+        label = min(small, key=lambda one: (areas[one], one))
+        neighbors = borders.pop(label)
+        target = max(neighbors, key=lambda other: (neighbors[other], areas[other], -other))
+        for other, length in neighbors.items():
+            del borders[other][label]
+            if other != target:
+                borders[other][target] = borders[other].get(target, 0) + length
+                borders[target][other] = borders[target].get(other, 0) + length
+        areas[target] += areas[label]
+        merged_into[label] = target
+        small = {one for one, beside in borders.items() if areas[one] < least and beside}
+    table = np.arange(len(areas), dtype=np.int32)
+    for label in reversed(merged_into):  # what is merged last knows its segment first
+        table[label] = table[merged_into[label]]
+    return table[labels]
+
+
+def _border_lengths(labels: LabelMap) -> dict[int, dict[int, int]]:
+    """For each segment with neighbours, how many pairs of pixels it shares with each."""
+    pairs = np.concatenate(
+        [
+            np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], axis=1),
+            np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),
+        ]
+    )  # (P, 2)
+    pairs = pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs > 0).all(1)]
+    borders: dict[int, dict[int, int]] = {}
+    found, counts = np.unique(np.sort(pairs, axis=1), axis=0, return_counts=True)
+    for (first, second), count in zip(found.tolist(), counts.tolist(), strict=True):
+        borders.setdefault(first, {})[second] = count
+        borders.setdefault(second, {})[first] = count
+    return borders

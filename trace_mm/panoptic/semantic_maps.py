@@ -1,0 +1,150 @@
+"""A folder with a semantic map for each image, as class numbers."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.files.images import MAX_PIXELS
+from trace_mm.panoptic.classes import PanopticClasses
+from trace_mm.refine.readers.id_maps import read_ids
+
+_SUFFIXES = (".png", ".npy")
+
+
+class SemanticMaps:
+    """Semantic maps in a folder, and which image each is of.
+
+    ``<stem>.png`` holds ids as grey or palette pixels of 8 or 16 bits, as DHR, MARS, VOC and
+    COCO-Stuff write it. ``<stem>.npy`` holds whole numbers (H, W), which are ids as well, or floats
+    (C, h, w), the scores of the C classes by rising id, of which each pixel's highest counts. Maps
+    of ids must have the image's size; scores are resized to it, bilinearly, before they are
+    compared.
+
+    Args:
+        folder: searched with its subfolders.
+        classes: what the ids mean.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no map, or two maps of one stem; names both.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], classes: PanopticClasses) -> None:
+        self.folder = Path(folder)
+        self.classes = classes
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
+        self._paths: dict[str, Path] = {}
+        for path in _files(self.folder):
+            stem = path.relative_to(self.folder).with_suffix("").as_posix()
+            other = self._paths.setdefault(stem, path)
+            if other != path:
+                raise ValueError(f"{other} and {path}: two semantic maps of one name")
+        if not self._paths:
+            raise ValueError(f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})")
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def match(self, names: Sequence[str]) -> dict[str, Path]:
+        """The maps of images, by the images' names; images without a map are left out.
+
+        A map has the image's path without its suffix, or only the last part of it, where all maps
+        of a dataset with subfolders lie in one folder.
+
+        Args:
+            names: paths of images within their folder, with forward slashes.
+
+        Raises:
+            ValueError: if two images would have one map; names both.
+        """
+        found: dict[str, Path] = {}
+        owners: dict[Path, str] = {}
+        for name in names:
+            stem = PurePosixPath(name).with_suffix("")
+            path = self._paths.get(stem.as_posix(), self._paths.get(stem.name))
+            if path is None:
+                continue
+            owner = owners.setdefault(path, name)
+            if owner != name:
+                raise ValueError(f"images {owner} and {name} would both have the map {path}")
+            found[name] = path
+        return found
+
+    def read(self, path: Path, size: tuple[int, int]) -> NDArray[np.int32]:
+        """The class numbers of a map.
+
+        Args:
+            path: one of :meth:`match`.
+            size: (H, W) of its image.
+
+        Returns:
+            int32 (H, W), -1 where void.
+
+        Raises:
+            ValueError: if it cannot be read, is of another size, or has ids or scores of other
+                classes; names the file.
+        """
+        if path.suffix.lower() != ".npy":
+            return self.classes.classes_of(read_ids(path, size), str(path))
+        values = _load(path)
+        if values.ndim == 3 and values.dtype.kind == "f":
+            return self._best(values, size, path)
+        if values.shape != size:
+            raise ValueError(f"{path}: is {values.shape}, but the image is {size} (H, W)")
+        return self.classes.classes_of(values, str(path))
+
+    def _best(self, scores: NDArray[Any], size: tuple[int, int], path: Path) -> NDArray[np.int32]:
+        """The class with the highest score (C, h, w) of each pixel; of equal ones the first."""
+        ids = sorted(self.classes.ids)
+        if len(scores) != len(ids) or not scores.size:
+            raise ValueError(
+                f"{path}: must hold scores (C, h, w) of the {len(ids)} classes, is {scores.shape}"
+            )
+        best = np.full(size, -np.inf, dtype=np.float32)
+        found = np.zeros(size, dtype=np.int32)
+        for number, plane in zip(ids, scores, strict=True):  # one at a time, to save memory
+            plane = plane.astype(np.float32)
+            if not np.isfinite(plane).all():
+                raise ValueError(f"{path}: scores must be finite")
+            if plane.shape != size:
+                plane = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)  # (H, W)
+            better = plane > best
+            best[better] = plane[better]
+            found[better] = self.classes.semantic_ids[number]
+        return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """Maps in a folder and its subfolders, sorted, without hidden ones."""
+    found: list[Path] = []
+    seen: set[Path] = set()  # links may lead back up
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (resolved := Path(root).resolve()) in seen:
+            folders.clear()
+            continue
+        seen.add(resolved)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(root) / name
+            for name in files
+            if name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises many kinds on damaged headers
+        raise ValueError(f"{path}: not a readable array: {error}") from error
+    if not isinstance(values, np.ndarray) or values.ndim < 2:
+        raise ValueError(f"{path}: must hold ids (H, W) or scores (C, h, w)")
+    if values.shape[-1] * values.shape[-2] > MAX_PIXELS:
+        raise ValueError(f"{path}: a map of {values.shape[-2:]} (H, W) is too large")
+    return values
