@@ -14,6 +14,7 @@ from trace_mm.commands.arguments import (
     build_inferencer,
     positive,
 )
+from trace_mm.commands.panoptic import add_panoptic
 from trace_mm.commands.refine import add_refine
 
 SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 1, 2, 130
@@ -98,6 +99,7 @@ def _build_parser() -> argparse.ArgumentParser:
     add_model_arguments(demo)
     demo.set_defaults(run=_run_demo)
     add_refine(commands)
+    add_panoptic(commands)
     _add_export(commands)
     return parser
 

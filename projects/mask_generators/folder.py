@@ -2,15 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import torch
-import torch.distributed as dist
 
 from projects.mask_generators.backbones import feature_settings, is_diffusion, load_features
 from projects.mask_generators.methods import method_settings
@@ -24,6 +19,7 @@ from trace_mm.apis.instance_records import (
     json_bytes,
     read_records,
 )
+from trace_mm.apis.ranks import barrier, default_device, ranks
 from trace_mm.datasets.edge_annotations import read_coco_json
 from trace_mm.files import locked, write_atomically
 
@@ -80,20 +76,20 @@ def generate_masks(
     """
     found = list_images(images)
     numbers = image_ids([name for name, _ in found], ids)
-    with _ranks() as (rank, world):
+    with ranks() as (rank, world):
         options = _checked(method_settings, method, is_diffusion(backbone), settings or {})
         model = load_features(
             backbone,
             _checked(feature_settings, backbone, features or {}),
             size=size,
             checkpoint=checkpoint,
-            device=device or _default_device(),
+            device=device or default_device(),
         )
         identity = {"method": method, **asdict(options), "features": model.identity}
         parts = out.with_name(out.name + ".parts")
         if overwrite and rank == 0 and parts.is_dir():
             shutil.rmtree(parts)
-        _barrier()
+        barrier()
         own = parts / f"rank-{rank}"
         own.mkdir(parents=True, exist_ok=True)
         with locked(own):
@@ -112,7 +108,7 @@ def generate_masks(
                     batch_size=batch_size,
                     show_progress=rank == 0,
                 )
-            _barrier()
+            barrier()
             known = read_records(parts.glob(RECORDS), identity, states)
             changed = [name for name, _ in found if name not in known]
             if changed:
@@ -121,7 +117,7 @@ def generate_masks(
             if rank == 0:
                 content = coco_content(results, numbers, {"description": "trace_mm", **identity})
                 write_atomically(out, json_bytes(content))
-            _barrier()
+            barrier()
     return [record for record in results.values() if record.error is not None]
 
 
@@ -165,28 +161,3 @@ def _checked(make: Any, *arguments: Any) -> Any:
         return make(*arguments)
     except TypeError as error:  # an unknown setting
         raise ValueError(f"{arguments[0]}: {error}") from error
-
-
-def _default_device() -> str:
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _ranks() -> Iterator[tuple[int, int]]:
-    """This process's rank and their number, as torchrun says; 0 and 1 without it."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield 0, 1
-        return
-    if dist.is_initialized():
-        yield dist.get_rank(), dist.get_world_size()
-        return
-    dist.init_process_group("gloo", timeout=timedelta(days=30))  # the slowest rank takes its time
-    try:
-        yield dist.get_rank(), dist.get_world_size()
-    finally:
-        dist.destroy_process_group()
-
-
-def _barrier() -> None:
-    if dist.is_initialized():
-        dist.barrier()

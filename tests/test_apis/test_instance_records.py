@@ -84,7 +84,7 @@ def test_a_kill_tears_the_last_line_only(kept):
 
 def test_other_settings_and_other_files_are_refused(tmp_path):
     path = write(tmp_path / "records", record("a.png"))
-    with pytest.raises(ValueError, match=r"records holds masks of other settings: seed 1, now 2\."):
+    with pytest.raises(ValueError, match=r"records holds results of other .*: seed 1, now 2\."):
         read_records([path], {**SETTINGS, "seed": 2}, {})
     with pytest.raises(ValueError, match="other settings: more None, now True; sizes"):
         read_records([path], {"seed": 1, "more": True}, {})

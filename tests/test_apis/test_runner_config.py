@@ -67,7 +67,7 @@ def test_resume(config, tmp_path):
 def test_mixed_precision_and_learning_rate(config):
     cfg = read_config(config, {})
     set_mixed_precision(cfg)
-    assert cfg.optim_wrapper.type == "AutocastOptimWrapper"
+    assert cfg.optim_wrapper.type == "trace_mm.AutocastOptimWrapper"
     set_mixed_precision(cfg)  # is so already
     cfg.optim_wrapper.type = "mmengine.AmpOptimWrapper"
     set_mixed_precision(cfg)

@@ -1,5 +1,8 @@
 import os
 import signal
+import time
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,45 @@ def test_a_worker_that_dies_is_reported():
     with pytest.raises(OSError, match="a worker process died"), WorkerPool(1, print) as pool:
         pool.submit(die, 0)
         pool.wait()
+
+
+def write_pid_and_wait(path):
+    path.write_text(str(os.getpid()))
+    time.sleep(300)
+
+
+def wait_for_a_worker(path):
+    with WorkerPool(1, print) as pool:
+        pool.submit(write_pid_and_wait, path)
+        pool.wait()
+
+
+def until(condition):
+    """Wait until something holds, up to a minute."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    path = tmp_path / "pid"
+    parent = get_context("spawn").Process(target=wait_for_a_worker, args=(path,))
+    parent.start()
+    until(lambda: path.is_file() and path.read_text())
+    worker = int(path.read_text())
+    parent.kill()
+    parent.join()
+    until(lambda: not is_running(worker))
+
+
+def is_running(process):
+    """Whether a process is there; nobody may be left to collect one that has ended."""
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
 
 
 def test_there_cannot_be_fewer_than_no_workers():

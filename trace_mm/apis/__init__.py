@@ -3,13 +3,16 @@
 from trace_mm.apis.folder_run import FolderRunSummary, run_folder
 from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource, expand_inputs
+from trace_mm.apis.pseudo_panoptic import PanopticSummary, make_pseudo_panoptic
 from trace_mm.files import load_image
 
 __all__ = [
     "FolderRunSummary",
     "ImageSource",
+    "PanopticSummary",
     "TraceInferencer",
     "expand_inputs",
     "load_image",
+    "make_pseudo_panoptic",
     "run_folder",
 ]

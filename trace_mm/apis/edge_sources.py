@@ -1,9 +1,9 @@
 """Where the edges of an image come from: a model, or a folder that somebody has filled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -48,6 +48,40 @@ class EdgeSource(Protocol):
     def state(self, name: str) -> str:
         """What changes if the edges of the image of this name do; empty if only settings count."""
         ...
+
+
+class HasImage(Protocol):
+    """Anything that an image belongs to."""
+
+    @property
+    def image(self) -> NamedImage:
+        """The image."""
+        ...
+
+
+Job = TypeVar("Job", bound=HasImage)
+
+
+def with_edges(
+    edges: EdgeSource, batch: Sequence[Job], fail: Callable[[Job, str], None]
+) -> Iterator[tuple[Job, NDArray[np.float32]]]:
+    """Edges of a batch; where one image spoils it, those of the others one by one.
+
+    Args:
+        edges: where they come from.
+        batch: whose images are meant.
+        fail: called for each that has none, with the reason.
+    """
+    try:
+        lines = edges([job.image for job in batch])
+    except ValueError as error:
+        if len(batch) == 1:
+            fail(batch[0], str(error))
+            return
+        for job in batch:
+            yield from with_edges(edges, [job], fail)
+    else:
+        yield from zip(batch, lines, strict=True)
 
 
 class PredictedEdges:
@@ -127,6 +161,15 @@ class StoredEdges:
         """Edges of each image; see ``EdgeSource``."""
         return [self._read(image) for image in images]
 
+    def claim(self, names: Sequence[str]) -> None:
+        """Say which images will be asked for, so that a clash is found at once.
+
+        Raises:
+            ValueError: if two of them would have one edge map; names both.
+        """
+        for name in names:
+            self._owned_stem(name)
+
     def settings(self) -> dict[str, Any]:
         """The folder."""
         return {"folder": str(self._folder.folder)}
@@ -140,14 +183,18 @@ class StoredEdges:
         return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
     def _read(self, image: NamedImage) -> NDArray[np.float32]:
-        stem = self._stem(image.name)
-        owner = self._owners.setdefault(stem, image.name)
-        if owner != image.name:
-            raise ValueError(f"{image.name} and {owner} would have one edge map, {stem}")
+        stem = self._owned_stem(image.name)
         try:
             return self._folder.read(stem, (image.pixels.shape[0], image.pixels.shape[1]))
         except FileNotFoundError as missing:
             raise ValueError(str(missing)) from None
+
+    def _owned_stem(self, name: str) -> str:
+        stem = self._stem(name)
+        owner = self._owners.setdefault(stem, name)
+        if owner != name:
+            raise ValueError(f"{name} and {owner} would have one edge map, {stem}")
+        return stem
 
     def _stem(self, name: str) -> str:
         """The path within the folder, or only its last part if there is a map of that name."""

@@ -6,11 +6,11 @@ files are read.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, overload
 
 from trace_mm.apis.json_lines import differing_settings, json_line, parse_line
 from trace_mm.files import write_atomically
@@ -45,6 +45,9 @@ class Record:
     error: str | None = None
 
 
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
 class RecordFile:
     """One rank's records, open for appending; a context that closes them.
 
@@ -77,38 +80,64 @@ class RecordFile:
         self._file.close()
 
 
+@overload
 def read_records(
     paths: Iterable[Path], settings: dict[str, Any], states: dict[str, FileState]
-) -> dict[str, Record]:
+) -> dict[str, Record]: ...
+
+
+@overload
+def read_records(
+    paths: Iterable[Path],
+    settings: dict[str, Any],
+    states: dict[str, FileState],
+    kind: type[AnyRecord],
+) -> dict[str, AnyRecord]: ...
+
+
+def read_records(
+    paths: Iterable[Path],
+    settings: dict[str, Any],
+    states: dict[str, FileState],
+    kind: type[Any] = Record,
+) -> dict[str, Any]:
     """The records of all ranks by name; a finished one goes before a failed one.
 
     Args:
         paths: the files; one that does not hold a whole line counts as empty.
         settings: that they must have been written with.
         states: of each image file now, by name; records of other files or states are left out.
+        kind: ``Record``, or a class of more fields.
 
     Raises:
         ValueError: if a file holds results of other settings, or is no such file; names it.
     """
     records: dict[str, Record] = {}
     for path in sorted(paths):
-        header, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
-        if not header:
-            continue
-        previous = parse_line(header)
-        if previous is None or previous.keys() != {"settings"}:
-            raise ValueError(f"{path}: damaged, or not written by this program")
-        _check_settings(path, previous["settings"], settings)
-        for value in map(parse_line, lines):
-            if value is None or value.keys() != Record.__dataclass_fields__.keys():
+        previous, values = read_record_file(path)
+        if previous is not None:
+            _check_settings(path, previous, settings)
+        for value in values:
+            if value.keys() != kind.__dataclass_fields__.keys():
                 continue
-            record = Record(**value)
+            record = kind(**value)
             known = records.get(record.name)
             if states.get(record.name) == (record.bytes, record.modified) and (
                 known is None or record.error is None or known.error is not None
             ):
                 records[record.name] = record
     return records
+
+
+def read_record_file(path: Path) -> tuple[dict[str, Any] | None, Iterator[dict[str, Any]]]:
+    """The settings of a file, None if it is empty, and its records that are not torn."""
+    header, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
+    if not header:
+        return None, iter(())
+    content = parse_line(header)
+    if content is None or content.keys() != {"settings"}:
+        raise ValueError(f"{path}: damaged, or not written by this program")
+    return content["settings"], (value for value in map(parse_line, lines) if value is not None)
 
 
 def file_state(path: Path) -> FileState:
@@ -171,6 +200,6 @@ def _check_settings(path: Path, previous: dict[str, Any], now: dict[str, Any]) -
     differing = differing_settings(previous, now)
     if differing:
         raise ValueError(
-            f"{path} holds masks of other settings: {differing}. Choose another file, or "
+            f"{path} holds results of other settings: {differing}. Choose another file, or "
             f"--overwrite to start anew"
         )

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.apis.batches import batched
-from trace_mm.apis.edge_sources import EdgeSource, Image, NamedImage
+from trace_mm.apis.edge_sources import EdgeSource, Image, NamedImage, with_edges
 from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import (
@@ -167,6 +167,9 @@ def refine_masks(
                     progress.write(f"{record.name}: {text}", file=sys.stderr)
                 progress.update()
 
+            def fail(job: _Job, reason: str) -> None:
+                finish(replace(job.record, error=reason))
+
             for name, reason in missing.items():
                 progress.write(f"{name}: {reason}", file=sys.stderr)
                 if name not in known:
@@ -174,7 +177,7 @@ def refine_masks(
             waiting = {name: names[name] for name in sorted(names) if name not in done}
             with WorkerPool(workers, finish) as pool:
                 for batch in batched(_jobs(reader, waiting, skip_bad, finish), batch_size):
-                    for job, lines in _with_edges(edges, batch, finish):
+                    for job, lines in with_edges(edges, batch, fail):
                         state = edges.state(job.record.name)
                         job = replace(job, record=replace(job.record, edges=state))
                         if pictures is None:  # pixels are large, and on their way to a worker
@@ -279,22 +282,6 @@ def _read(
         if stored.shape != pixels.shape:
             pixels = stored.astype(np.float32) / np.float32(255)
     return pixels, reader.read(source, (pixels.shape[0], pixels.shape[1]), on_bad)
-
-
-def _with_edges(
-    edges: EdgeSource, batch: Sequence[_Job], finish: Callable[[Record], None]
-) -> Iterator[tuple[_Job, NDArray[np.float32]]]:
-    """Edges of a batch; where one image spoils it, those of the others one by one."""
-    try:
-        lines = edges([job.image for job in batch])
-    except ValueError as error:
-        if len(batch) == 1:
-            finish(replace(batch[0].record, error=str(error)))
-            return
-        for job in batch:
-            yield from _with_edges(edges, [job], finish)
-    else:
-        yield from zip(batch, lines, strict=True)
 
 
 def _refine(

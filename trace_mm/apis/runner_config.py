@@ -1,6 +1,8 @@
 """From a config file and a command line to a config that MMEngine's runner takes."""
 
+import importlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,16 @@ def read_config(path: str | os.PathLike[str], options: dict[str, Any]) -> Config
 
     Raises:
         FileNotFoundError: if there is no such file.
+        ImportError: if the config is about Mask2Former, and mmdet or mmcv's operations are missing.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such config")
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except ImportError as error:
+        if _is_about_mask2former(error):
+            importlib.import_module("trace_mm.mask2former")  # its error says what to install
+        raise
     old = {name: cfg.get(name) for name in _VARIABLES}
     cfg.merge_from_dict(options)
     for name in _VARIABLES:
@@ -103,7 +111,7 @@ def set_mixed_precision(cfg: Config) -> None:
         return
     if name != "OptimWrapper":
         raise ValueError(f"--amp replaces OptimWrapper, but the config has {name}")
-    cfg.optim_wrapper.type = "AutocastOptimWrapper"
+    cfg.optim_wrapper.type = "trace_mm.AutocastOptimWrapper"
 
 
 def set_auto_scale_lr(cfg: Config) -> None:
@@ -118,6 +126,18 @@ def set_auto_scale_lr(cfg: Config) -> None:
             "batch size of all processes together that its learning rate is for"
         )
     cfg.auto_scale_lr.enable = True
+
+
+def _is_about_mask2former(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, names mmdet, mmcv, or our module that needs them.
+
+    mmengine raises errors of its own, in which the first is hidden.
+    """
+    while error is not None:
+        if re.search(r"\bmm(det|cv)\b|\btrace_mm\.mask2former\b", str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _replace(settings: Any, name: str, old: str, new: str) -> None:

@@ -1,10 +1,12 @@
 """Work on images in other processes, while this one reads and predicts."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -32,7 +34,8 @@ class WorkerPool(Generic[Result]):
         self._finish = finish
         self._pending: deque[Future[Result]] = deque()
         # Spawned: forking a process in which torch has threads or a GPU can deadlock.
-        self._executor = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+        spawn = get_context("spawn")
+        self._executor = ProcessPoolExecutor(workers, spawn, _end_with_parent) if workers else None
 
     def submit(self, function: Callable[..., Result], *arguments: object) -> None:
         """Call a function of a module with arguments that can be pickled, now or soon.
@@ -77,6 +80,18 @@ class WorkerPool(Generic[Result]):
     ) -> None:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when its parent is killed; it would wait for calls for ever."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _died() -> OSError:

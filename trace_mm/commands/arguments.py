@@ -1,12 +1,27 @@
 """What several subcommands of ``trace-mm`` take."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trace_mm.apis import TraceInferencer
+    from trace_mm.apis.edge_sources import EdgeSource
 
 BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
+
+MODEL_OPTIONS = (
+    "model",
+    "method",
+    "backbone",
+    "device",
+    "dtype",
+    "seed",
+    "timestep",
+    "noise_draws",
+    "size",
+    "tile",
+)
 
 
 def add_dtype(parser: Any, text: str) -> None:
@@ -61,6 +76,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_edges(parser: Any) -> None:
+    """Add ``--edges``, which :func:`edge_source` reads."""
+    parser.add_argument(
+        "--edges",
+        metavar="DIR",
+        help="read edges from this folder, such as edges/ of trace-mm edges, instead of a model",
+    )
+
+
 def positive(text: str) -> int:
     """An integer of at least 1, for ``add_argument(type=...)``."""
     return _integer(text, 1)
@@ -106,3 +130,23 @@ def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
     return TraceInferencer(
         arguments.model, arguments.method, arguments.device, arguments.dtype, **options
     )
+
+
+def edge_source(arguments: argparse.Namespace) -> "EdgeSource":
+    """Edges from the folder of :func:`add_edges`, else of the model of :func:`build_inferencer`.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or model.
+        ValueError: if an option is wrong, or of a model beside a folder.
+    """
+    from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
+
+    if arguments.edges is not None:
+        given = [name for name in MODEL_OPTIONS if getattr(arguments, name) is not None]
+        if given:
+            raise ValueError(
+                f"--edges needs no model: --{given[0].replace('_', '-')} has no effect"
+            )
+        return StoredEdges(Path(arguments.edges))
+    inferencer = build_inferencer(arguments)
+    return PredictedEdges(inferencer.predict_images, inferencer.settings())

@@ -2,13 +2,15 @@
 
 import argparse
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trace_mm.commands.arguments import add_model_arguments, build_inferencer, natural, positive
-
-if TYPE_CHECKING:
-    from trace_mm.apis.edge_sources import EdgeSource
+from trace_mm.commands.arguments import (
+    add_edges,
+    add_model_arguments,
+    edge_source,
+    natural,
+    positive,
+)
 
 _REFINER_OPTIONS = (
     "threshold",
@@ -21,18 +23,6 @@ _REFINER_OPTIONS = (
     "min_probability",
     "min_fragment",
     "split_parts",
-)
-_MODEL_OPTIONS = (
-    "model",
-    "method",
-    "backbone",
-    "device",
-    "dtype",
-    "seed",
-    "timestep",
-    "noise_draws",
-    "size",
-    "tile",
 )
 
 
@@ -57,11 +47,7 @@ def add_refine(commands: Any) -> None:
         help="of the masks: maskcut, cutler, promerge, unsam, u2seg, dhr, mars, irn, cups, coco, "
         "voc, png (default: recognised)",
     )
-    refine.add_argument(
-        "--edges",
-        metavar="DIR",
-        help="read edges from this folder, such as edges/ of trace-mm edges, instead of a model",
-    )
+    add_edges(refine)
     refine.add_argument(
         "--annotations",
         metavar="FILE",
@@ -125,7 +111,7 @@ def _run_refine(arguments: argparse.Namespace) -> int:
         arguments.masks,
         arguments.images,
         arguments.out,
-        _edge_source(arguments),
+        edge_source(arguments),
         refiner,
         format=arguments.format,
         annotations=arguments.annotations,
@@ -140,17 +126,3 @@ def _run_refine(arguments: argparse.Namespace) -> int:
     for name, reason in summary.failed.items():
         print(f"  {name}: {reason}", file=sys.stderr)
     return 1 if summary.failed else 0
-
-
-def _edge_source(arguments: argparse.Namespace) -> "EdgeSource":
-    from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
-
-    if arguments.edges is not None:
-        given = [name for name in _MODEL_OPTIONS if getattr(arguments, name) is not None]
-        if given:
-            raise ValueError(
-                f"--edges needs no model: --{given[0].replace('_', '-')} has no effect"
-            )
-        return StoredEdges(Path(arguments.edges))
-    inferencer = build_inferencer(arguments)
-    return PredictedEdges(inferencer.predict_images, inferencer.settings())

@@ -1,0 +1,8 @@
+# PASCAL VOC 2012: DHR's semantic maps, and things told apart by the shipped student's edges.
+_base_ = ["../_base_/models/trace-student_trace-tiny_shipped.py"]
+default_scope = "trace_mm"
+data_root = "data/VOCdevkit/VOC2012"
+images = "JPEGImages"
+semantic = "semantic/dhr"
+classes = "voc2012"
+labeler = dict(type="PanopticLabeler")

@@ -1,0 +1,8 @@
+# COCO 2017: MARS's semantic maps, and things told apart by the shipped student's edges.
+_base_ = ["../_base_/models/trace-student_trace-tiny_shipped.py"]
+default_scope = "trace_mm"
+data_root = "data/coco"
+images = "train2017"
+semantic = "semantic/mars"
+classes = "coco2017"
+labeler = dict(type="PanopticLabeler")

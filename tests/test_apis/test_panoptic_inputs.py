@@ -1,0 +1,98 @@
+"""Which images and maps a run of pseudo-panoptic labels takes, and which it refuses."""
+
+import os
+
+import pytest
+
+from tests.panoptic_data import CLASSES, write_map, write_panoptic_data
+from tests.touching_squares import image_name
+from trace_mm.apis.panoptic_inputs import find_inputs
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_panoptic_data(tmp_path / "data", count=3)
+
+
+def find(data, out=None, **folders):
+    folders = {"images": data / "photos", "semantic": data / "maps", **folders}
+    return find_inputs(folders["images"], folders["semantic"], CLASSES, out or data / "out")
+
+
+def test_ids_count_all_images_by_name(data):
+    (data / "maps" / f"{image_name(2)}.png").unlink()
+    found = find(data)
+    names = [f"{image_name(number)}.png" for number in (1, 2, 3)]
+    assert list(found.images) == names
+    assert found.ids == {names[0]: 1, names[2]: 3}
+
+
+def test_the_state_of_a_map_changes_with_it(data):
+    name = f"{image_name(2)}.png"
+    before = find(data).map_state(name)
+    write_map(data / "maps", 2)
+    os.utime(data / "maps" / name, ns=(1, 1))
+    after = find(data).map_state(name)
+    assert before != after
+    (data / "maps" / name).unlink()
+    assert find(data).map_state(name) == ""
+
+
+@pytest.mark.parametrize(("count", "most"), [(3, 24), (3, 2), (3, 1), (3, 0)])
+def test_shown_images_are_spread_over_all(data, count, most):
+    found = find(data)
+    shown = found.shown(most)
+    assert len(shown) == min(count, most)
+    assert shown <= set(found.images)
+    assert most == 0 or f"{image_name(1)}.png" in shown
+
+
+@pytest.mark.parametrize("other", ["000000000002.jpg", "000000000002.JPEG"])
+def test_images_of_one_stem_are_refused(data, other):
+    (data / "photos" / other).write_bytes(b"")
+    message = rf"000000000002\.png and .*{other}|{other} and .*000000000002\.png"
+    with pytest.raises(ValueError, match=message):
+        find(data)
+
+
+def test_images_whose_stems_differ_in_case_are_refused(data):
+    for name in ("a.png", "A.jpg"):
+        (data / "photos" / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"A\.jpg and .*a\.png: their labels would have one name"):
+        find(data)
+
+
+@pytest.mark.parametrize(
+    ("source", "out"),
+    [
+        ("maps", "data"),
+        ("photos", "data/photos"),
+        ("photos", "data/photos/x"),
+        ("maps", "data/maps"),
+    ],
+)
+def test_results_are_not_written_among_what_is_read(data, tmp_path, source, out):
+    if out == "data":  # whose semantic/ are the maps
+        (data / "maps").rename(data / "semantic")
+        with pytest.raises(ValueError, match=r"semantic and .*semantic, which is read, overlap"):
+            find(data, data, semantic=data / "semantic")
+        return
+    with pytest.raises(ValueError, match=rf"and .*{source}, which is read, overlap"):
+        find(data, tmp_path / out)
+
+
+def test_results_may_lie_beside_what_is_read(data):
+    assert len(find(data, data).maps) == 3
+
+
+def test_missing_input(data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder of images"):
+        find(data, images=tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="empty: there is no image in it"):
+        find(data, images=tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder of semantic maps"):
+        find(data, semantic=tmp_path / "nowhere")
+    write_map(tmp_path / "others", 7)
+    with pytest.raises(ValueError, match="none of its 1 semantic maps is called like one of the 3"):
+        find(data, semantic=tmp_path / "others")

@@ -1,0 +1,115 @@
+"""``trace-mm panoptic``: what it writes, says and returns."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from tests.panoptic_data import load, write_map, write_panoptic_data
+from tests.touching_squares import SIZE
+from trace_mm.cli import main
+from trace_mm.panoptic import PanopticLabeler
+
+RESULTS = ["instances.json", "manifest.jsonl", "panoptic", "panoptic.json", "pictures", "semantic"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_panoptic_data(tmp_path / "data", count=2)
+
+
+def panoptic(data, out, *options, edges=True, classes="classes.json"):
+    arguments = ["--images", data / "photos", "--semantic", data / "maps", "--out", out]
+    arguments += ["--classes", data / classes if classes.endswith(".json") else classes]
+    arguments += ["--edges", data / "edges"] if edges else []
+    return main(["panoptic", *map(str, [*arguments, *options])])
+
+
+def error_line(capsys):
+    """The only line of the output that tells an error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if line.startswith("trace-mm: error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def test_maps_and_edges_in_a_panoptic_dataset_out(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert panoptic(data, out, "--batch-size", 2) == 0
+    assert capsys.readouterr().out == (
+        f"6 segments of 2 images, 0 images failed, 0 have no semantic map, 0 maps have no image: "
+        f"{out}\n"
+    )
+    shown = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    assert shown == [*RESULTS, "summary.html"]
+
+
+def test_shipped_classes_and_no_edges(data, tmp_path):
+    out = tmp_path / "out"
+    assert panoptic(data, out, "--no-edges", edges=False, classes="voc2012") == 0
+    content = load(out, "panoptic")
+    assert len(content["categories"]) == 21
+    found = [annotation["segments_info"] for annotation in content["annotations"]]
+    assert [[segment["category_id"] for segment in segments] for segments in found] == [[1, 21]] * 2
+
+
+def test_a_model_finds_edges(data, tmp_path):
+    config = tmp_path / "canny.py"
+    config.write_text("model = dict(type='CannyDetector')")
+    assert panoptic(data, tmp_path / "out", "--model", config, edges=False) == 0
+    info = load(tmp_path / "out", "panoptic")["info"]
+    assert info["edges"]["model"] == "CannyDetector"
+
+
+def test_every_argument_of_the_labeler_is_an_option(data, tmp_path):
+    chosen = {"threshold": 0.4, "gap": 2.0, "radius": 3, "beta": 8.5, "steps": 16}
+    chosen |= {"merge_iou": 0.6, "resolution": 32, "level": 0.4}
+    chosen |= {"min_fragment": 0.2, "min_area": 0.01}
+    assert set(chosen) == set(inspect.signature(PanopticLabeler).parameters)
+    options = [
+        text for name, value in chosen.items() for text in (f"--{name.replace('_', '-')}", value)
+    ]
+    assert panoptic(data, tmp_path / "out", *options) == 0
+    labeler = load(tmp_path / "out", "panoptic")["info"]["labeler"]
+    assert labeler == {"type": "PanopticLabeler", **chosen}
+
+
+def test_failed_images_give_status_1(data, tmp_path, capsys):
+    write_map(data / "maps", 1, np.full(SIZE, 9, dtype=np.uint8))
+    assert panoptic(data, tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert "1 images failed" in captured.out
+    assert "  000000000001.png: " in captured.err
+    assert "ids 9 mean no class" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "1.5"], "threshold must be in"),
+        (["--size", "64"], "--edges needs no model: --size has no effect"),
+        (["--no-edges"], "--no-edges: --edges has no effect"),
+        (["--annotations", "nowhere.json"], "nowhere.json: no such file"),
+        (["--classes", "nowhere"], "nowhere: no such class file; shipped are coco2017, voc2012"),
+    ],
+)
+def test_bad_options(data, tmp_path, capsys, options, message):
+    assert panoptic(data, tmp_path / "out", *options) == 2
+    assert message in error_line(capsys)
+    assert not (tmp_path / "out" / "panoptic.json").exists()
+
+
+@pytest.mark.parametrize("missing", ["maps", "photos", "edges", "classes.json"])
+def test_missing_input(data, tmp_path, capsys, missing):
+    (data / missing).rename(tmp_path / "elsewhere")
+    assert panoptic(data, tmp_path / "out") == 2
+    assert f"{data / missing}: no such" in error_line(capsys)
+
+
+@pytest.mark.parametrize("option", ["--workers=-1", "--batch-size=0", "--steps=x", "--gap=x"])
+def test_usage_errors(data, tmp_path, capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        panoptic(data, tmp_path / "out", option)
+    assert option.partition("=")[0] in capsys.readouterr().err

@@ -1,0 +1,31 @@
+"""Configs of pseudo-panoptic labels: each names what there is, and what a training config reads."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from trace_mm.panoptic import PanopticClasses
+from trace_mm.registry import MODELS, TASK_UTILS
+
+FOLDER = Path(__file__).parents[2] / "configs" / "panoptic"
+CONFIGS = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_names_what_there_is(path):
+    cfg = Config.fromfile(path)
+    method, _, data = path.stem.split("_")
+    assert cfg.semantic == f"semantic/{method}"
+    assert cfg.classes == data
+    assert PanopticClasses.from_file(cfg.classes).num_things in (20, 80)
+    assert cfg.images and cfg.data_root
+    assert MODELS.get(cfg.model.type) is not None
+    assert TASK_UTILS.build(cfg.labeler).settings()
+
+
+def test_there_is_one_for_each_method_and_dataset():
+    names = [
+        f"{method}_trace_{data}" for method in ("dhr", "mars") for data in ("coco2017", "voc2012")
+    ]
+    assert [path.stem for path in CONFIGS] == names

@@ -1,0 +1,130 @@
+"""How good pseudo-panoptic labels are, by edges: PQ of labels that are made of true class masks.
+
+A panoptic dataset is read. Its class masks, as they are and worn down as methods make them that
+learn from image tags, become panoptic labels by each kind of edges, with the same settings.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from trace_mm.datasets import instance_borders
+from trace_mm.datasets.degraded_masks import degrade_classes
+from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
+from trace_mm.evaluation.panoptic_quality import SegmentCounts, panoptic_quality, sum_counts
+from trace_mm.files import load_image
+from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.models import CannyDetector, TraceTeacher, build_student
+from trace_mm.panoptic import PanopticLabeler
+from trace_mm.structures import EdgeDataSample
+
+EDGES = ("none", "canny", "teacher", "student", "true")
+COLUMNS = ("PQ", "PQ_th", "PQ_st", "SQ", "RQ")
+VOID = -1
+
+
+def build_edges(name: str, model: str, size: int | None) -> Any:
+    """An edge model by the name that the command line has for it; None if none is needed."""
+    if name == "student":
+        student = build_student(model)
+        student.size = size or student.size
+        return student.eval()
+    if name == "teacher":
+        return TraceTeacher({"pretrained": model}, **({"size": size} if size else {})).eval()
+    return CannyDetector(sigma=5.0) if name == "canny" else None
+
+
+def find_edges(
+    name: str, model: Any, pixels: NDArray[np.float32], ids: NDArray[np.int32]
+) -> NDArray[np.float32] | None:
+    """Edges (H, W) of an image (H, W, 3) whose true segments are ``ids``; None for none."""
+    if name == "none":
+        return None
+    if name == "true":
+        return instance_borders(ids).astype(np.float32)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)  # (3, H, W)
+    edges: NDArray[np.float32] = model([image], [EdgeDataSample()], mode="predict")[
+        0
+    ].pred_edges.numpy()
+    return edges
+
+
+def class_masks(
+    kind: str, ids: NDArray[np.int32], image: PanopticImage, order: list[int], index: int
+) -> NDArray[np.int32]:
+    """The class number (H, W) of each pixel, an index into ``order``; crowds are void."""
+    table = np.full(int(ids.max()) + 1, VOID, dtype=np.int32)
+    for segment, category in image.categories.items():
+        if segment not in image.crowds:
+            table[segment] = order.index(category)
+    classes = table[ids]
+    if kind == "perfect":
+        return classes
+    # Where there is no stuff, what is no object is void, and so is the background.
+    stuff = np.unique(classes[classes >= 0])
+    background = int(stuff.max()) if len(stuff) and VOID not in classes else VOID
+    return degrade_classes(classes, background, seed=0, index=index, void=-2)
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path, help="folder of images")
+    parser.add_argument("panoptic", type=Path, help="folder with panoptic.json and panoptic/")
+    parser.add_argument("--edges", nargs="+", choices=EDGES, default=list(EDGES))
+    parser.add_argument("--model", default="trace-tiny", help="of student and teacher")
+    parser.add_argument("--size", type=int, help="at which these are shown images")
+    parser.add_argument("--length", type=int, help="take so many images only")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the labels"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for all scores")
+    options = parser.parse_args()
+    labeler = PanopticLabeler(
+        **{
+            name: json.loads(value)
+            for name, _, value in (item.partition("=") for item in options.set)
+        }
+    )
+    truth = PanopticDataset.read(options.panoptic / "panoptic.json", options.panoptic / "panoptic")
+    order = sorted(truth.names, key=lambda category: category not in truth.things)
+    models = {name: build_edges(name, options.model, options.size) for name in options.edges}
+    images = list(truth.images.values())[: options.length]
+    counts: dict[tuple[str, str], list[dict[int, SegmentCounts]]] = defaultdict(list)
+    for index, image in enumerate(tqdm(images, unit="image")):
+        pixels = load_image(options.images / image.file_name)
+        ids = read_panoptic_png(image.png, image.size)
+        found = {name: find_edges(name, model, pixels, ids) for name, model in models.items()}
+        for kind in ("perfect", "degraded"):
+            classes = class_masks(kind, ids, image, order, index)
+            for name, edges in found.items():
+                labels = labeler(classes, len(truth.things), edges)
+                categories = {
+                    number: order[one] for number, one in enumerate(labels.classes.tolist(), 1)
+                }
+                counts[kind, name].append(image.count(labels.ids, categories))
+    table = {}
+    print(f"{'masks':10} {'edges':8}" + "".join(f"{column:>8}" for column in COLUMNS))
+    for (kind, name), found_counts in counts.items():
+        scores = panoptic_quality(sum_counts(found_counts), truth.things).percentages()
+        table[f"{kind} {name}"] = scores
+        values = "".join(
+            f"{scores[column]:8.1f}" if column in scores else f"{'-':>8}" for column in COLUMNS
+        )
+        print(f"{kind:10} {name:8}{values}", flush=True)
+    if options.out is not None:
+        settings = {"labeler": labeler.settings(), "images": len(images)}
+        options.out.write_text(
+            json.dumps({**settings, "scores": table}, indent=1), encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

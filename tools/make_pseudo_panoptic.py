@@ -1,0 +1,82 @@
+"""Make pseudo-panoptic labels as a config says: images, semantic maps, classes, model, labeler.
+
+The config is one of configs/panoptic, or like it. On several GPUs or machines:
+torchrun --nproc-per-node 4 tools/make_pseudo_panoptic.py ...
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from trace_mm.apis.edge_sources import EdgeModel
+from trace_mm.apis.model_config import run_settings
+from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
+from trace_mm.apis.ranks import default_device
+from trace_mm.apis.runner_config import read_config
+from trace_mm.panoptic import PanopticClasses
+from trace_mm.registry import MODELS, TASK_UTILS
+
+_NEEDED = ("images", "semantic", "classes", "model", "labeler")
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that label")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N")
+    parser.add_argument("--device", help="of the edge model (default: a GPU for each rank if any)")
+    parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help="override settings of the config, such as data_root=DIR or labeler.threshold=0.3",
+    )
+    return parser.parse_args()
+
+
+def edge_model(cfg: Config, device: str) -> EdgeModel | None:
+    """The edges that the config's model finds; None if it has none."""
+    if cfg.model is None:
+        return None
+    model = MODELS.build(cfg.model).to(device).eval()
+    settings = {**run_settings(model, cfg.model), "device": device.partition(":")[0]}
+    return EdgeModel(model, settings)
+
+
+def main() -> int:
+    args = parse_args()
+    cfg = read_config(args.config, args.cfg_options)
+    missing = [name for name in _NEEDED if name not in cfg]
+    if missing:
+        raise ValueError(f"{args.config}: has no {missing[0]}")
+    init_default_scope("trace_mm")
+    root = Path(cfg.get("data_root", ""))
+    annotations = cfg.get("annotations")
+    summary = make_pseudo_panoptic(
+        root / cfg.images,
+        root / cfg.semantic,
+        PanopticClasses.from_file(cfg.classes),
+        args.out,
+        edge_model(cfg, args.device or default_device()),
+        TASK_UTILS.build(cfg.labeler),
+        annotations=None if annotations is None else root / annotations,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        overwrite=args.overwrite,
+    )
+    return summary.report(args.out)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,115 @@
+"""``trace-mm panoptic``: a panoptic dataset out of semantic maps and instance edges."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from trace_mm.commands.arguments import (
+    MODEL_OPTIONS,
+    add_edges,
+    add_model_arguments,
+    edge_source,
+    natural,
+    positive,
+)
+
+if TYPE_CHECKING:
+    from trace_mm.apis.edge_sources import EdgeSource
+
+_LABELER_OPTIONS: dict[str, tuple[Any, str, str]] = {  # type, metavar and help by name
+    "threshold": (float, "X", "an edge above it separates"),
+    "gap": (float, "X", "lines with gaps of up to twice so many pixels separate"),
+    "radius": (positive, "N", "reach of a step, in pixels"),
+    "beta": (float, "X", "how much weak edges hold back"),
+    "steps": (natural, "N", "length of the random walk"),
+    "merge_iou": (float, "X", "unite walked components above this IoU"),
+    "resolution": (positive, "N", "longer side of the working grid"),
+    "level": (float, "X", "share of the largest probability that reaches a pixel"),
+    "min_fragment": (float, "X", "smallest piece that edges cut off, as a share of the image"),
+    "min_area": (float, "X", "smallest part of a class of things, as a share of the image"),
+}
+
+
+def add_panoptic(commands: Any) -> None:
+    """Add the subcommand to an argument parser's subparsers."""
+    panoptic = commands.add_parser(
+        "panoptic",
+        help="make panoptic labels of semantic maps and instance edges",
+        description="Tell the things in semantic maps apart by instance edges, and write a COCO "
+        "panoptic dataset, with instances, semantic maps and a summary page. A run that was "
+        "interrupted goes on where it stopped when the same command is given again.",
+        epilog="exit status: 0 all done, 1 some images failed or a result could not be written, 2 "
+        "unusable input",
+    )
+    panoptic.add_argument("--images", required=True, metavar="DIR", help="folder of images")
+    panoptic.add_argument(
+        "--semantic",
+        required=True,
+        metavar="DIR",
+        help="folder of semantic maps, <stem>.png of ids or <stem>.npy of ids or scores",
+    )
+    panoptic.add_argument(
+        "--classes",
+        required=True,
+        metavar="FILE|NAME",
+        help="class file with thing_classes and stuff_classes, or voc2012 or coco2017",
+    )
+    panoptic.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    add_edges(panoptic)
+    panoptic.add_argument(
+        "--no-edges",
+        action="store_true",
+        help="tell things apart by connected components alone, for comparison",
+    )
+    panoptic.add_argument(
+        "--annotations",
+        metavar="FILE",
+        help="COCO file whose image ids are used (default: from 1 on, by name)",
+    )
+    panoptic.add_argument("--batch-size", type=positive, default=1, metavar="N")
+    panoptic.add_argument(
+        "--workers", type=natural, default=0, metavar="N", help="processes that label (default: 0)"
+    )
+    panoptic.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the results of an earlier run with other settings and start anew",
+    )
+    group = panoptic.add_argument_group("labels")
+    for name, (kind, metavar, text) in _LABELER_OPTIONS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    add_model_arguments(panoptic)
+    panoptic.set_defaults(run=_run_panoptic)
+
+
+def _run_panoptic(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
+    from trace_mm.panoptic import PanopticClasses, PanopticLabeler
+
+    given = {name: getattr(arguments, name) for name in _LABELER_OPTIONS}
+    labeler = PanopticLabeler(**{name: value for name, value in given.items() if value is not None})
+    summary = make_pseudo_panoptic(
+        arguments.images,
+        arguments.semantic,
+        PanopticClasses.from_file(arguments.classes),
+        arguments.out,
+        _edges(arguments),
+        labeler,
+        annotations=arguments.annotations,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+    )
+    return summary.report(arguments.out)
+
+
+def _edges(arguments: argparse.Namespace) -> "EdgeSource | None":
+    from trace_mm.apis.ranks import default_device
+
+    if arguments.no_edges:
+        given = [name for name in ("edges", *MODEL_OPTIONS) if getattr(arguments, name) is not None]
+        if given:
+            raise ValueError(f"--no-edges: --{given[0].replace('_', '-')} has no effect")
+        return None
+    if arguments.edges is None and arguments.device is None:
+        arguments.device = default_device()  # each rank has its own
+    return edge_source(arguments)
