@@ -32,6 +32,7 @@ def main(folder: Path) -> None:
         "projects/",
         "LICENSE",
         "constraints.txt",
+        "constraints-mmdet.txt",
     ):
         if not any(name.startswith(part) for name in in_sdist):
             raise ValueError(f"{sdist.name} lacks {part}")

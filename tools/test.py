@@ -1,4 +1,7 @@
-"""Score a config's model, or a folder of edge maps, on the config's benchmark of edges or masks."""
+"""Score a config's model, or a folder of edge maps, on the config's benchmark.
+
+Benchmarks are of edges, of masks, or of the panoptic maps of Mask2Former.
+"""
 
 import argparse
 from pathlib import Path
@@ -18,12 +21,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", nargs="?", help="checkpoint file, for models that have one")
     parser.add_argument("--work-dir", help="folder for logs; default: work_dirs/<config name>")
     parser.add_argument(
-        "--out", metavar="FILE", help="write all scores and the precision-recall curve as JSON"
+        "--out",
+        metavar="FILE",
+        help="write all scores as JSON, of edges with the precision-recall curve, of panoptic maps "
+        "with each category's counts",
     )
     parser.add_argument(
         "--show-dir",
         metavar="DIR",
-        help="write each image with its edges drawn over it, or masks before and after refinement",
+        help="write each image with its edges drawn over it, its masks before and after "
+        "refinement, or its panoptic map",
     )
     parser.add_argument(
         "--edges",
@@ -48,6 +55,7 @@ def build_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: if the config or the checkpoint does not exist.
+        ValueError: if an option does not fit the config's model.
     """
     cfg = read_config(args.config, args.cfg_options)
     set_work_dir(cfg, args.work_dir)
@@ -56,15 +64,35 @@ def build_config(args: argparse.Namespace) -> Config:
             raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
         cfg.load_from = args.checkpoint
     if args.edges is not None:
-        folder = {"type": "EdgeFolder", "folder": args.edges}
-        cfg.model = {**cfg.model, "edges": folder} if "edges" in cfg.model else folder
+        set_edge_folder(cfg, args.edges)
     if args.out is not None:
+        if isinstance(cfg.test_evaluator, list):
+            raise ValueError("--out is for configs with one test_evaluator, not a list of them")
         cfg.test_evaluator.out_file = args.out
     if args.show_dir is not None:
-        hook = {"type": "EdgeVisualizationHook", "images": 0, "out_dir": args.show_dir}
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+        set_show_dir(cfg, args.show_dir)
     set_launcher(cfg, args.launcher, args.local_rank)
     return cfg
+
+
+def set_edge_folder(cfg: Config, folder: str) -> None:
+    """Take edges from a folder, instead of the model or the edge model of a mask refiner.
+
+    Raises:
+        ValueError: if the config's model has nothing to do with edges.
+    """
+    if cfg.get("default_scope") != "trace_mm":
+        raise ValueError(f"--edges is for edge models and mask refinement, not {cfg.model.type}")
+    edges = {"type": "EdgeFolder", "folder": folder}
+    cfg.model = {**cfg.model, "edges": edges} if "edges" in cfg.model else edges
+
+
+def set_show_dir(cfg: Config, folder: str) -> None:
+    """Draw all results into a folder: panoptic maps of mmdet's models, or edges and masks."""
+    hook = {"type": "EdgeVisualizationHook", "images": 0, "out_dir": folder}
+    if cfg.get("default_scope") == "mmdet":
+        hook = {"type": "trace_mm.PanopticVisualizationHook", "out_dir": folder}
+    cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
 
 
 def format_table(scores: dict[str, float]) -> str:

@@ -3,6 +3,7 @@
 from trace_mm.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from trace_mm.engine.decoder_first_hook import DecoderFirstHook
 from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
+from trace_mm.engine.panoptic_visualization_hook import PanopticVisualizationHook
 from trace_mm.engine.reproducible_training_hook import ReproducibleTrainingHook
 from trace_mm.engine.unreadable_images_hook import UnreadableImagesHook
 from trace_mm.engine.whole_checkpoint_hook import WholeCheckpointHook, latest_checkpoint
@@ -11,6 +12,7 @@ __all__ = [
     "AutocastOptimWrapper",
     "DecoderFirstHook",
     "EdgeVisualizationHook",
+    "PanopticVisualizationHook",
     "ReproducibleTrainingHook",
     "UnreadableImagesHook",
     "WholeCheckpointHook",

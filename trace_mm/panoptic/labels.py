@@ -184,10 +184,11 @@ class PanopticLabeler:
 
 def _apart(labels: NDArray[np.int32], parts: NDArray[np.int32]) -> NDArray[np.int32]:
     """Labels (H, W) that differ wherever the part does; a part without any is one."""
-    pairs = parts.astype(np.int64) * (int(labels.max()) + 1) + labels
-    _, numbers = np.unique(np.where(parts > 0, pairs, -1), return_inverse=True)
-    first = 0 if (parts == 0).any() else 1
-    return np.asarray(numbers.reshape(parts.shape) + first, dtype=np.int32)
+    inside = parts > 0
+    pairs = parts[inside].astype(np.int64) * (int(labels.max()) + 1) + labels[inside]  # (P,)
+    apart = np.zeros(parts.shape, dtype=np.int32)
+    apart[inside] = np.unique(pairs, return_inverse=True)[1] + 1
+    return apart
 
 
 def _by_first_pixel(labels: NDArray[np.int32]) -> list[int]:

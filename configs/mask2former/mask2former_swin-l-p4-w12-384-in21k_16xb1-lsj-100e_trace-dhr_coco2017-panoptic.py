@@ -1,0 +1,14 @@
+# Swin-L on labels that trace-mm panoptic made of DHR's semantic masks (paper, Table 2).
+_base_ = [
+    "mmdet::mask2former/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py",
+    "../_base_/datasets/panoptic_coco2017.py",
+]
+custom_imports = dict(imports=["trace_mm.mask2former"], allow_failed_imports=False)
+data_root = _base_.root
+train_dataloader = dict(
+    dataset=dict(_delete_=True, **_base_.panoptic.train, labels="data/labels/trace-dhr_coco2017")
+)
+val_dataloader = dict(dataset=dict(_delete_=True, **_base_.panoptic.test))
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, **_base_.panoptic.evaluator)
+test_evaluator = val_evaluator

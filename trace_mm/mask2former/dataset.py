@@ -1,0 +1,117 @@
+"""Panoptic datasets of any class list for MMDetection."""
+
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoPanopticDataset
+
+from trace_mm.files.panoptic import read_panoptic_file
+from trace_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class PanopticLabelDataset(CocoPanopticDataset):
+    """A COCO panoptic dataset, of ground truth or as ``trace-mm panoptic`` writes it.
+
+    Differs from mmdet's ``CocoPanopticDataset`` in that the PNG has the name that the annotation
+    says, so that images may be .jpg, .jpeg, .JPEG or .png; that classes are found by name, in any
+    order and with any category ids; and that each image's segments are read once (mmdet compares
+    them with those of the same id in all other images, and ids mostly count from 1 in each).
+
+    Args:
+        metainfo: ``thing_classes`` and ``stuff_classes``, lists of names; class numbers follow
+            them, things first. By default COCO's 80 and 53.
+        labels: a folder that holds ``panoptic.json`` and ``panoptic/``, used in place of
+            ``ann_file`` and ``data_prefix["seg"]``. Unlike these it is not below ``data_root``.
+        things_as: take all things for one class of this name, the only thing of ``metainfo``, so
+            that instances are learned without their classes; None does not.
+        **settings: as of ``CocoPanopticDataset``.
+
+    Raises:
+        FileNotFoundError: if there is no annotation file.
+        ValueError: if it is not as it should be, or its categories are not those of ``metainfo``;
+            names the file.
+    """
+
+    def __init__(
+        self,
+        *,
+        metainfo: dict[str, Any] | None = None,
+        labels: str | None = None,
+        things_as: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.things_as = things_as
+        metainfo = dict(metainfo or {})
+        if "thing_classes" in metainfo or "stuff_classes" in metainfo:
+            names = [tuple(metainfo.get(key, ())) for key in ("thing_classes", "stuff_classes")]
+            metainfo["thing_classes"], metainfo["stuff_classes"] = names
+            metainfo["classes"] = names[0] + names[1]
+        if labels is not None:
+            folder = Path(labels).absolute()  # else it would be looked for below data_root
+            prefix = {**settings.get("data_prefix", {}), "seg": str(folder / "panoptic")}
+            settings.update(ann_file=str(folder / "panoptic.json"), data_prefix=prefix)
+        super().__init__(metainfo=metainfo, **settings)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """What is known of each image that has an annotation, in the order of these."""
+        content = read_panoptic_file(self.ann_file)
+        numbers = self._class_numbers(content["categories"])
+        images = {image["id"]: image for image in content["images"]}
+        return [
+            self._image_info(images[annotation["image_id"]], annotation, numbers)
+            for annotation in content["annotations"]
+        ]
+
+    def _class_numbers(self, categories: list[dict[str, Any]]) -> dict[int, int]:
+        """Class number of each category id."""
+        names = list(self.metainfo["classes"])
+        things = len(self.metainfo["thing_classes"])
+        numbers = {}
+        for category in categories:
+            is_thing = bool(category["isthing"])
+            name = self.things_as if is_thing and self.things_as else category["name"]
+            if name not in names:
+                raise ValueError(f"{self.ann_file}: category {name!r} is no class of the config")
+            number = names.index(name)
+            if is_thing != (number < things):
+                kind = "things" if number < things else "stuff"
+                raise ValueError(f"{self.ann_file}: the config counts {name!r} as {kind}")
+            numbers[category["id"]] = number
+        return numbers
+
+    def _image_info(
+        self, image: dict[str, Any], annotation: dict[str, Any], numbers: dict[int, int]
+    ) -> dict[str, Any]:
+        """One record as mmdet's transforms take it."""
+        things = len(self.metainfo["thing_classes"])
+        instances, segments = [], []
+        for segment in annotation["segments_info"]:
+            number = numbers[segment["category_id"]]
+            # A crowd's pixels have a class, but it is not an instance to learn.
+            is_instance = number < things and not segment["iscrowd"]
+            segments.append({"id": segment["id"], "category": number, "is_thing": is_instance})
+            if is_instance:
+                box = self._corners(annotation, segment)
+                instances.append({"bbox": box, "bbox_label": number, "ignore_flag": 0})
+        folder = self.data_prefix.get("seg")
+        return {
+            "img_path": str(Path(self.data_prefix["img"]) / image["file_name"]),
+            "img_id": image["id"],
+            "seg_map_path": None if folder is None else str(Path(folder) / annotation["file_name"]),
+            "height": image["height"],
+            "width": image["width"],
+            "instances": instances,
+            "segments_info": segments,
+        }
+
+    def _corners(self, annotation: dict[str, Any], segment: dict[str, Any]) -> list[float]:
+        """Box of a segment as left, top, right, bottom."""
+        box = segment.get("bbox")
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError(
+                f"{self.ann_file}: {annotation['file_name']}, segment {segment['id']}: a thing "
+                f"needs a bbox [x, y, width, height], got {box}"
+            )
+        left, top, width, height = box
+        return [left, top, left + width, top + height]
