@@ -21,6 +21,8 @@ def main(folder: Path) -> None:
         weights = [name for name in names if name.startswith("trace_mm/weights/")]
         if not any(name.endswith(".safetensors") for name in weights):
             raise ValueError(f"{archive_name} lacks the shipped model")
+        if "trace_mm/panoptic/class_files/voc2012.json" not in names:
+            raise ValueError(f"{archive_name} lacks the class files")
         stray = [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
         if stray:
             raise ValueError(f"{archive_name} holds compiled files: {stray[:5]}")

@@ -1,15 +1,14 @@
 import pytest
 import torch
 
-from tests.tiny_models import save_sd15
 from trace_mm.diffusion import load_backbone
 from trace_mm.diffusion.noise import content_seed, seeded_noise
 from trace_mm.diffusion.unet_features import UNetFeatures
 
 
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    return load_backbone(save_sd15(tmp_path_factory.mktemp("sd15")))
+@pytest.fixture
+def backbone(sd15_folder):
+    return load_backbone(sd15_folder)
 
 
 def images(count, size=(16, 24)):

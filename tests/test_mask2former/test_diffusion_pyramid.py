@@ -1,17 +1,15 @@
 import pytest
 import torch
 
-from tests.tiny_models import save_sd15
-
 pytest.importorskip("mmdet")
 pytest.importorskip("mmcv")
 from trace_mm.mask2former import DiffusionPyramid
 from trace_mm.registry import MODELS
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return str(save_sd15(tmp_path_factory.mktemp("sd15")))
+@pytest.fixture
+def folder(sd15_folder):
+    return str(sd15_folder)
 
 
 def images(count, size=(32, 48)):
