@@ -1,6 +1,7 @@
 """Edges of images: from a function, a registered model, or a folder."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def test_of_a_folder(tmp_path):
     np.save(tmp_path / "b.npy", square_edges(2))
     edges = StoredEdges(tmp_path)([named(f"{image_name(1)}.jpg"), named("b.jpg")])
     np.testing.assert_array_equal(edges, [square_edges(1), square_edges(2)])
+
+
+def test_a_folder_is_the_same_from_anywhere(tmp_path, monkeypatch):
+    write_edges(tmp_path / "edges", 1)
+    monkeypatch.chdir(tmp_path)
+    assert StoredEdges(Path("edges")).settings() == StoredEdges(tmp_path / "edges").settings()
 
 
 def test_the_path_within_the_folder_goes_before_the_stem(tmp_path):

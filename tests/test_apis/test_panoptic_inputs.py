@@ -1,5 +1,6 @@
 """Which images and maps a run of pseudo-panoptic labels takes, and which it refuses."""
 
+import json
 import os
 
 import pytest
@@ -96,3 +97,24 @@ def test_missing_input(data, tmp_path):
     write_map(tmp_path / "others", 7)
     with pytest.raises(ValueError, match="none of its 1 semantic maps is called like one of the 3"):
         find(data, semantic=tmp_path / "others")
+
+
+def test_ids_are_not_read_from_what_will_be_written(data):
+    (data / "out").mkdir()
+    listed = data / "out" / "instances.json"
+    listed.write_text("{}")
+    with pytest.raises(ValueError, match=r"instances\.json, which is read, lies in .*out"):
+        find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
+
+
+def test_an_image_has_one_id(data, tmp_path):
+    names = [f"{image_name(number)}.png" for number in (1, 2, 3)]
+    images = [{"id": 7, "file_name": names[0]}, {"id": 8, "file_name": f"train/{names[0]}"}]
+    images += [{"id": number, "file_name": name} for number, name in enumerate(names[1:], 20)]
+    listed = tmp_path / "listed.json"
+    listed.write_text(json.dumps({"images": images}))
+    with pytest.raises(ValueError, match=r"listed\.json: the images 7 and 8 would both be"):
+        find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
+    listed.write_text(json.dumps({"images": images[::2] + images[3:]}))
+    found = find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
+    assert found.ids == dict(zip(names, (7, 20, 21), strict=True))

@@ -150,6 +150,11 @@ def test_damage_is_named(source, tmp_path):
     assert not (out / "panoptic.json").exists()
 
 
+def test_the_source_is_not_written_over(source):
+    with pytest.raises(ValueError, match="would replace those of"):
+        convert(source, source.parent)
+
+
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="no photos of COCO")
 
 

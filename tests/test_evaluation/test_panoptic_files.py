@@ -96,11 +96,24 @@ def test_errors_name_file_and_cause(truth, tmp_path):
         _score(truth, truth, workers=-1)
 
 
-def test_images_of_one_stem_are_refused(truth):
-    content = json.loads(truth.read_text())
-    content["images"][1]["file_name"] = "folder/a.png"
-    truth.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="two images are called 'a'"):
+def rename(path, *names):
+    """Give the images of a panoptic file other names."""
+    content = json.loads(path.read_text())
+    for image, name in zip(content["images"], names, strict=True):
+        image["file_name"] = name
+    path.write_text(json.dumps(content))
+
+
+def test_images_of_one_stem_are_told_apart_by_their_folders(truth, tmp_path):
+    swapped = write_panoptic(tmp_path / "found", {"a": ONE, "b": APART})
+    rename(truth, "x/1.jpg", "y/1.jpg")
+    rename(swapped, "y/1.png", "x/1.png")
+    assert _score(truth, swapped).all == Quality(1, 1, 1, 2)
+
+
+def test_images_of_one_name_are_refused(truth):
+    rename(truth, "x/1.jpg", "x/1.png")
+    with pytest.raises(ValueError, match="two images are called 'x/1'"):
         _score(truth, truth)
 
 

@@ -204,3 +204,17 @@ def test_one_class_of_things_needs_things(tmp_path):
     built = metric(tmp_path, classes=["grass"], things_as="animal")
     with pytest.raises(ValueError, match="has no things to take for 'animal'"):
         run(built, [sample(10, TRUTH * 0)])
+
+
+def test_predictions_of_images_in_folders_do_not_replace_each_other(tmp_path):
+    labels = {1: 1, 2: 1, 3: 7}
+    path = write_panoptic(tmp_path, dict.fromkeys(("a", "b"), (TRUTH, labels)))
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"], content["images"][1]["file_name"] = "x/1.jpg", "y/1.jpg"
+    path.write_text(json.dumps(content))
+    built = metric(tmp_path, out_folder=str(tmp_path / "out"))
+    run(built, [sample(10, PERFECT), sample(11, MERGED)])
+    written = {one["file_name"] for one in content_of(tmp_path / "out")["annotations"]}
+    assert written == {"x/1.png", "y/1.png"}
+    first, second = ((tmp_path / "out" / "panoptic" / name).read_bytes() for name in written)
+    assert first != second

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-pytest.importorskip("mmdet")
-pytest.importorskip("mmcv")
+pytest.importorskip("mmcv.ops", reason="mmcv or its operations are not installed")
+pytest.importorskip("mmdet", reason="mmdet is not installed")
 from trace_mm.mask2former import DiffusionPyramid
 from trace_mm.registry import MODELS
 

@@ -1,5 +1,7 @@
 """Edges from a folder."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -72,3 +74,12 @@ def test_errors_name_the_file_and_the_cause(tmp_path):
         look_up(tmp_path, "two")
     with pytest.raises(ValueError, match="data_samples"):
         EdgeFolder(str(tmp_path))([torch.zeros(3, 3, 4)])
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / f"{name}.png").write_bytes(cv2.imencode(".png", np.full((3, 4), 51, "u1"))[1])
+    np.testing.assert_allclose(look_up(tmp_path, name), 0.2)
+    (tmp_path / f"{name}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="not a readable image"):
+        look_up(tmp_path, name)

@@ -75,6 +75,7 @@ def test_scores_of_another_size_are_resized_before_they_are_compared(tmp_path):
         (np.zeros((4, 2, 3)), r"scores \(C, h, w\) of the 3 classes, is \(4, 2, 3\)"),
         (np.zeros((3, 0, 3)), r"is \(3, 0, 3\)"),
         (np.full((3, 2, 3), np.nan), "scores must be finite"),
+        (np.zeros((3, 9, 6)), r"scores \(9, 6\) have not the shape of \(2, 3\)"),  # turned
         (np.zeros((3, 2, 3), dtype=np.int64), r"is \(3, 2, 3\), but the image is \(2, 3\)"),
         (np.zeros((2, 3)), "whole numbers"),
         (np.zeros(3), "must hold ids"),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.results import edges_of
 from trace_mm.models import EdgeFolder
 from trace_mm.structures import EdgeDataSample
@@ -172,7 +173,7 @@ class StoredEdges:
 
     def settings(self) -> dict[str, Any]:
         """The folder."""
-        return {"folder": str(self._folder.folder)}
+        return {"folder": str(absolute_path(self._folder.folder))}
 
     def state(self, name: str) -> str:
         """Size and modification time of an image's edge map; empty if there is none."""

@@ -93,6 +93,8 @@ def find_inputs(
         )
     ids = {name: number for number, name in enumerate(paths, start=1)}
     if annotations is not None:
+        if Path(annotations).resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"{annotations}, which is read, lies in {out}: write elsewhere")
         ids = _listed_ids(paths, maps, annotations)
     return PanopticInputs(paths, maps, reader, {name: ids[name] for name in maps})
 

@@ -94,13 +94,15 @@ def _read(
     pixels = load_image(path)
     try:
         return pixels, found.reader.read(found.maps[name], (pixels.shape[0], pixels.shape[1])), []
-    except ValueError:
+    except ValueError as error:
         stored = read_photo(path)
         if stored.shape == pixels.shape:
             raise
-    pixels = stored.astype(np.float32) / np.float32(255)
-    classes = found.reader.read(found.maps[name], (pixels.shape[0], pixels.shape[1]))
-    return pixels, classes, [_STORED]
+        try:
+            classes = found.reader.read(found.maps[name], (stored.shape[0], stored.shape[1]))
+        except ValueError:
+            raise error from None  # of the map that is meant
+    return stored.astype(np.float32) / np.float32(255), classes, [_STORED]
 
 
 def label(writer: Writer, job: Job, edges: NDArray[np.float32] | None) -> PanopticRecord:

@@ -80,7 +80,8 @@ class PanopticSummary:
         """
         if os.environ.get("RANK", "0") != "0":
             return 0
-        print(self.describe(out))
+        # A folder's name may hold bytes that cannot be printed.
+        print(self.describe(out).encode("utf-8", "backslashreplace").decode("utf-8"))
         for name, reason in self.failed.items():
             print(f"  {name}: {reason}", file=sys.stderr)
         return 1 if self.failed else 0

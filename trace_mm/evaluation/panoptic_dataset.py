@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, count_segments, sum_counts
@@ -33,6 +33,13 @@ class PanopticImage:
     def stem(self) -> str:
         """The image's file name without folders and suffix."""
         return PurePath(self.file_name).stem
+
+    @property
+    def png_name(self) -> str:
+        """How the PNG of a prediction is called: as the image, so that none replaces another."""
+        name = PurePosixPath(self.file_name).with_suffix(".png")
+        # Nothing outside the folder of predictions, whatever the file says.
+        return name.name if name.is_absolute() or ".." in name.parts else name.as_posix()
 
     def missed(self) -> dict[int, SegmentCounts]:
         """Counts if nothing is predicted: every segment but crowds is a false negative."""

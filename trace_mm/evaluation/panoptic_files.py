@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mmengine.logging import print_log
 from tqdm import tqdm
@@ -72,10 +72,11 @@ def score_panoptic_files(
 
 def _pair(true: PanopticDataset, found: PanopticDataset) -> tuple[list[_Pair], list[PanopticImage]]:
     """Pairs of true and predicted image, and the true images that were not predicted."""
-    predicted = _by_stem(found)
+    by_stem = all(_stems_differ(dataset) for dataset in (true, found))
+    predicted = _by_name(found, by_stem)
     categories = _category_map(true, found)
     pairs, missing = [], []
-    for stem, image in _by_stem(true).items():
+    for stem, image in _by_name(true, by_stem).items():
         if stem in predicted:
             pairs.append((image, _with_categories(predicted[stem], categories, found)))
         else:
@@ -85,12 +86,19 @@ def _pair(true: PanopticDataset, found: PanopticDataset) -> tuple[list[_Pair], l
     return pairs, missing
 
 
-def _by_stem(dataset: PanopticDataset) -> dict[str, PanopticImage]:
+def _stems_differ(dataset: PanopticDataset) -> bool:
+    return len({image.stem for image in dataset.images.values()}) == len(dataset.images)
+
+
+def _by_name(dataset: PanopticDataset, by_stem: bool) -> dict[str, PanopticImage]:
+    """Images by their stem, or by their whole path without suffix."""
     images: dict[str, PanopticImage] = {}
     for image in dataset.images.values():
-        if image.stem in images:
-            raise ValueError(f"{dataset.path}: two images are called {image.stem!r}")
-        images[image.stem] = image
+        path = PurePosixPath(image.file_name)
+        name = path.stem if by_stem else path.with_suffix("").as_posix()
+        if name in images:
+            raise ValueError(f"{dataset.path}: two images are called {name!r}")
+        images[name] = image
     return images
 
 

@@ -196,7 +196,7 @@ class PanopticQualityMetric(BaseMetric):
         assert self.out_folder is not None
         old = np.array([VOID, *categories])  # rising
         new = np.searchsorted(old, ids)  # (H, W)
-        name = f"{image.stem}.png"
+        name = image.png_name
         write_atomically(self.out_folder / "panoptic" / name, panoptic_png(new))
         numbered = dict(enumerate(categories.values(), start=1))
         return {"file_name": name, "segments_info": segments_info(new, numbered)}

@@ -106,7 +106,10 @@ def read_edge_map(path: str | Path) -> np.ndarray:
 
 
 def _read_grey(path: Path) -> np.ndarray:
-    pixels = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    # Not imread: OpenCV crashes on names that are no UTF-8.
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+    pixels = cv2.imdecode(data, flags) if data.size else None
     if pixels is None:
         raise ValueError(f"{path}: not a readable image")
     if pixels.ndim == 3:

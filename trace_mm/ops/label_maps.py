@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
 LabelMap = NDArray[np.int32]  # (H, W), 0 is no segment
 
@@ -27,11 +27,11 @@ def fill_labels(labels: LabelMap, mask: NDArray[np.bool_]) -> LabelMap:
     """
     filled = np.where(mask, labels, 0)
     parts = connected_parts(mask)
+    boxes = find_objects(parts)
     for part in np.unique(parts[mask & (filled == 0)]).tolist():
-        own = parts == part
-        rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        inside, known = own[box], np.where(own, filled, 0)[box]
+        box = boxes[part - 1]
+        inside = parts[box] == part
+        known = np.where(inside, filled[box], 0)
         if known.any():
             nearest = distance_transform_edt(
                 known == 0, return_distances=False, return_indices=True

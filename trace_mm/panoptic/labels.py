@@ -141,10 +141,10 @@ class PanopticLabeler:
     ) -> NDArray[np.int32]:
         """Numbers of the objects of a class, (H, W)."""
         parts = connected_parts(mask)
-        labels = parts if edges is None else _apart(self._split(mask, edges), parts)
-        labels = merge_small_labels(labels, self.min_fragment * mask.size)
         too_small = np.bincount(parts.ravel()) < self.min_area * mask.size
-        return np.where(too_small[parts], 0, labels)
+        parts = np.where(too_small[parts], 0, parts)
+        labels = parts if edges is None else _apart(self._split(parts > 0, edges), parts)
+        return merge_small_labels(labels, self.min_fragment * mask.size)
 
     def _split(self, mask: NDArray[np.bool_], edges: NDArray[np.float32]) -> NDArray[np.int32]:
         """The object of each pixel of a class, (H, W) from 1; 0 in parts that have none."""

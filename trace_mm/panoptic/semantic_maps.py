@@ -1,5 +1,6 @@
 """A folder with a semantic map for each image, as class numbers."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -106,6 +107,10 @@ class SemanticMaps:
             raise ValueError(
                 f"{path}: must hold scores (C, h, w) of the {len(ids)} classes, is {scores.shape}"
             )
+        if not _same_shape(scores.shape[1:], size):
+            raise ValueError(
+                f"{path}: scores {scores.shape[1:]} have not the shape of {size} (H, W)"
+            )
         best = np.full(size, -np.inf, dtype=np.float32)
         found = np.zeros(size, dtype=np.int32)
         for number, plane in zip(ids, scores, strict=True):  # one at a time, to save memory
@@ -118,6 +123,12 @@ class SemanticMaps:
             best[better] = plane[better]
             found[better] = self.classes.semantic_ids[number]
         return found
+
+
+def _same_shape(small: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether a map (h, w) is one (H, W) at another scale, but for rounding."""
+    scale = math.sqrt(small[0] * small[1] / (size[0] * size[1]))
+    return all(abs(one - scale * other) <= 1 for one, other in zip(small, size, strict=True))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -74,16 +74,21 @@ class ImageIndex:
         """The ids that the COCO file has for images; those that it does not list are left out.
 
         Raises:
-            ValueError: if an id is no integer; names the file.
+            ValueError: if an id is no integer, or two ids mean one image; names the file.
         """
         found: dict[Path, int] = {}
         for number, name in (self._names_of_ids or {}).items():
             if not isinstance(number, int):
                 raise ValueError(f"{self._annotations}: image id {number!r} is no integer")
             try:
-                found[self.find(MaskRecord(name, None, None))] = number
+                path = self.find(MaskRecord(name, None, None))
             except BadMaskError:
                 continue  # an image that is not here
+            if found.setdefault(path, number) != number:
+                raise ValueError(
+                    f"{self._annotations}: the images {found[path]} and {number} would both be "
+                    f"{path}"
+                )
         return found
 
     def match(self, records: Iterable[MaskRecord]) -> list[Path | BadMaskError]:

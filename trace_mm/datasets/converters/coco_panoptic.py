@@ -98,11 +98,14 @@ def convert_coco_panoptic(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is not as it should be, ``images`` has one that the source does not
-            have, or two images have the same stem; names file and record.
+        ValueError: if ``out`` is where the source is, a file is not as it should be, ``images`` has
+            one that the source does not have, or two images have the same stem; names file and
+            record.
     """
     if workers < 0:
         raise ValueError(f"there must be 0 workers or more, got {workers}")
+    if (Path(out) / "panoptic").resolve() == Path(folder).resolve():
+        raise ValueError(f"{out}: its PNGs would replace those of {folder}: write elsewhere")
     source = read_panoptic_file(annotations)
     pairs = _chosen(source, images, str(annotations))
     categories = sorted(source["categories"], key=lambda category: not category["isthing"])
@@ -222,10 +225,10 @@ def _convert_image(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     name = f"{PurePath(image['file_name']).stem}.png"
-    (conversion.out / "panoptic" / name).write_bytes(panoptic_png(ids))
+    write_atomically(conversion.out / "panoptic" / name, panoptic_png(ids))
     if conversion.semantic:
         semantic = _semantic_map(ids, labels, conversion.classes)
-        (conversion.out / "semantic" / name).write_bytes(semantic_png(semantic))
+        write_atomically(conversion.out / "semantic" / name, semantic_png(semantic))
     instances = [
         {"image_id": image["id"], **segment, "segmentation": encode_rle(ids == segment["id"])}
         for segment in segments

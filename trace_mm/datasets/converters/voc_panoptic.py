@@ -52,7 +52,7 @@ def convert_voc2012_panoptic(
     (out / "panoptic").mkdir(parents=True, exist_ok=True)
     for stem in tqdm(read_voc_list(root, split), "VOC 2012", unit="image", disable=not progress):
         ids, categories = _segments(*read_voc_maps(root, stem))
-        (out / "panoptic" / f"{stem}.png").write_bytes(panoptic_png(ids))
+        write_atomically(out / "panoptic" / f"{stem}.png", panoptic_png(ids))
         image = voc_image(stem, ids.shape)
         images.append(image)
         annotations.append(

@@ -6,7 +6,7 @@ _base_ = [
     "../_base_/datasets/panoptic_scenes.py",
 ]
 custom_imports = dict(imports=["trace_mm.mask2former"], allow_failed_imports=False)
-max_iters = 3000
+max_iters = 2000
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=1000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
@@ -19,7 +19,8 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=200, end=max_iters, eta_min_ratio=0.01),
+    # Longer than the training, which ends at a quarter of the largest rate.
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=200, end=3000, eta_min_ratio=0.01),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 default_hooks = dict(
