@@ -9,6 +9,7 @@ from pycocotools.coco import COCO
 from trace_mm.datasets import SceneEdgeDataset
 from trace_mm.datasets.scenes import SHAPE_CLASSES, export_scenes, render_scene
 from trace_mm.datasets.scenes.shapes import SHAPES
+from trace_mm.panoptic import PanopticClasses
 from trace_mm.registry import DATASETS
 
 
@@ -119,6 +120,18 @@ def test_export_agrees_with_the_scenes(tmp_path):
             assert image.mode == "P" and image.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]
             classes = np.concatenate([[0], scene.classes])[scene.instance_ids]
             assert np.array_equal(np.asarray(image), classes)
+
+
+def test_the_class_file_of_an_export_fits_its_maps(tmp_path):
+    export_scenes(tmp_path, seed=1, start=10, length=1, size=(48, 64))
+    classes = PanopticClasses.from_file(tmp_path / "classes.json")
+    panoptic = json.loads((tmp_path / "panoptic.json").read_text())
+    assert classes.categories() == panoptic["categories"]
+    with Image.open(tmp_path / "semantic" / "000010.png") as image:
+        numbers = classes.classes_of(np.asarray(image))
+    scene = render_scene(1, 10, (48, 64))
+    expected = np.append(len(SHAPE_CLASSES), scene.classes - 1)[scene.instance_ids]
+    assert np.array_equal(numbers, expected)
 
 
 def test_an_export_is_never_overwritten(tmp_path):
