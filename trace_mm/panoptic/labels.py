@@ -1,6 +1,5 @@
 """Panoptic labels of one image: things told apart by instance edges, stuff kept whole."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from trace_mm.ops import (
     merge_small_labels,
     propagate_masks,
 )
+from trace_mm.refine.boundary_guided_propagation import check_range
 from trace_mm.refine.working_grid import resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
 
@@ -84,16 +84,16 @@ class PanopticLabeler:
         min_fragment: float = 0.003,
         min_area: float = 0.0005,
     ) -> None:
-        _check_range("threshold", threshold, 0, 0.999)
-        _check_range("gap", gap, 0, 64)
-        _check_range("radius", radius, 1, 64)
-        _check_range("beta", beta, 1e-6, 1e6)
-        _check_range("steps", steps, 0, 10**6)
-        _check_range("merge_iou", merge_iou, 0, 1)
-        _check_range("resolution", resolution, 8, 4096)
-        _check_range("level", level, 1e-6, 1)
-        _check_range("min_fragment", min_fragment, 0, 1)
-        _check_range("min_area", min_area, 0, 1)
+        check_range("threshold", threshold, 0, 0.999)
+        check_range("gap", gap, 0, 64)
+        check_range("radius", radius, 1, 64)
+        check_range("beta", beta, 1e-6, 1e6)
+        check_range("steps", steps, 0, 10**6)
+        check_range("merge_iou", merge_iou, 0, 1)
+        check_range("resolution", resolution, 8, 4096)
+        check_range("level", level, 1e-6, 1)
+        check_range("min_fragment", min_fragment, 0, 1)
+        check_range("min_area", min_area, 0, 1)
         self.threshold, self.gap, self.radius, self.beta = threshold, gap, radius, beta
         self.steps, self.merge_iou, self.resolution = steps, merge_iou, resolution
         self.level, self.min_fragment, self.min_area = level, min_fragment, min_area
@@ -205,8 +205,3 @@ def _enlarge(share: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.fl
         0, 0
     ].numpy()
     return enlarged
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not (low <= value <= high) or not math.isfinite(value):
-        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value}")

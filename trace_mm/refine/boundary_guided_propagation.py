@@ -96,15 +96,15 @@ class BoundaryGuidedPropagation:
         min_fragment: float = 0.1,
         split_parts: bool = False,
     ) -> None:
-        _check_range("threshold", threshold, 0, 0.999)
-        _check_range("merge_iou", merge_iou, 0, 1)
-        _check_range("level", level, 1e-6, 1)
-        _check_range("min_probability", min_probability, 0, 1)
-        _check_range("min_fragment", min_fragment, 0, 1)
-        _check_range("radius", radius, 1, 64)
-        _check_range("beta", beta, 1e-6, 1e6)
-        _check_range("steps", steps, 0, 10**6)
-        _check_range("resolution", resolution, 8, 4096)
+        check_range("threshold", threshold, 0, 0.999)
+        check_range("merge_iou", merge_iou, 0, 1)
+        check_range("level", level, 1e-6, 1)
+        check_range("min_probability", min_probability, 0, 1)
+        check_range("min_fragment", min_fragment, 0, 1)
+        check_range("radius", radius, 1, 64)
+        check_range("beta", beta, 1e-6, 1e6)
+        check_range("steps", steps, 0, 10**6)
+        check_range("resolution", resolution, 8, 4096)
         self.threshold, self.radius, self.beta, self.steps = threshold, radius, beta, steps
         self.merge_iou, self.resolution, self.level = merge_iou, resolution, level
         self.min_probability, self.min_fragment = min_probability, min_fragment
@@ -247,6 +247,11 @@ def _enlarge(values: Tensor, size: tuple[int, int], level: float) -> NDArray[np.
     return masks
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a setting out of [low, high], or nan.
+
+    Raises:
+        ValueError: if it is; names the setting.
+    """
     if not low <= value <= high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value}")
