@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 from trace_mm.panoptic import PanopticClasses
@@ -29,3 +30,9 @@ def test_there_is_one_for_each_method_and_dataset():
         f"{method}_trace_{data}" for method in ("dhr", "mars") for data in ("coco2017", "voc2012")
     ]
     assert [path.stem for path in CONFIGS] == names
+
+
+def test_metafile_lists_each_config():
+    content = yaml.safe_load((FOLDER / "metafile.yml").read_text())
+    listed = {model["Name"]: model["Config"] for model in content["Models"]}
+    assert listed == {path.stem: f"configs/panoptic/{path.name}" for path in CONFIGS}
