@@ -10,8 +10,8 @@ max_iters = 2000
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=1000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
-# One group of all parameters: mmengine makes one of each where settings differ by name, which on a
-# CPU takes the optimizer six times as long.
+# One group of all parameters: mmengine makes one of each where settings differ by name, and on a
+# CPU the optimizer then takes a sixth of an iteration.
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.01, fused=True),

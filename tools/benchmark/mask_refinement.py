@@ -11,29 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from edge_models import build_edges, parse_settings
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from trace_mm.datasets import SourceMaskDataset
 from trace_mm.evaluation import evaluate_instances
 from trace_mm.files.coco import encode_rle
-from trace_mm.models import CannyDetector, TraceTeacher, TrueEdges, build_student
+from trace_mm.models import TrueEdges
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks, outline_scores
 from trace_mm.refine.mask_refiner import instance_masks
 from trace_mm.structures import EdgeDataSample
 
 COLUMNS = ("AP", "AP50", "AP75", "AR100", "AP_touching", "AP_apart")
-
-
-def build_edges(name: str, model: str, size: int | None) -> Any:
-    """An edge model by the name that the command line has for it."""
-    if name == "student":
-        student = build_student(model)
-        student.size = size or student.size
-        return student.eval()
-    if name == "teacher":
-        return TraceTeacher({"pretrained": model}, **({"size": size} if size else {})).eval()
-    return CannyDetector(sigma=5.0) if name == "canny" else TrueEdges()
 
 
 def detections(image_id: int, masks: InstanceMasks) -> list[dict[str, Any]]:
@@ -68,12 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for all scores")
     options = parser.parse_args()
 
-    refiner = BoundaryGuidedPropagation(
-        **{
-            name: json.loads(value)
-            for name, _, value in (item.partition("=") for item in options.set)
-        }
-    )
+    refiner = BoundaryGuidedPropagation(**parse_settings(options.set))
     annotations = options.data_root / "instances.json"
     images = {
         "type": "InstanceEdgeDataset",
@@ -85,7 +70,10 @@ def main() -> None:
     if len({path.stem for path in options.masks}) < len(options.masks):
         parser.error("files of masks must have different names")
     datasets = {path.stem: SourceMaskDataset(images, {"path": path}) for path in options.masks}
-    models = {name: build_edges(name, options.model, options.size) for name in options.edges}
+    models = {
+        name: TrueEdges() if name == "true" else build_edges(name, options.model, options.size)
+        for name in options.edges
+    }
     results: dict[tuple[str, str], list[dict[str, Any]]] = {}
     first = next(iter(datasets.values()))
     for index in tqdm(range(len(first)), unit="image"):

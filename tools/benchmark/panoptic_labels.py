@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from edge_models import build_edges, parse_settings
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -21,24 +22,13 @@ from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, panoptic_quality, sum_counts
 from trace_mm.files import load_image
 from trace_mm.files.panoptic import read_panoptic_png
-from trace_mm.models import CannyDetector, TraceTeacher, build_student
 from trace_mm.panoptic import PanopticLabeler
 from trace_mm.structures import EdgeDataSample
 
 EDGES = ("none", "canny", "teacher", "student", "true")
+COMPUTED = ("none", "true")  # without a model
 COLUMNS = ("PQ", "PQ_th", "PQ_st", "SQ", "RQ")
 VOID = -1
-
-
-def build_edges(name: str, model: str, size: int | None) -> Any:
-    """An edge model by the name that the command line has for it; None if none is needed."""
-    if name == "student":
-        student = build_student(model)
-        student.size = size or student.size
-        return student.eval()
-    if name == "teacher":
-        return TraceTeacher({"pretrained": model}, **({"size": size} if size else {})).eval()
-    return CannyDetector(sigma=5.0) if name == "canny" else None
 
 
 def find_edges(
@@ -57,20 +47,24 @@ def find_edges(
 
 
 def class_masks(
-    kind: str, ids: NDArray[np.int32], image: PanopticImage, order: list[int], index: int
+    ids: NDArray[np.int32], image: PanopticImage, order: list[int]
 ) -> NDArray[np.int32]:
     """The class number (H, W) of each pixel, an index into ``order``; crowds are void."""
     table = np.full(int(ids.max()) + 1, VOID, dtype=np.int32)
     for segment, category in image.categories.items():
         if segment not in image.crowds:
             table[segment] = order.index(category)
-    classes = table[ids]
-    if kind == "perfect":
-        return classes
-    # Where there is no stuff, what is no object is void, and so is the background.
-    stuff = np.unique(classes[classes >= 0])
-    background = int(stuff.max()) if len(stuff) and VOID not in classes else VOID
-    return degrade_classes(classes, background, seed=0, index=index, void=-2)
+    return table[ids]
+
+
+def worn(
+    classes: NDArray[np.int32], num_things: int, num_classes: int, index: int
+) -> NDArray[np.int32]:
+    """Class masks (H, W) worn down; what they lose becomes the first stuff, or void if none is."""
+    if num_things < num_classes:
+        return degrade_classes(classes, num_things, seed=0, index=index, void=VOID)
+    # Masks may also spread over what is void: nothing stays as it is.
+    return degrade_classes(classes, VOID, seed=0, index=index, void=VOID - 1)
 
 
 @torch.no_grad()
@@ -87,23 +81,22 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="JSON file for all scores")
     options = parser.parse_args()
-    labeler = PanopticLabeler(
-        **{
-            name: json.loads(value)
-            for name, _, value in (item.partition("=") for item in options.set)
-        }
-    )
+    labeler = PanopticLabeler(**parse_settings(options.set))
     truth = PanopticDataset.read(options.panoptic / "panoptic.json", options.panoptic / "panoptic")
     order = sorted(truth.names, key=lambda category: category not in truth.things)
-    models = {name: build_edges(name, options.model, options.size) for name in options.edges}
+    models = {
+        name: None if name in COMPUTED else build_edges(name, options.model, options.size)
+        for name in options.edges
+    }
     images = list(truth.images.values())[: options.length]
     counts: dict[tuple[str, str], list[dict[int, SegmentCounts]]] = defaultdict(list)
     for index, image in enumerate(tqdm(images, unit="image")):
         pixels = load_image(options.images / image.file_name)
         ids = read_panoptic_png(image.png, image.size)
         found = {name: find_edges(name, model, pixels, ids) for name, model in models.items()}
-        for kind in ("perfect", "degraded"):
-            classes = class_masks(kind, ids, image, order, index)
+        true = class_masks(ids, image, order)
+        kinds = {"perfect": true, "degraded": worn(true, len(truth.things), len(order), index)}
+        for kind, classes in kinds.items():
             for name, edges in found.items():
                 labels = labeler(classes, len(truth.things), edges)
                 categories = {

@@ -18,6 +18,12 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def as_json(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are read back: tuples become lists, keys strings."""
+    value: dict[str, Any] = json.loads(json.dumps(settings))
+    return value
+
+
 def differing_settings(previous: dict[str, Any], now: dict[str, Any]) -> str:
     """What differs between two runs' settings, in words; empty if nothing does."""
     return "; ".join(

@@ -5,13 +5,12 @@ kill can tear the last line only, which then counts as not written. At the end o
 are brought in the order of their names, so that equal runs leave equal files.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trace_mm.apis.json_lines import differing_settings, json_line, parse_line
+from trace_mm.apis.json_lines import as_json, differing_settings, json_line, parse_line
 from trace_mm.files import write_atomically
 
 MANIFEST_FILE = "manifest.jsonl"
@@ -59,7 +58,7 @@ class Manifest:
     @classmethod
     def create(cls, out_dir: Path, settings: dict[str, Any]) -> "Manifest":
         """Start the manifest of an existing folder anew, whatever it holds."""
-        return cls(out_dir / MANIFEST_FILE, _as_json(settings), {})
+        return cls(out_dir / MANIFEST_FILE, as_json(settings), {})
 
     @classmethod
     def open_or_create(cls, out_dir: Path, settings: dict[str, Any]) -> "Manifest":
@@ -74,7 +73,7 @@ class Manifest:
                 manifest is damaged.
         """
         path = out_dir / MANIFEST_FILE
-        settings = _as_json(settings)
+        settings = as_json(settings)
         if not path.exists():
             return cls(path, settings, {})
         previous, records = read_manifest(path)
@@ -148,9 +147,3 @@ def _read_records(path: Path) -> dict[str, Record]:
         if value is not None and value.keys() == Record.__dataclass_fields__.keys():
             records[value["name"]] = Record(**value)
     return records
-
-
-def _as_json(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they are read back: tuples become lists, keys strings."""
-    value: dict[str, Any] = json.loads(json.dumps(settings))
-    return value

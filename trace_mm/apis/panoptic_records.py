@@ -5,7 +5,6 @@ of its own; rank 0 brings all together before the ranks start and after they hav
 may be killed at any moment and go on with another number of ranks.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -218,9 +217,3 @@ def _check_unclaimed(out: Path) -> None:
                 f"{folder} holds files, but {out} has no {MANIFEST} of a run that wrote them: "
                 f"choose another folder, or --overwrite"
             )
-
-
-def as_json(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they are read back: tuples become lists, keys strings."""
-    value: dict[str, Any] = json.loads(json.dumps(settings))
-    return value

@@ -14,6 +14,7 @@ from trace_mm.apis.edge_sources import EdgeSource, StoredEdges, with_edges
 from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import RecordFile, file_state
+from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.panoptic_inputs import PanopticInputs, find_inputs
 from trace_mm.apis.panoptic_labelling import (
     UNTAGGED,
@@ -26,7 +27,6 @@ from trace_mm.apis.panoptic_labelling import (
 from trace_mm.apis.panoptic_records import (
     PanopticRecord,
     Records,
-    as_json,
     close_manifest,
     open_manifest,
     rank_file,

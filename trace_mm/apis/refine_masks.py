@@ -1,6 +1,5 @@
 """Another method's masks of a folder of images, refined and written as COCO instances."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from trace_mm.apis.instance_records import (
     json_bytes,
     read_records,
 )
+from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
@@ -141,7 +141,7 @@ def refine_masks(
         "edges": edges.settings(),
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
     }
-    settings = json.loads(json.dumps(settings))  # as it is read back: tuples become lists
+    settings = as_json(settings)
     parts = out.with_name(out.name + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):

@@ -197,9 +197,6 @@ def _convert_all(
     workers: int,
     progress: bool,
 ) -> list[ConvertedImage]:
-    (conversion.out / "panoptic").mkdir(parents=True, exist_ok=True)
-    if conversion.semantic:
-        (conversion.out / "semantic").mkdir(exist_ok=True)
     convert = partial(_convert_image, conversion=conversion)
 
     def watched(results: Iterable[ConvertedImage]) -> list[ConvertedImage]:

@@ -49,7 +49,6 @@ def convert_voc2012_panoptic(
     root, out = Path(data_root), Path(out)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    (out / "panoptic").mkdir(parents=True, exist_ok=True)
     for stem in tqdm(read_voc_list(root, split), "VOC 2012", unit="image", disable=not progress):
         ids, categories = _segments(*read_voc_maps(root, stem))
         write_atomically(out / "panoptic" / f"{stem}.png", panoptic_png(ids))
