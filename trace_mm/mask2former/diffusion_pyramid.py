@@ -19,8 +19,10 @@ class DiffusionPyramid(BaseModule):
     """Feature maps of four strides from a frozen U-Net and a small network that learns.
 
     On a thousand drawn scenes, a Mask2Former on top of it learns objects in half an hour of a
-    processor core, and one on random weights does not (docs/results.md). The U-Net is run once over each image, without text. Its two finest resolutions, and
-    a few convolutions over the pixels, become the first two maps; the other two are made of these.
+    processor core, and one on random weights does not (docs/results.md).
+
+    The U-Net is run once over each image, without text. Its two finest resolutions, and a few
+    convolutions over the pixels, become the first two maps; the other two are made of these.
     Neither its weights nor what it computes are part of checkpoints.
 
     Args:
