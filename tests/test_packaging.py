@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 # From the bottom up. A part imports from itself and from lower rows.
 LAYERS = [
-    {"ops", "files"},
+    {"ops", "files", "attention"},
     {"diffusion", "vision", "refine"},
     {"models", "datasets", "evaluation", "panoptic", "visualization"},
     {"engine", "mask2former"},

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from trace_mm.diffusion import AttentionTap, load_backbone
+from trace_mm.attention import AttentionTap
+from trace_mm.diffusion import load_backbone
 from trace_mm.ops import fuse_attention
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.tiny_models import tiny_unet
-from trace_mm.diffusion import AttentionTap, attention_layers, family_of, select_layers
+from trace_mm.attention import AttentionTap, select_layers
+from trace_mm.diffusion import attention_layers, family_of
 
 
 def test_layers_come_in_forward_order_with_their_stride():

@@ -1,12 +1,12 @@
-"""What knows diffusers: loading, noising, the empty prompt, attention capture."""
+"""What knows diffusers: loading, noising, the empty prompt, the families of denoisers."""
 
-from trace_mm.diffusion.attention import AttentionTap, self_attention_map
 from trace_mm.diffusion.backbone import DiffusionBackbone
 from trace_mm.diffusion.families import (
-    AttentionLayer,
+    FAMILIES,
+    Family,
     attention_layers,
     family_of,
-    select_layers,
+    register_family,
 )
 from trace_mm.diffusion.fingerprint import STUDENT_FOLDER, weights_fingerprint
 from trace_mm.diffusion.identity import denoiser_identity, identity_difference
@@ -20,10 +20,10 @@ from trace_mm.diffusion.loading import (
 from trace_mm.diffusion.noise import content_seed, seeded_noise
 
 __all__ = [
+    "FAMILIES",
     "STUDENT_FOLDER",
-    "AttentionLayer",
-    "AttentionTap",
     "DiffusionBackbone",
+    "Family",
     "attention_layers",
     "backbone_settings",
     "content_seed",
@@ -32,10 +32,9 @@ __all__ = [
     "identity_difference",
     "load_backbone",
     "load_recommended",
+    "register_family",
     "resolve_pretrained",
     "seeded_noise",
-    "select_layers",
-    "self_attention_map",
     "shipped_models",
     "weights_fingerprint",
 ]

@@ -2,28 +2,32 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trace_mm.diffusion.attention import AttentionTap, MapReceiver
-from trace_mm.diffusion.families import AttentionLayer, attention_layers
+from trace_mm.attention import AttentionLayer, AttentionTap
+from trace_mm.attention.tap import MapReceiver, TotalOf
+from trace_mm.diffusion import forward_process
+from trace_mm.diffusion.families import attention_layers, family_of
 from trace_mm.ops import AttentionFusion
+
+Timestep = int | Sequence[int]
 
 
 class DiffusionBackbone(nn.Module):
     """Reads the fused self-attention map of an image at a noise level (paper Sec. 3.1, App. C.3).
 
     Args:
-        denoiser: a supported diffusers model, see ``families.FAMILIES``.
+        denoiser: a supported diffusers model, see :data:`trace_mm.diffusion.families.FAMILIES`.
         scheduler: a diffusers scheduler; DDPM-like ones noise by ``add_noise`` at an integer
             timestep, flow-matching ones by x = (1 - s) x0 + s e with s = timestep / 1000.
         vae: a diffusers ``AutoencoderKL``, or None if the denoiser works on pixels in [-1, 1].
-        null_text: keyword arguments of the denoiser that stand for the empty prompt; tensors of
-            batch size 1.
+        null_text: embeddings of the empty prompt, by the names that the denoiser's family gives
+            them; tensors of batch size 1.
         layers: the self-attention layers to read; all of them if None.
     """
 
@@ -41,14 +45,46 @@ class DiffusionBackbone(nn.Module):
         self.scheduler = scheduler
         self.vae: Any = vae
         self.null_text = {name: tensor.detach() for name, tensor in null_text.items()}
-        self.layers = list(layers) if layers is not None else attention_layers(denoiser)
+        self.family = family_of(denoiser)
+        if layers is None:
+            layers = attention_layers(denoiser, self.null_text["prompt_embeds"].shape[1])
+        self.layers = list(layers)
         self._tap: AttentionTap | None = None
+        self._onload_device: torch.device | None = None
         self.requires_grad_(False).eval()
 
     @property
     def device(self) -> torch.device:
-        """Where the denoiser is."""
-        return next(self.denoiser.parameters()).device
+        """Where the denoiser computes."""
+        return self._onload_device or next(self.denoiser.parameters()).device
+
+    def offload_to(self, device: str | torch.device, kind: str) -> Self:
+        """Keep the denoiser's weights on the CPU, and bring parts of them to a device when needed.
+
+        From then on ``to`` moves everything but the denoiser.
+
+        Args:
+            device: on which is computed.
+            kind: ``"block_level"`` or ``"leaf_level"``, see diffusers' ``enable_group_offload``.
+        """
+        self._onload_device = torch.device(device)
+        self.to(device)
+        self.denoiser.enable_group_offload(
+            onload_device=self._onload_device,
+            offload_device=torch.device("cpu"),
+            offload_type=kind,
+            num_blocks_per_group=1 if kind == "block_level" else None,
+            use_stream=self._onload_device.type == "cuda",
+        )
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What ``to``, ``cuda`` and ``half`` call."""
+        if self._onload_device is None:
+            return super()._apply(fn, recurse)
+        if self.vae is not None:
+            self.vae._apply(fn, recurse)
+        return self
 
     @property
     def latent_stride(self) -> int:
@@ -58,18 +94,17 @@ class DiffusionBackbone(nn.Module):
     @property
     def size_multiple(self) -> int:
         """What both sides of an image must be divisible by."""
-        halvings = len(self.denoiser.config.block_out_channels) - 1
-        return self.latent_stride * int(2**halvings)
+        return self.latent_stride * self.family.latent_multiple(self.denoiser)
 
     @property
     def native_size(self) -> int:
         """Side in pixels of the square images that the model was trained on."""
-        return int(self.denoiser.config.sample_size) * self.latent_stride
+        return self.family.native_latents(self.denoiser) * self.latent_stride
 
     @property
     def is_flow_matching(self) -> bool:
         """Whether noise is mixed in linearly (flow matching) rather than by a DDPM schedule."""
-        return not hasattr(self.scheduler, "add_noise")
+        return forward_process.is_flow_matching(self.scheduler)
 
     @property
     def least_noisy_timestep(self) -> int:
@@ -141,12 +176,7 @@ class DiffusionBackbone(nn.Module):
         Raises:
             ValueError: if the timestep is outside the scheduler's range.
         """
-        self.check_timestep(timestep)
-        if self.is_flow_matching:
-            sigma = timestep / self.scheduler.config.num_train_timesteps
-            return (1.0 - sigma) * latents + sigma * noise
-        steps = torch.full((latents.shape[0],), timestep, dtype=torch.long)
-        return self.scheduler.add_noise(latents, noise, steps.to(latents.device))
+        return forward_process.add_noise(self.scheduler, latents, noise, timestep)
 
     def check_timestep(self, timestep: int) -> None:
         """Refuse what is no timestep of the scheduler.
@@ -154,9 +184,7 @@ class DiffusionBackbone(nn.Module):
         Raises:
             ValueError: if the timestep is outside the scheduler's range.
         """
-        steps = self.scheduler.config.num_train_timesteps
-        if not 0 <= timestep < steps:
-            raise ValueError(f"timestep must be in [0, {steps}), got {timestep}")
+        forward_process.check_timestep(self.scheduler, timestep)
 
     def reconstruct(self, noisy: Tensor, output: Tensor, timestep: int) -> Tensor:
         """The latents X0 that the denoiser's output for X_t means (Eq. 5, App. C.2).
@@ -173,40 +201,29 @@ class DiffusionBackbone(nn.Module):
         Raises:
             ValueError: if the scheduler names a kind of output that is not known.
         """
-        noisy, output = noisy.float(), output.float()
-        if self.is_flow_matching:
-            return noisy - timestep / self.scheduler.config.num_train_timesteps * output
-        signal = float(self.scheduler.alphas_cumprod[timestep])
-        alpha, sigma = signal**0.5, (1.0 - signal) ** 0.5
-        kind = self.scheduler.config.prediction_type
-        if kind == "epsilon":
-            return (noisy - sigma * output) / alpha
-        if kind == "v_prediction":
-            return alpha * noisy - sigma * output
-        if kind == "sample":
-            return output
-        raise ValueError(f"cannot reconstruct from predictions of type {kind!r}")
+        return forward_process.reconstruct(self.scheduler, noisy, output, timestep)
 
-    def denoise(self, noisy: Tensor, timestep: int) -> Tensor:
-        """The denoiser's output for X_t (B, C, h', w') under the empty prompt."""
-        batch, dtype = noisy.shape[0], next(self.denoiser.parameters()).dtype
-        condition = {
+    def denoise(self, noisy: Tensor, timestep: Timestep) -> Tensor:
+        """The denoiser's output for X_t (B, C, h', w') under the empty prompt.
+
+        Args:
+            noisy: X_t, (B, C, h', w').
+            timestep: the noise level t, or one an item of the batch.
+        """
+        batch, dtype = noisy.shape[0], self.denoiser.dtype
+        text = {
             name: tensor.to(noisy.device, dtype).expand(batch, *tensor.shape[1:])
             for name, tensor in self.null_text.items()
         }
-        arguments: dict[str, Any] = {"encoder_hidden_states": condition.pop("prompt_embeds")}
-        if condition:  # SDXL: pooled text and the image's size, as its config calls for
-            condition["time_ids"] = _time_ids(noisy, self.latent_stride, dtype)
-            arguments["added_cond_kwargs"] = condition
-        steps = torch.full((batch,), timestep, device=noisy.device)
-        return self.denoiser(noisy.to(dtype), steps, **arguments).sample
+        steps = torch.tensor(timestep, device=noisy.device).expand(batch)
+        return self.family.call(self.denoiser, noisy.to(dtype), steps, text, self.latent_stride)
 
-    def attention(self, noisy: Tensor, timestep: int) -> Tensor:
+    def attention(self, noisy: Tensor, timestep: Timestep) -> Tensor:
         """The fused self-attention SA(X_t) of Eq. 8.
 
         Args:
             noisy: X_t, (B, C, h', w').
-            timestep: the noise level t.
+            timestep: the noise level t, or one an item of the batch.
 
         Returns:
             (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
@@ -219,26 +236,28 @@ class DiffusionBackbone(nn.Module):
                 raise _AllReadError  # what comes after the last layer costs time for nothing
 
         with contextlib.suppress(_AllReadError):
-            self._denoise_tapped(noisy, timestep, receive)
+            self._denoise_tapped(noisy, timestep, receive, sums.total)
         return sums.fused()
 
-    def denoise_and_attend(self, noisy: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+    def denoise_and_attend(self, noisy: Tensor, timestep: Timestep) -> tuple[Tensor, Tensor]:
         """The denoiser's output and the fused self-attention of one pass. Differentiable.
 
         Args:
             noisy: X_t, (B, C, h', w').
-            timestep: the noise level t.
+            timestep: the noise level t, or one an item of the batch.
 
         Returns:
             What :meth:`denoise` returns, and what :meth:`attention` returns.
         """
         sums = _StageSums(self.layers, noisy)
-        output = self._denoise_tapped(noisy, timestep, sums.add)
+        output = self._denoise_tapped(noisy, timestep, sums.add, sums.total)
         return output, sums.fused()
 
-    def _denoise_tapped(self, noisy: Tensor, timestep: int, receive: MapReceiver) -> Tensor:
+    def _denoise_tapped(
+        self, noisy: Tensor, timestep: Timestep, receive: MapReceiver, total_of: TotalOf
+    ) -> Tensor:
         try:
-            with AttentionTap(self.layers, receive) as self._tap:
+            with AttentionTap(self.layers, receive, total_of=total_of) as self._tap:
                 return self.denoise(noisy, timestep)
         finally:
             self._tap = None
@@ -272,30 +291,37 @@ class _StageSums:
         self._counts = Counter(layer.stride for layer in layers)
         self._missing = len(layers)
         self._grids = {s: (noisy.shape[2] // s, noisy.shape[3] // s) for s in self._counts}
-        self._stages = {stride: AttentionFusion(grid) for stride, grid in self._grids.items()}
+        self._sums: dict[int, Tensor] = {}
 
     @property
     def complete(self) -> bool:
         """Whether the maps of all layers are there."""
         return self._missing == 0
 
+    def total(self, layer: AttentionLayer) -> Tensor | None:
+        """The sum to which a layer's map may be added in place, if there is one."""
+        return None if torch.is_grad_enabled() else self._sums.get(layer.stride)
+
     def add(self, layer: AttentionLayer, attention: Tensor) -> None:
-        """Take the map (B, n, n) of one layer."""
-        self._stages[layer.stride].add(attention, self._grids[layer.stride], reuse=True)
+        """Take the map (B, n, n) of one layer, or the sum that it was added to."""
         self._missing -= 1
+        found = self._sums.get(layer.stride)
+        if found is None:
+            self._sums[layer.stride] = attention
+        elif found is not attention:
+            self._sums[layer.stride] = found.add_(attention)
 
     def fused(self) -> Tensor:
         """The mean over layers, (B, N, N). Hands the memory over."""
-        finest = self._stages.pop(min(self._stages))
+        finest = min(self._sums)
+        fusion = AttentionFusion(self._grids[finest])
+        # The sum first: its memory is the result's.
+        fusion.add(
+            self._sums.pop(finest), self._grids[finest], reuse=True, count=self._counts[finest]
+        )
         with torch.autocast(self._device, enabled=False):  # it would fuse in half precision
-            for stride in sorted(self._stages, reverse=True):
-                stage = self._stages.pop(stride).result()
-                finest.add(stage, self._grids[stride], weight=self._counts[stride])
-        return finest.result()
-
-
-def _time_ids(noisy: Tensor, latent_stride: int, dtype: torch.dtype) -> Tensor:
-    """SDXL's size condition (B, 6): original size, no crop, target size."""
-    height, width = noisy.shape[2] * latent_stride, noisy.shape[3] * latent_stride
-    size = torch.tensor([height, width, 0, 0, height, width], device=noisy.device, dtype=dtype)
-    return size.expand(noisy.shape[0], 6)
+            for stride in sorted(self._sums, reverse=True):
+                count = self._counts[stride]
+                mean = self._sums.pop(stride).div_(count)
+                fusion.add(mean, self._grids[stride], weight=count)
+        return fusion.result()

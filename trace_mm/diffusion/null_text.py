@@ -7,20 +7,29 @@ that comes with a ``null_text.safetensors`` needs no text encoder at all.
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from trace_mm.diffusion.families import Family
+from trace_mm.diffusion.families.base import EmbeddingShapes
+from trace_mm.diffusion.text_encoders import TextEncoders
 
 NULL_TEXT_FILE = "null_text.safetensors"
 
 
 def load_null_text(
-    source: str, index: dict[str, Any], revision: str | None = None, variant: str | None = None
+    source: str,
+    index: dict[str, Any],
+    family: Family,
+    config: Mapping[str, Any],
+    *,
+    loading: dict[str, Any],
+    variant: str | None = None,
 ) -> dict[str, Tensor]:
     """The empty prompt's embeddings of a model.
 
@@ -31,21 +40,33 @@ def load_null_text(
     Args:
         source: a diffusers folder or hub id.
         index: its ``model_index.json``.
-        revision: of a hub id.
+        family: of its denoiser.
+        config: of its denoiser.
+        loading: options of ``from_pretrained``, such as ``revision``.
         variant: of the weight files.
 
     Returns:
-        ``prompt_embeds`` (1, tokens, dim) and, for models with two encoders,
-        ``text_embeds`` (1, dim), float32.
+        Embeddings (1, ...), float32, by the names that the family gives them.
 
     Raises:
-        ValueError: if a stored file is damaged (names it), or the model has no text encoder.
+        ValueError: if a stored file is damaged or another model's (names it), or the model has no
+            text encoder.
     """
-    for path in (Path(source) / NULL_TEXT_FILE, cache_path(source, revision)):
+    shapes = family.embedding_shapes(config)
+    for path in (Path(source) / NULL_TEXT_FILE, cache_path(source, loading.get("revision"))):
         if path.is_file():
-            return _read(path)
-    embeddings = _encode_empty_prompt(source, index, revision, variant)
-    _write(cache_path(source, revision), embeddings)
+            embeddings = _read(path)
+            _check(embeddings, shapes, str(path))
+            return embeddings
+    encoders = TextEncoders(source, index, loading, variant)
+    if not encoders.count:
+        raise ValueError(
+            f"{source} has neither a text encoder nor a {NULL_TEXT_FILE}: copy that file into the "
+            "folder from a machine that has the whole model (tools/cache_null_text.py writes it)"
+        )
+    embeddings = family.encode_empty_prompt(encoders, config)
+    _check(embeddings, shapes, f"the text encoders of {source}")
+    write_null_text(cache_path(source, loading.get("revision")), embeddings)
     return embeddings
 
 
@@ -68,7 +89,13 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is damaged, delete it to have it made anew: {error}") from error
 
 
-def _write(path: Path, embeddings: dict[str, Tensor]) -> None:
+def write_null_text(path: Path, embeddings: Mapping[str, Tensor]) -> None:
+    """Store embeddings; the file appears whole or not at all.
+
+    Args:
+        path: of the file; its folder is made.
+        embeddings: (1, ...) each.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name
@@ -76,35 +103,18 @@ def _write(path: Path, embeddings: dict[str, Tensor]) -> None:
         part.replace(path)
 
 
-@torch.no_grad()
-def _encode_empty_prompt(
-    source: str, index: dict[str, Any], revision: str | None, variant: str | None
-) -> dict[str, Tensor]:
-    """Run the CLIP encoder (SD1.5, SD2.1) or both of them (SDXL) on the empty prompt."""
-    encoders = [name for name in ("text_encoder", "text_encoder_2") if index.get(name, [None])[0]]
-    if not encoders:
-        raise ValueError(f"{source} has neither a text encoder nor a {NULL_TEXT_FILE}")
-    hidden, pooled = [], None
-    for name in encoders:
-        options = {"revision": revision}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            source, subfolder=name.replace("text_encoder", "tokenizer"), **options
+def _check(embeddings: Mapping[str, Tensor], shapes: EmbeddingShapes, origin: str) -> None:
+    """Refuse embeddings that are not those of this model's empty prompt."""
+    wanted = {name: (1, *sizes) for name, sizes in shapes.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in embeddings.items()}
+
+    def fits(name: str) -> bool:
+        if len(found[name]) != len(wanted[name]) or 0 in found[name]:
+            return False
+        return all(w in (-1, f) for w, f in zip(wanted[name], found[name], strict=True))
+
+    if found.keys() != wanted.keys() or not all(fits(name) for name in wanted):
+        raise ValueError(
+            f"{origin}: the empty prompt's embeddings are {found}, but this model takes {wanted} "
+            "(-1 is any): delete a cached file to have it made anew"
         )
-        encoder_class = getattr(transformers, index[name][1])
-        encoder = encoder_class.from_pretrained(
-            source, subfolder=name, variant=variant, dtype=torch.float32, **options
-        ).eval()
-        length = tokenizer.model_max_length
-        tokens = tokenizer(
-            "", padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        )
-        output = encoder(tokens.input_ids, output_hidden_states=len(encoders) > 1)
-        if len(encoders) == 1:
-            hidden.append(output.last_hidden_state)  # (1, tokens, dim)
-        else:
-            hidden.append(output.hidden_states[-2])  # SDXL takes the last but one layer of both
-            pooled = getattr(output, "text_embeds", None)  # (1, dim), of the second encoder
-    embeddings = {"prompt_embeds": torch.cat(hidden, dim=-1)}
-    if pooled is not None:
-        embeddings["text_embeds"] = pooled
-    return embeddings

@@ -39,7 +39,14 @@ class AttentionFusion:
         self._sum: Tensor | None = None
         self._weight = 0.0
 
-    def add(self, attention: Tensor, grid: Grid, weight: float = 1.0, reuse: bool = False) -> None:
+    def add(
+        self,
+        attention: Tensor,
+        grid: Grid,
+        weight: float = 1.0,
+        reuse: bool = False,
+        count: int = 1,
+    ) -> None:
         """Adds one layer's map to the mean.
 
         Args:
@@ -47,6 +54,7 @@ class AttentionFusion:
             grid: its (h, w), nowhere larger than the fusion's grid.
             weight: how much it counts, relative to the others; at least 0.
             reuse: the map is not needed any more and may be overwritten, which saves its copy.
+            count: of how many maps this is the sum, each of which counts as much as ``weight``.
 
         Raises:
             ValueError: if shape, batch size, grid or weight do not fit.
@@ -64,7 +72,7 @@ class AttentionFusion:
                 self._sum.add_(attention, alpha=weight)
             else:
                 self._add_resampled(self._sum, attention, grid, weight)
-        self._weight += weight
+        self._weight += weight * count
 
     def result(self) -> Tensor:
         """The mean (B, N, N) of what was added. Ends the fusion: the memory is handed over.

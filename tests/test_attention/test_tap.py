@@ -3,7 +3,8 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
 
 from tests.tiny_models import tiny_unet
-from trace_mm.diffusion import AttentionLayer, AttentionTap, attention_layers, self_attention_map
+from trace_mm.attention import AttentionLayer, AttentionTap, self_attention_map
+from trace_mm.diffusion import attention_layers
 
 
 @pytest.fixture

@@ -1,0 +1,14 @@
+"""Reads self-attention out of running models: which layers, how, and the map itself."""
+
+from trace_mm.attention.layers import AttentionLayer, select_layers
+from trace_mm.attention.maps import self_attention_map
+from trace_mm.attention.tap import AttentionCall, AttentionTap, AttentionWatch
+
+__all__ = [
+    "AttentionCall",
+    "AttentionLayer",
+    "AttentionTap",
+    "AttentionWatch",
+    "select_layers",
+    "self_attention_map",
+]

@@ -1,0 +1,74 @@
+"""How noise is mixed into latents, and what a denoiser's output says of the clean ones.
+
+A scheduler's config tells which of two processes a model was trained with: DDPM, or flow matching.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def is_flow_matching(scheduler: Any) -> bool:
+    """Whether noise is mixed in linearly (flow matching) rather than by a DDPM schedule."""
+    return not hasattr(scheduler, "add_noise")
+
+
+def check_timestep(scheduler: Any, timestep: int) -> None:
+    """Refuse what is no timestep of the scheduler.
+
+    Raises:
+        ValueError: if the timestep is outside the scheduler's range.
+    """
+    steps = scheduler.config.num_train_timesteps
+    if not 0 <= timestep < steps:
+        raise ValueError(f"timestep must be in [0, {steps}), got {timestep}")
+
+
+def add_noise(scheduler: Any, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+    """X_t of Eq. 3: latents (B, C, h', w') with noise of the same shape mixed in.
+
+    DDPM: sqrt(a) x0 + sqrt(1 - a) e, a the product of 1 - beta. Flow matching:
+    (1 - s) x0 + s e with s = timestep / 1000.
+
+    Raises:
+        ValueError: if the timestep is outside the scheduler's range.
+    """
+    check_timestep(scheduler, timestep)
+    if is_flow_matching(scheduler):
+        sigma = timestep / scheduler.config.num_train_timesteps
+        return (1.0 - sigma) * latents + sigma * noise
+    steps = torch.full((latents.shape[0],), timestep, dtype=torch.long)
+    noisy: Tensor = scheduler.add_noise(latents, noise, steps.to(latents.device))
+    return noisy
+
+
+def reconstruct(scheduler: Any, noisy: Tensor, output: Tensor, timestep: int) -> Tensor:
+    """The latents X0 that the denoiser's output for X_t means (Eq. 5, App. C.2).
+
+    Args:
+        scheduler: names the kind of output: noise, velocity or sample; for flow matching it is
+            the velocity e - x0.
+        noisy: X_t, (B, C, h', w').
+        output: of the denoiser for it.
+        timestep: the noise level t.
+
+    Returns:
+        (B, C, h', w'), float32.
+
+    Raises:
+        ValueError: if the scheduler names a kind of output that is not known.
+    """
+    noisy, output = noisy.float(), output.float()
+    if is_flow_matching(scheduler):
+        return noisy - timestep / scheduler.config.num_train_timesteps * output
+    signal = float(scheduler.alphas_cumprod[timestep])
+    alpha, sigma = signal**0.5, (1.0 - signal) ** 0.5
+    kind = scheduler.config.prediction_type
+    if kind == "epsilon":
+        return (noisy - sigma * output) / alpha
+    if kind == "v_prediction":
+        return alpha * noisy - sigma * output
+    if kind == "sample":
+        return output
+    raise ValueError(f"cannot reconstruct from predictions of type {kind!r}")

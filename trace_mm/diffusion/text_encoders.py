@@ -1,0 +1,77 @@
+"""The text encoders of a model, loaded one at a time to encode the empty prompt."""
+
+from typing import Any
+
+import torch
+import transformers
+
+_T5_DTYPE = torch.bfloat16  # T5-XXL alone would take 19 GB in float32
+
+
+class TextEncoders:
+    """Text encoders and tokenizers of a diffusers folder, numbered from 1.
+
+    Args:
+        source: a diffusers folder or hub id.
+        index: its ``model_index.json``.
+        loading: options of ``from_pretrained``, such as ``revision``.
+        variant: of the weight files.
+    """
+
+    def __init__(
+        self, source: str, index: dict[str, Any], loading: dict[str, Any], variant: str | None
+    ) -> None:
+        self._source, self._index = source, index
+        self._loading, self._variant = loading, variant
+
+    def has(self, number: int) -> bool:
+        """Whether the model comes with this encoder."""
+        entry = self._index.get(_folder("text_encoder", number)) or [None]
+        return entry[0] is not None
+
+    @property
+    def count(self) -> int:
+        """How many encoders there are."""
+        return sum(self.has(number) for number in (1, 2, 3))
+
+    @torch.no_grad()
+    def encode(self, number: int, pad_to: int | None = -1) -> Any:
+        """What an encoder says of the empty prompt.
+
+        CLIP runs in float32, T5 in bfloat16.
+
+        Args:
+            number: of the encoder.
+            pad_to: how many tokens the prompt is padded to; -1 for as many as the tokenizer
+                allows, None for no padding.
+
+        Returns:
+            The encoder's output, batch size 1, float32: ``last_hidden_state``, ``hidden_states``
+            of all layers and, where it has one, ``pooler_output`` or ``text_embeds``.
+        """
+        folder = _folder("text_encoder", number)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            self._source, subfolder=_folder("tokenizer", number), **self._loading
+        )
+        kind = self._index[folder][1]
+        encoder = getattr(transformers, kind).from_pretrained(
+            self._source,
+            subfolder=folder,
+            variant=self._variant,
+            dtype=_T5_DTYPE if kind.startswith("T5") else torch.float32,
+            **self._loading,
+        )
+        length = tokenizer.model_max_length if pad_to == -1 else pad_to
+        padding = "do_not_pad" if length is None else "max_length"
+        tokens = tokenizer(
+            "", padding=padding, max_length=length, truncation=True, return_tensors="pt"
+        )
+        output = encoder.eval()(tokens.input_ids, output_hidden_states=True)
+        for name, value in output.items():
+            single = isinstance(value, torch.Tensor)
+            output[name] = value.float() if single else tuple(part.float() for part in value)
+        return output
+
+
+def _folder(kind: str, number: int) -> str:
+    return kind if number == 1 else f"{kind}_{number}"
