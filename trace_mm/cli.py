@@ -14,6 +14,7 @@ from trace_mm.commands.arguments import (
     build_inferencer,
     positive,
 )
+from trace_mm.commands.backbones import add_backbones
 from trace_mm.commands.panoptic import add_panoptic
 from trace_mm.commands.refine import add_refine
 
@@ -100,6 +101,7 @@ def _build_parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_run_demo)
     add_refine(commands)
     add_panoptic(commands)
+    add_backbones(commands)
     _add_export(commands)
     return parser
 

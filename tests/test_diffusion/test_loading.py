@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import (
     backbone_settings,
     load_backbone,
@@ -80,6 +81,67 @@ def test_what_does_not_exist_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="is not a diffusers folder"):
         resolve_pretrained(tmp_path)
     assert resolve_pretrained("owner/name") == "owner/name"
+
+
+def test_names_of_the_catalogue_are_hub_ids():
+    for name, entry in CATALOGUE.items():
+        if entry.is_diffusion:
+            assert resolve_pretrained(name) == entry.pretrained
+        else:
+            with pytest.raises(ValueError, match=f"{name} is no diffusion model"):
+                resolve_pretrained(name)
+
+
+@pytest.mark.parametrize("kind", ["block_level", "leaf_level"])
+def test_offloaded_weights_compute_the_same_and_stay_where_they_are(sd15_folder, kind):
+    latents = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        expected = load_backbone(sd15_folder).attention(latents, 100)
+        backbone = load_backbone(sd15_folder, offload=kind)
+        assert torch.equal(backbone.attention(latents, 100), expected)
+        backbone.double()
+        assert backbone.denoiser.dtype == torch.float32 and backbone.vae.dtype == torch.float64
+    assert backbone.device == torch.device("cpu")
+
+
+def test_wrong_options_are_refused_before_anything_is_loaded(tmp_path):
+    with pytest.raises(ValueError, match="offload must be one of block_level, leaf_level"):
+        load_backbone(tmp_path, offload="disk")
+
+
+def test_wrong_dtypes_are_refused(sd15_folder):
+    with pytest.raises(ValueError, match="'int7' is no dtype"):
+        load_backbone(sd15_folder, dtype="int7")
+
+
+def test_quantized_weights(sd15_folder):
+    pytest.importorskip("torchao")
+    settings = {"type": "TorchAoConfig", "quant_type": {"type": "Int8WeightOnlyConfig"}}
+    backbone = load_backbone(sd15_folder, dtype="bfloat16", quantization=settings)
+    weight = backbone.layers[0].module.to_q.weight
+    assert type(weight).__name__ == "Int8Tensor" and backbone.denoiser.dtype == torch.bfloat16
+    latents = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        expected = load_backbone(sd15_folder).attention(latents, 100)
+        found = backbone.attention(latents, 100)
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"type": "UNet2DConditionModel"}, {"type": "TorchAoConfig", "bits": 3}]
+)
+def test_wrong_quantizations_are_named(sd15_folder, settings):
+    with pytest.raises(ValueError, match="quantization"):
+        load_backbone(sd15_folder, quantization=settings)
+
+
+def test_loading_without_the_memory_saving_route_gives_the_same(sd15_folder):
+    weights = [
+        load_backbone(sd15_folder, low_cpu_mem_usage=choice).denoiser.state_dict()
+        for choice in (True, False)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_unsupported_denoisers_are_named(flow_folder, tmp_path):

@@ -46,6 +46,8 @@ class TraceInferencer(BaseInferencer):
         scope: registry scope in which a config's types are looked up.
         show_progress: draw a progress bar on stderr.
         backbone: folder or hub id of a student's backbone, if it is not where the student says.
+            Without a model: the backbone whose edges are read, without training; also a name of
+            ``trace-mm backbones`` or a config file.
         **options: set arguments of the model, such as ``size=512``, ``tile=512`` or ``seed=1``, and
             of the teacher ``timestep=200`` or ``noise_draws=4``; see
             :class:`trace_mm.models.TraceStudent` and :class:`trace_mm.models.TraceTeacher`. None

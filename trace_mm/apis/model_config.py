@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from trace_mm import __version__
+from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
 from trace_mm.models.student_folder import find_student
@@ -22,6 +23,7 @@ from trace_mm.models.student_weights import (
 from trace_mm.registry import MODELS
 
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
+_VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no diffusion model
 DEFAULT_METHOD = "student"
 
 _CHECKPOINTS = {".pth", ".safetensors"}
@@ -50,7 +52,9 @@ def model_config(
         method: likewise.
         dtype: of the denoiser; None leaves it as it is.
         options: arguments of the model, which replace those of a config.
-        backbone: where the backbone is, if not where the model says.
+        backbone: where the backbone is, if not where the model says. Without a model it is one: the
+            teacher on this backbone, a name of ``trace-mm backbones``, a folder, a hub id or a
+            config file.
 
     Returns:
         A config with ``model``, resolved and independent of the argument, for
@@ -64,6 +68,8 @@ def model_config(
     """
     if method is not None and method not in METHODS:
         raise ValueError(f"method must be {' or '.join(METHODS)}, got {method!r}")
+    if model is None and backbone is not None and method != "student":
+        model, method, backbone = backbone, "teacher", None
     if model is None:
         shipped = shipped_models()
         if not shipped:
@@ -77,7 +83,9 @@ def model_config(
     _check_options(config.model, options or {})
     config.model.update(options or {})
     if "backbone" in config.model:
-        config.model.backbone["pretrained"] = resolve_pretrained(config.model.backbone.pretrained)
+        if _class_name(config.model) != _VISION_TEACHER:
+            source = resolve_pretrained(config.model.backbone.pretrained)
+            config.model.backbone["pretrained"] = source
         if dtype is not None:
             config.model.backbone["dtype"] = dtype
     elif dtype is not None:
@@ -87,9 +95,14 @@ def model_config(
 
 def method_of(config: dict[str, Any]) -> str | None:
     """The method of a model's config; None for models that are neither teacher nor student."""
+    names = {cls.__name__: method for method, cls in METHODS.items()}
+    return {**names, _VISION_TEACHER: "teacher"}.get(_class_name(config))
+
+
+def _class_name(config: dict[str, Any]) -> str:
     kind = config["type"]
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
-    return {cls.__name__: method for method, cls in METHODS.items()}.get(name)
+    name: str = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    return name
 
 
 def build_model(config: dict[str, Any]) -> Any:
@@ -146,8 +159,18 @@ def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
             f"{name} is a student: it has no method='teacher'. For the teacher, name the backbone: "
             f"{trained_on}"
         )
+    if name in CATALOGUE and not path.is_dir():
+        return Config({"model": CATALOGUE[name].model_config()})
+    if _is_vision_model(name, path):
+        return Config({"model": {"type": _VISION_TEACHER, "backbone": {"pretrained": name}}})
     resolve_pretrained(name)
     return Config({"model": {"type": "TraceTeacher", "backbone": {"pretrained": name}}})
+
+
+def _is_vision_model(name: str, path: Path) -> bool:
+    """Whether a name is one of timm's, or a folder of transformers and not of diffusers."""
+    is_folder = (path / "config.json").is_file() and not (path / "model_index.json").is_file()
+    return name.startswith("timm:") or is_folder
 
 
 def _given_config(model: Any, method: str | None, backbone: str | None) -> Config:
@@ -187,7 +210,13 @@ def _read_config(path: Path) -> Config:
 
 
 def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
-    """Refuse what only the teacher can do."""
+    """Refuse what only the teacher can do, or only one with timesteps."""
+    if _class_name(config) == _VISION_TEACHER:
+        timed = [name for name in ("timestep", "noise_draws", "seed") if name in options]
+        if timed:
+            raise ValueError(
+                f"{config.backbone.pretrained} has no timesteps: {timed[0]} is of none"
+            )
     if method_of(config) != "student":
         return
     own, others = (set(inspect.signature(METHODS[name]).parameters) for name in METHODS)

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from trace_mm.apis.edge_sources import EdgeSource
 
 BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
+_BACKBONE_OR_TEACHER = (
+    "read edges out of this model, without training: a name of 'trace-mm backbones', a folder, a "
+    "hub id, timm:NAME or a config file. With --model: " + BACKBONE_HELP
+)
 
 MODEL_OPTIONS = (
     "model",
@@ -44,9 +48,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="one pass of a trained student, or the diffusion model itself without any training "
         "(default: student)",
     )
-    group.add_argument("--backbone", metavar="B", help=BACKBONE_HELP)
+    group.add_argument("--backbone", metavar="NAME_OR_CONFIG", help=_BACKBONE_OR_TEACHER)
     group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
-    add_dtype(group, "(default: float32)")
+    add_dtype(group, "(default: float32, or what a config says)")
     group.add_argument("--seed", type=natural, metavar="N", help="of the noise (default: 0)")
     group.add_argument(
         "--timestep",

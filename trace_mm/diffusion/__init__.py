@@ -10,17 +10,18 @@ from trace_mm.diffusion.families import (
 )
 from trace_mm.diffusion.fingerprint import STUDENT_FOLDER, weights_fingerprint
 from trace_mm.diffusion.identity import denoiser_identity, identity_difference
-from trace_mm.diffusion.loading import (
+from trace_mm.diffusion.loading import load_backbone, load_recommended, open_model
+from trace_mm.diffusion.noise import content_seed, seeded_noise
+from trace_mm.diffusion.pretrained import (
+    SETTINGS_FILE,
     backbone_settings,
-    load_backbone,
-    load_recommended,
     resolve_pretrained,
     shipped_models,
 )
-from trace_mm.diffusion.noise import content_seed, seeded_noise
 
 __all__ = [
     "FAMILIES",
+    "SETTINGS_FILE",
     "STUDENT_FOLDER",
     "DiffusionBackbone",
     "Family",
@@ -32,6 +33,7 @@ __all__ = [
     "identity_difference",
     "load_backbone",
     "load_recommended",
+    "open_model",
     "register_family",
     "resolve_pretrained",
     "seeded_noise",

@@ -1,76 +1,27 @@
 """Loads a diffusion backbone from a diffusers folder, a hub id or a shipped name."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline
+from torch import Tensor
 
 from trace_mm.attention import select_layers
 from trace_mm.diffusion.backbone import DiffusionBackbone
 from trace_mm.diffusion.families import FAMILIES, Family, attention_layers, family_of_class
 from trace_mm.diffusion.null_text import load_null_text
+from trace_mm.diffusion.pretrained import backbone_settings, resolve_pretrained
 from trace_mm.files.hub import readable_hub_errors
-
-SETTINGS_FILE = "trace.json"
-"""In a backbone's folder: what the teacher should use with it, where that is not the paper's."""
 
 _DENOISER_FOLDERS = ("unet", "transformer")
 _OFFLOADS = ("block_level", "leaf_level")
 # Published PixArt folders name a class of old, which diffusers turns into today's.
 _OLD_CLASSES = {"Transformer2DModel": {"ada_norm_single": "PixArtTransformer2DModel"}}
-
-
-def shipped_models() -> dict[str, Path]:
-    """Folders of the backbones in this package, by name."""
-    root = Path(str(files("trace_mm"))) / "weights"
-    return {path.parent.name: path.parent for path in sorted(root.glob("*/model_index.json"))}
-
-
-def resolve_pretrained(pretrained: str | Path) -> str:
-    """Turn a shipped name into its folder; leave folders and hub ids as they are.
-
-    Raises:
-        FileNotFoundError: if it is a folder without a model, or looks like neither a folder, a
-            shipped name nor a hub id.
-    """
-    shipped = shipped_models()
-    if str(pretrained) in shipped:
-        return str(shipped[str(pretrained)])
-    path = Path(pretrained).expanduser()
-    if path.is_dir():
-        if not (path / "model_index.json").is_file():
-            raise FileNotFoundError(f"{path} is not a diffusers folder: no model_index.json in it")
-        return str(path)
-    if str(pretrained).count("/") == 1 and not path.is_absolute() and str(pretrained)[0] != ".":
-        return str(pretrained)
-    raise FileNotFoundError(
-        f"{pretrained} is neither a shipped model ({', '.join(shipped)}), a folder, "
-        f"nor a hub id of the form owner/name"
-    )
-
-
-def backbone_settings(pretrained: str | Path) -> dict[str, Any]:
-    """The teacher settings that a backbone's folder recommends; empty where it has none.
-
-    Raises:
-        ValueError: if the file is not a JSON object; names it.
-    """
-    path = Path(resolve_pretrained(pretrained)) / SETTINGS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        settings = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(settings).__name__}")
-    return settings
 
 
 def load_recommended(
@@ -110,7 +61,7 @@ def load_backbone(
     encoders are loaded once, to compute the latter, and before the denoiser.
 
     Args:
-        pretrained: a name of the catalogue, a local diffusers folder or a hub id.
+        pretrained: as for :func:`resolve_pretrained`.
         device: where the model goes.
         dtype: of the denoiser. The VAE stays in float32: it runs once an image, and SDXL's
             overflows in half precision.
@@ -137,29 +88,23 @@ def load_backbone(
     """
     if offload not in (None, *_OFFLOADS):
         raise ValueError(f"offload must be one of {', '.join(_OFFLOADS)}, got {offload!r}")
-    source = resolve_pretrained(pretrained)
-    loading = {"revision": revision, "local_files_only": local_files_only}
-    with readable_hub_errors(source, revision):
-        index = DiffusionPipeline.load_config(source, **loading)
-        kind, folder = _denoiser_entry(source, index)
-        config = kind.load_config(source, subfolder=folder, **loading)
-        family = _family(source, kind, config)
-        null_text = load_null_text(source, index, family, config, loading=loading, variant=variant)
-        weights = {**loading, "variant": variant}
-        options: dict[str, Any] = {}
-        if quantization is not None:
-            options["quantization_config"] = _quantization(quantization)
-        if low_cpu_mem_usage is not None:
-            options["low_cpu_mem_usage"] = low_cpu_mem_usage
-        denoiser = kind.from_pretrained(
-            source, subfolder=folder, torch_dtype=as_dtype(dtype), **weights, **options
+    options: dict[str, Any] = {
+        "torch_dtype": as_dtype(dtype),
+        **_memory_options(quantization, low_cpu_mem_usage),
+    }
+    model = open_model(pretrained, revision, local_files_only)
+    with readable_hub_errors(model.source, revision):
+        null_text = model.null_text(variant)
+        weights = {**model.loading, "variant": variant}
+        denoiser = model.denoiser_class.from_pretrained(
+            model.source, subfolder=model.folder, **weights, **options
         )
         vae = None
-        if index.get("vae", [None, None])[1] is not None:
+        if model.index.get("vae", [None, None])[1] is not None:
             vae = AutoencoderKL.from_pretrained(
-                source, subfolder="vae", torch_dtype=torch.float32, **weights
+                model.source, subfolder="vae", torch_dtype=torch.float32, **weights
             )
-        scheduler = _load_scheduler(source, index, **loading)
+        scheduler = _load_scheduler(model)
     chosen = attention_layers(denoiser, null_text["prompt_embeds"].shape[1])
     if layers is not None:
         chosen = select_layers(chosen, layers)
@@ -167,15 +112,77 @@ def load_backbone(
     return backbone.offload_to(device, offload) if offload else backbone.to(device)
 
 
+@dataclass(frozen=True)
+class ModelSource:
+    """A diffusers folder or hub model of which only the configs have been read.
+
+    Attributes:
+        source: folder or hub id.
+        index: its ``model_index.json``.
+        denoiser_class: of diffusers.
+        folder: of the denoiser in it.
+        config: of the denoiser.
+        family: of the denoiser.
+        loading: options of ``from_pretrained``.
+    """
+
+    source: str
+    index: dict[str, Any]
+    denoiser_class: Any
+    folder: str
+    config: dict[str, Any]
+    family: Family
+    loading: dict[str, Any]
+
+    def null_text(self, variant: str | None = None) -> dict[str, Tensor]:
+        """The empty prompt's embeddings, see :func:`load_null_text`.
+
+        Args:
+            variant: of the text encoders' weight files.
+        """
+        return load_null_text(
+            self.source,
+            self.index,
+            self.family,
+            self.config,
+            loading=self.loading,
+            variant=variant,
+        )
+
+
+def open_model(
+    pretrained: str | Path, revision: str | None = None, local_files_only: bool = False
+) -> ModelSource:
+    """Read what a model consists of.
+
+    Args:
+        pretrained: as for :func:`resolve_pretrained`.
+        revision: of a hub id.
+        local_files_only: do not ask the hub for anything.
+
+    Raises:
+        FileNotFoundError: if there is no such model, or the hub does not give it; says why.
+        ValueError: if its denoiser is of an unsupported class.
+    """
+    source = resolve_pretrained(pretrained)
+    loading = {"revision": revision, "local_files_only": local_files_only}
+    with readable_hub_errors(source, revision):
+        index = DiffusionPipeline.load_config(source, **loading)
+        kind, folder = _denoiser_entry(source, index)
+        config = kind.load_config(source, subfolder=folder, **loading)
+    family = _family(source, kind, config)
+    return ModelSource(source, index, kind, folder, config, family, loading)
+
+
 def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """A dtype from its name.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: if there is no floating-point one of that name.
     """
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype):
-        raise ValueError(f"{dtype!r} is no dtype; float32, float16 and bfloat16 are")
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(f"{dtype!r} is no dtype for weights; float32, float16 and bfloat16 are")
     return found
 
 
@@ -203,27 +210,41 @@ def _family(source: str, kind: Any, config: Mapping[str, Any]) -> Family:
         raise ValueError(f"{source}: {error}") from error
 
 
+def _memory_options(
+    quantization: Mapping[str, Any] | None, low_cpu_mem_usage: bool | None
+) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if quantization is not None:
+        options["quantization_config"] = _quantization(quantization)
+    if low_cpu_mem_usage is not None:
+        options["low_cpu_mem_usage"] = low_cpu_mem_usage
+    return options
+
+
 def _quantization(settings: Mapping[str, Any]) -> Any:
     """A quantization config of diffusers, from plain values."""
     options = dict(settings)
-    name = options.pop("type", None)
-    kind = getattr(diffusers, str(name), None)
-    if kind is None or not str(name).endswith("Config"):
+    name = str(options.pop("type", None))
+    kind = getattr(diffusers, name, None)
+    if kind is None or not name.endswith("Config"):
         raise ValueError(f"quantization.type must be a quantization config, got {name!r}")
     nested = options.get("quant_type")
-    if isinstance(nested, Mapping):  # torchao's own config
-        inner = dict(nested)
-        configs = import_module("torchao.quantization")
-        options["quant_type"] = getattr(configs, inner.pop("type"))(**inner)
-    return kind(**options)
+    try:
+        if isinstance(nested, Mapping):  # torchao's own config
+            inner = dict(nested)
+            configs = import_module("torchao.quantization")
+            options["quant_type"] = getattr(configs, inner.pop("type"))(**inner)
+        return kind(**options)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"quantization {dict(settings)} cannot be used: {error}") from error
 
 
-def _load_scheduler(source: str, index: dict[str, Any], **options: Any) -> Any:
+def _load_scheduler(model: ModelSource) -> Any:
     """The noise schedule that the model was trained with.
 
     Folders name a sampler (PNDM, Euler, ...), whose ``add_noise`` may scale latents in its own
     way; each sampler's config holds the betas that the DDPM forward process needs.
     """
-    name = index["scheduler"][1]
+    name = model.index["scheduler"][1]
     scheduler = getattr(diffusers, name) if "FlowMatch" in name else DDPMScheduler
-    return scheduler.from_pretrained(source, subfolder="scheduler", **options)
+    return scheduler.from_pretrained(model.source, subfolder="scheduler", **model.loading)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import constants
+from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.errors import (
+    CacheNotFound,
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
@@ -68,11 +69,35 @@ def _advice(error: BaseException | None, source: str, revision: str | None) -> s
         )
     missing = next((one for one in found if isinstance(one, EntryNotFoundError)), None)
     if missing is not None:
-        return f"the hub's model lacks a file that is needed: {_first_line(missing)}"
+        return f"the hub's model lacks a file that is needed: {_what_failed(missing)}"
     refused = next((one for one in found if isinstance(one, HfHubHTTPError)), None)
-    return None if refused is None else f"the hub refused: {_first_line(refused)}"
+    return None if refused is None else f"the hub refused: {_what_failed(refused)}"
 
 
-def _first_line(error: BaseException) -> str:
+def _what_failed(error: BaseException) -> str:
+    """The line that names the file, which is not the first one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    named = [line for line in lines if "url:" in line]
+    return (named or lines or [type(error).__name__])[0]
+
+
+def downloaded_files(repository: str) -> set[str]:
+    """Files of a hub's model that are on this machine, whole, in any of its revisions.
+
+    Args:
+        repository: hub id.
+
+    Returns:
+        Paths within the model, with ``/``; empty where there is nothing.
+    """
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return set()
+    return {
+        file.file_path.relative_to(revision.snapshot_path).as_posix()
+        for found in repositories
+        if found.repo_id == repository and found.repo_type == "model"
+        for revision in found.revisions
+        for file in revision.files
+    }

@@ -1,0 +1,68 @@
+"""What a user may call a diffusion model, and what its folder recommends."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from trace_mm.catalogue import CATALOGUE
+
+SETTINGS_FILE = "trace.json"
+"""In a backbone's folder: what the teacher should use with it, where that is not the paper's."""
+
+
+def shipped_models() -> dict[str, Path]:
+    """Folders of the backbones in this package, by name."""
+    root = Path(str(files("trace_mm"))) / "weights"
+    return {path.parent.name: path.parent for path in sorted(root.glob("*/model_index.json"))}
+
+
+def resolve_pretrained(pretrained: str | Path) -> str:
+    """Turn a name into a folder or hub id; leave folders and hub ids as they are.
+
+    Args:
+        pretrained: a shipped name, a name of :data:`trace_mm.catalogue.CATALOGUE`, a folder or a
+            hub id.
+
+    Raises:
+        FileNotFoundError: if it is a folder without a model, or none of these.
+        ValueError: if it is a model of the catalogue without timesteps.
+    """
+    shipped = shipped_models()
+    if str(pretrained) in shipped:
+        return str(shipped[str(pretrained)])
+    path = Path(pretrained).expanduser()
+    if path.is_dir():
+        if not (path / "model_index.json").is_file():
+            raise FileNotFoundError(f"{path} is not a diffusers folder: no model_index.json in it")
+        return str(path)
+    named = CATALOGUE.get(str(pretrained))
+    if named is not None and not named.is_diffusion:
+        raise ValueError(f"{pretrained} is no diffusion model: {named.teacher} reads its edges")
+    if named is not None:
+        return named.pretrained
+    if str(pretrained).count("/") == 1 and not path.is_absolute() and str(pretrained)[0] != ".":
+        return str(pretrained)
+    raise FileNotFoundError(
+        f"{pretrained} is neither a shipped model ({', '.join(shipped)}), a folder, one of "
+        f"{', '.join(name for name, entry in CATALOGUE.items() if entry.is_diffusion)}, "
+        f"nor a hub id of the form owner/name"
+    )
+
+
+def backbone_settings(pretrained: str | Path) -> dict[str, Any]:
+    """The teacher settings that a backbone's folder recommends; empty where it has none.
+
+    Raises:
+        ValueError: if the file is not a JSON object; names it.
+    """
+    path = Path(resolve_pretrained(pretrained)) / SETTINGS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        settings = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(settings).__name__}")
+    return settings
