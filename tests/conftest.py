@@ -1,10 +1,32 @@
 """Fixtures for all tests: tiny model folders, and a null-text cache of the tests' own."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import tiny_models
+from tests import tiny_models, tiny_transformers
+
+SAVED_BY = {
+    "sd15": tiny_models.save_sd15,
+    "sd21": tiny_models.save_sd21,
+    "sdxl": tiny_models.save_sdxl,
+    "pixart-alpha": tiny_transformers.save_pixart_alpha,
+    "pixart-sigma": tiny_transformers.save_pixart_sigma,
+    "sd3": tiny_transformers.save_sd3,
+    "sd35": tiny_transformers.save_sd35,
+    "flux-dev": tiny_transformers.save_flux_dev,
+    "flux-schnell": tiny_transformers.save_flux_schnell,
+}
+"""How a tiny model of each family is saved; see :func:`model_folder`."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For fixtures of more than one test, which are made before a test's own cache is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRACE_MM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -13,13 +35,28 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="session")
-def sd15_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.save_sd15(tmp_path_factory.mktemp("sd15"))
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives the folder of a tiny model by its family's name; each is saved once."""
+    saved: dict[tuple[str, int | None], Path] = {}
+
+    def folder_of(name: str, text_tokens: int | None = None) -> Path:
+        """A folder with text encoders, or with random text of so many tokens in their stead."""
+        key = (name, text_tokens)
+        if key not in saved:
+            saved[key] = SAVED_BY[name](tmp_path_factory.mktemp(name), text_tokens)
+        return saved[key]
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
-def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.save_sdxl(tmp_path_factory.mktemp("sdxl"))
+def sd15_folder(model_folder: Callable[..., Path]) -> Path:
+    return model_folder("sd15")
+
+
+@pytest.fixture(scope="session")
+def sdxl_folder(model_folder: Callable[..., Path]) -> Path:
+    return model_folder("sdxl")
 
 
 @pytest.fixture(scope="session")

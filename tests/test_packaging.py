@@ -30,9 +30,9 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 # Belong to no layer: small modules that import nothing of ours.
-SHARED = {"registry", "structures"}
+SHARED = {"catalogue", "registry", "structures"}
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
-OPTIONAL = {"mmdet", "mmcv", "peft", "timm"}
+OPTIONAL = {"mmdet", "mmcv", "peft", "timm", "triton"}
 
 
 def _imports(path):

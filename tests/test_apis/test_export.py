@@ -226,7 +226,7 @@ def test_a_student_inside_its_backbone(checkpoint, flow_folder, expected, tmp_pa
     assert 'TraceInferencer("tiny")' in (folder / "README.md").read_text()
     np.testing.assert_array_equal(edges_of(backbone), expected)
     assert TraceInferencer(backbone, method="teacher", **OPTIONS).settings() == plain
-    for module in ("trace_mm.diffusion.loading", "trace_mm.models.student_folder"):
+    for module in ("trace_mm.diffusion.pretrained", "trace_mm.models.student_folder"):
         monkeypatch.setattr(f"{module}.shipped_models", lambda: {"tiny": backbone})
     monkeypatch.setattr("trace_mm.apis.model_config.shipped_models", lambda: {"tiny": backbone})
     for name in (None, "tiny"):

@@ -11,11 +11,20 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from trace_mm.catalogue import CATALOGUE
 from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted((PROJECT / "configs" / "trace").glob("trace_*.py"))
+SIZES = {"sd15": 512, "sdxl": 1024, "pixart-alpha": 1024, "sd35-large": 1024, "flux-dev": 1024}
 DATA = {"scenes", "scenes-recursive", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
+
+
+def test_the_papers_data_are_there_for_each_backbone():
+    names = {path.stem for path in CONFIGS}
+    for backbone in SIZES:
+        for data in ("voc2012", "coco2014", "imagenet"):
+            assert f"trace_{backbone}_lora64_{data}" in names
 
 
 def assert_known(registry, config, *given):
@@ -49,8 +58,11 @@ def test_config_names_what_there_is(path):
         assert_known(METRICS, evaluator)
     assert cfg.optim_wrapper.optimizer.weight_decay == 4e-5  # App. C.1
     _, backbone, rank, data = path.stem.split("_")
-    sides = {"sd15": 512, "sdxl": 1024}
-    assert dataset.size == sides.get(backbone, dataset.size)
+    if backbone in SIZES:
+        assert dataset.size == SIZES[backbone]
+        assert cfg.model.backbone.pretrained == CATALOGUE[backbone].pretrained
+        assert dataset.pseudo_edges.teacher.backbone == cfg.model.backbone
+        assert cfg.model.decoder.tokens == 64 * 64
     assert rank == f"lora{cfg.model.lora.rank}"
     assert data in DATA
 

@@ -14,9 +14,10 @@ from torch import nn
 from trace_mm import __version__
 from trace_mm.apis.model_card import CardFacts, render_card
 from trace_mm.apis.training_record import training_images
-from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, shipped_models
-from trace_mm.diffusion.loading import SETTINGS_FILE
+from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, open_model, shipped_models
+from trace_mm.diffusion.loading import ModelSource
 from trace_mm.diffusion.null_text import NULL_TEXT_FILE
+from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
 from trace_mm.models.student_folder import (
     MARKER_FILE,
@@ -36,7 +37,7 @@ from trace_mm.models.student_weights import (
 CARD_FILE = "README.md"
 _WRITTEN = {
     *(CARD_FILE, MARKER_FILE, WEIGHTS_FILE, SETTINGS_FILE, NULL_TEXT_FILE, "model_index.json"),
-    *("unet", "vae", "scheduler"),
+    *("unet", "transformer", "vae", "scheduler"),
 }
 
 
@@ -97,7 +98,8 @@ def export_student(
     partial.mkdir(parents=True)
     try:
         if merge:
-            state, description = _merge(student, state, description, partial, rounded)
+            original = open_model(where["pretrained"], where["revision"])
+            state, description = _merge(student, original, state, description, partial, rounded)
             _copy_settings(Path(where["pretrained"]), partial)
         state[DESCRIPTION] = pack_description(description)
         write_student(state, partial, rounded)
@@ -167,6 +169,7 @@ def _training_images(source: Path) -> str | None:
 
 def _merge(
     student: Any,
+    original: ModelSource,
     state: dict[str, Any],
     description: dict[str, Any],
     folder: Path,
@@ -175,8 +178,12 @@ def _merge(
     """Write the fine-tuned backbone; the state and description that are left for the student."""
     backbone = student.backbone
     backbone.denoiser.to(dtype or backbone.denoiser.dtype)
-    parts = {"unet": backbone.denoiser, "vae": backbone.vae, "scheduler": backbone.scheduler}
-    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline"}
+    parts = {
+        original.folder: backbone.denoiser,
+        "vae": backbone.vae,
+        "scheduler": backbone.scheduler,
+    }
+    index: dict[str, Any] = {"_class_name": original.index["_class_name"]}
     for name, part in parts.items():
         if part is not None:
             if name == "vae" and _holds_half(part):

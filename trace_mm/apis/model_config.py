@@ -214,9 +214,8 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
     if _class_name(config) == _VISION_TEACHER:
         timed = [name for name in ("timestep", "noise_draws", "seed") if name in options]
         if timed:
-            raise ValueError(
-                f"{config.backbone.pretrained} has no timesteps: {timed[0]} is of none"
-            )
+            name = config["backbone"]["pretrained"]
+            raise ValueError(f"{name} has no timesteps: the option {timed[0]} is not for it")
     if method_of(config) != "student":
         return
     own, others = (set(inspect.signature(METHODS[name]).parameters) for name in METHODS)

@@ -49,8 +49,8 @@ def load_null_text(
         Embeddings (1, ...), float32, by the names that the family gives them.
 
     Raises:
-        ValueError: if a stored file is damaged or another model's (names it), or the model has no
-            text encoder.
+        ValueError: if a stored file is damaged or another model's (names it), or a text encoder
+            is needed that the model comes without.
     """
     shapes = family.embedding_shapes(config)
     for path in (Path(source) / NULL_TEXT_FILE, cache_path(source, loading.get("revision"))):
@@ -59,9 +59,10 @@ def load_null_text(
             _check(embeddings, shapes, str(path))
             return embeddings
     encoders = TextEncoders(source, index, loading, variant)
-    if not encoders.count:
+    if not encoders.count or encoders.missing():
+        absent = ", ".join(encoders.missing()) or "a text encoder"
         raise ValueError(
-            f"{source} has neither a text encoder nor a {NULL_TEXT_FILE}: copy that file into the "
+            f"{source} has neither {absent} nor a {NULL_TEXT_FILE}: copy that file into the "
             "folder from a machine that has the whole model (tools/cache_null_text.py writes it)"
         )
     embeddings = family.encode_empty_prompt(encoders, config)

@@ -1,5 +1,6 @@
 """The text encoders of a model, loaded one at a time to encode the empty prompt."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +35,15 @@ class TextEncoders:
         """How many encoders there are."""
         return sum(self.has(number) for number in (1, 2, 3))
 
+    def missing(self) -> list[str]:
+        """Folders that should be there and are not; of a hub id nothing is known."""
+        if not Path(self._source).is_dir():
+            return []
+        kinds = ("text_encoder", "tokenizer")
+        numbers = (number for number in (1, 2, 3) if self.has(number))
+        folders = [_folder(kind, number) for number in numbers for kind in kinds]
+        return [name for name in folders if not (Path(self._source) / name).is_dir()]
+
     @torch.no_grad()
     def encode(self, number: int, pad_to: int | None = -1) -> Any:
         """What an encoder says of the empty prompt.
@@ -58,7 +68,7 @@ class TextEncoders:
             self._source,
             subfolder=folder,
             variant=self._variant,
-            dtype=_T5_DTYPE if kind.startswith("T5") else torch.float32,
+            dtype=_T5_DTYPE if "T5" in kind else torch.float32,
             **self._loading,
         )
         length = tokenizer.model_max_length if pad_to == -1 else pad_to

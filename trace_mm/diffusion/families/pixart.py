@@ -13,7 +13,11 @@ from trace_mm.diffusion.text_encoders import TextEncoders
 
 @register_family
 class PixArtFamily(Family):
-    """``PixArtTransformer2DModel``: image and text attend apart, at one resolution."""
+    """``PixArtTransformer2DModel``: image and text attend apart, at one resolution.
+
+    The empty prompt is a single token. Attention to it is 1, whatever LoRA in ``to_q`` and
+    ``to_k`` of ``attn2`` does.
+    """
 
     denoiser = "PixArtTransformer2DModel"
     lora_targets = (

@@ -19,7 +19,8 @@ class SD3Family(Family):
     """``SD3Transformer2DModel``: image and text attend together, image tokens first.
 
     Some blocks of SD3.5 Medium have a second layer, ``attn2``, in which the image attends to
-    itself alone.
+    itself alone. What the text asks in the last block leads nowhere: the gradient of LoRA in its
+    ``add_q_proj`` is always of zeros.
     """
 
     denoiser = "SD3Transformer2DModel"

@@ -1,0 +1,10 @@
+# The paper's student on its default, Stable Diffusion 3.5 Large: 64x64 tokens at 1024x1024 pixels.
+# Frozen weights are in half precision, trained ones are not.
+pretrained = "stabilityai/stable-diffusion-3.5-large"
+model = dict(
+    type="TraceStudent",
+    backbone=dict(pretrained=pretrained, dtype="bfloat16"),
+    decoder=dict(type="ConvDecoder", tokens=64 * 64),
+    lora=dict(rank=64),
+    gradient_checkpointing=True,
+)

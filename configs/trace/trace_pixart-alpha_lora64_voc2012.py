@@ -1,0 +1,18 @@
+_base_ = [
+    "../_base_/models/trace-student_pixart-alpha.py",
+    "../_base_/datasets/unlabelled_voc2012.py",
+    "../_base_/datasets/scene_edges_val.py",
+    "../_base_/datasets/scene_edges.py",
+    "../_base_/schedules/adam_20k.py",
+    "../_base_/training_runtime.py",
+]
+# The teacher's edges, which tools/cache_pseudo_edges.py computes with this config.
+train_dataloader = dict(
+    dataset=dict(
+        size=1024,
+        pseudo_edges=dict(
+            folder="data/pseudo_edges",
+            teacher=dict(type="TraceTeacher", backbone=_base_.model.backbone),
+        ),
+    )
+)

@@ -1,0 +1,65 @@
+"""What the documentation shows runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AuraFlowTransformer2DModel, FlowMatchEulerDiscreteScheduler
+
+from tests.tiny_models import random_text, save_model, tiny_vae
+from trace_mm.apis import TraceInferencer
+from trace_mm.diffusion import FAMILIES, load_backbone
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture
+def auraflow(tmp_path):
+    """A tiny AuraFlow, saved like the published one."""
+    torch.manual_seed(0)
+    transformer = AuraFlowTransformer2DModel(
+        sample_size=8,
+        patch_size=2,
+        num_mmdit_layers=1,
+        num_single_dit_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=12,
+        caption_projection_dim=16,
+        pos_embed_max_size=64,
+    )
+    parts = {
+        "transformer": transformer,
+        "vae": tiny_vae(),
+        "scheduler": FlowMatchEulerDiscreteScheduler(),
+    }
+    text = random_text(256, prompt_embeds=12)
+    return save_model(tmp_path / "auraflow", "AuraFlowPipeline", parts, null_text=text)
+
+
+def test_a_family_of_your_own(auraflow, tmp_path, monkeypatch):
+    """docs/backbones.md: one file and a config, and edges can be read."""
+    text = (DOCS / "backbones.md").read_text(encoding="utf-8")
+    example = re.search(r"<!-- family example -->\n```python\n(.*?)```", text, re.DOTALL)[1]
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_auraflow.py").write_text(example)
+    config = tmp_path / "config.py"
+    config.write_text(
+        "custom_imports = dict(imports=['my_auraflow'])\n"
+        f"model = dict(type='TraceTeacher', backbone=dict(pretrained={str(auraflow)!r}))\n"
+    )
+    try:
+        edges = TraceInferencer(backbone=config, device="cpu", show_progress=False)(
+            torch.rand(16, 24, 3).numpy()
+        )["predictions"][0]["edges"]
+        assert edges.shape == (16, 24) and edges.max() == 1
+        backbone = load_backbone(auraflow)
+        latents = torch.randn(2, 4, 8, 12)
+        with torch.no_grad():
+            output, attention = backbone.denoise_and_attend(latents, 500)
+        assert len(backbone.layers) == 3 and output.shape == latents.shape
+        assert attention.shape == (2, 24, 24)
+        torch.testing.assert_close(attention.sum(-1), torch.ones(2, 24))
+    finally:
+        FAMILIES.pop("AuraFlowTransformer2DModel", None)
