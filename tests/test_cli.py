@@ -15,6 +15,7 @@ from PIL import Image
 
 import trace_mm
 from tests.tiny_students import build, shake
+from tests.tiny_towers import save_clip
 from trace_mm.cli import main
 from trace_mm.models import save_student
 
@@ -77,6 +78,21 @@ def test_options_reach_the_model(photos, flow_folder, tmp_path, capsys):
     settings = (out / "manifest.jsonl").read_text().splitlines()[0]
     for part in ('"seed": 5', '"noise_draws": 2', '"size": 32', '"tile": 8', "bfloat16"):
         assert part in settings
+
+
+def test_edges_of_a_backbone(photos, sd15_folder, tmp_path, capsys):
+    config = tmp_path / "teacher.py"
+    config.write_text(
+        f"model = dict(type='TraceTeacher', backbone=dict(pretrained={str(sd15_folder)!r}))"
+    )
+    tower = save_clip(tmp_path / "clip")
+    for number, backbone in enumerate([sd15_folder, config, tower]):
+        assert _edges(photos, "--out", tmp_path / str(number), "--backbone", backbone) == 0
+        assert len(list((tmp_path / str(number)).rglob("*.png"))) == 4
+    same = [(tmp_path / f"{number}/edges/0.png").read_bytes() for number in range(3)]
+    assert same[0] == same[1] != same[2]
+    assert _edges(photos, "--out", tmp_path / "3", "--backbone", tower, "--timestep", 100) == 2
+    assert "clip has no timesteps" in capsys.readouterr().err
 
 
 def test_bad_images_are_listed(photos, sobel, tmp_path, capsys):

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from tests.tiny_students import build, shake
+from tests.tiny_towers import save_clip
 from trace_mm.apis import TraceInferencer, expand_inputs
 from trace_mm.apis.demo import demo_scenes, shown_timesteps, teacher_of, write_demo
 from trace_mm.apis.export import export_student
@@ -52,6 +53,14 @@ def test_a_merged_student_has_no_teacher(flow_folder, checkpoint, photo, tmp_pat
     assert "<svg" not in page and "Without the teacher" in page
     assert "Before:" not in page and "<figcaption>The student’s edges<" in page
     assert 'class="inside' not in page
+
+
+def test_a_model_without_timesteps(photo, tmp_path):
+    folder = save_clip(tmp_path / "clip")
+    page = _page(TraceInferencer(backbone=folder, **OPTIONS), photo, tmp_path / "out")
+    assert "<svg" not in page and "<figcaption>Edges of its attention<" in page
+    assert "clip is no diffusion model" in page and "Noise is added" not in page
+    assert "student" not in page
 
 
 def test_a_teacher_alone(flow_folder, photo, tmp_path):

@@ -19,6 +19,7 @@ from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.files import load_image, write_atomically
+from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import (
@@ -96,12 +97,12 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
         for source in sources:
             entries.append(_process(inferencer, teacher, source, out_dir))
             progress.update()
-    method = inferencer.method
+    reader = _reader(inferencer)
     page = render_report(
         demo_text.HEADING,
-        demo_text.lead(method),
-        demo_text.steps(method),
-        demo_text.notes(method, inferencer.cfg.model, teacher is not None),
+        demo_text.lead(reader),
+        demo_text.steps(reader),
+        demo_text.notes(reader, inferencer.cfg.model, teacher is not None),
         entries,
         _footer(inferencer),
     )
@@ -113,11 +114,11 @@ def teacher_of(inferencer: TraceInferencer) -> TraceInferencer | None:
     """The teacher on the backbone of a model, which is itself if it is a teacher.
 
     Returns:
-        None for models without one: gradient detectors, and students of which only the merged,
-        fine-tuned backbone is there.
+        None for models without one: gradient detectors, models without timesteps, and students of
+        which only the merged, fine-tuned backbone is there.
     """
     if inferencer.method != "student":
-        return inferencer if inferencer.method == "teacher" else None
+        return inferencer if isinstance(inferencer.model, TraceTeacher) else None
     if "merged" in read_description(inferencer.cfg.model.checkpoint):
         return None
     backbone = inferencer.cfg.model.backbone
@@ -152,8 +153,8 @@ def _process(
         ]
         facts = [_fact(found, "student, one pass"), _fact(taught, "teacher")]
     else:
-        pictures.append(_edge_figure(found, source.name, _EDGES_OF[inferencer.method]))
-        facts = [_fact(found, _READ_BY[inferencer.method])]
+        pictures.append(_edge_figure(found, source.name, _EDGES_OF[_reader(inferencer)]))
+        facts = [_fact(found, _READ_BY[_reader(inferencer)])]
     caption = "The student’s on the image" if taught is not found else "Both"
     alt = f"Edges of {source.name} in pink over the faded image"
     pictures += [Figure(overlay, caption, alt, photo=True), *_truth_figures(source)]
@@ -169,8 +170,23 @@ def _process(
     )
 
 
-_EDGES_OF = {None: "Edges", "teacher": "The teacher’s edges", "student": "The student’s edges"}
-_READ_BY = {None: "edges", "teacher": "teacher", "student": "student, one pass"}
+_EDGES_OF = {
+    None: "Edges",
+    "teacher": "The teacher’s edges",
+    "vision": "Edges of its attention",
+    "student": "The student’s edges",
+}
+_READ_BY = {
+    None: "edges",
+    "teacher": "teacher",
+    "vision": "attention",
+    "student": "student, one pass",
+}
+
+
+def _reader(inferencer: TraceInferencer) -> str | None:
+    """What reads the edges: a method, or "vision" for a teacher without timesteps."""
+    return "vision" if isinstance(inferencer.model, VisionTeacher) else inferencer.method
 
 
 def _read(inferencer: TraceInferencer, image: NDArray[np.float32]) -> _Reading:

@@ -31,6 +31,16 @@ _STEPS = (
         "point do not, there is an edge.",
     ),
 )
+_STEPS_OF_VISION = (
+    (
+        "1. Look",
+        "The model says for every patch of the image which other patches it attends to.",
+    ),
+    (
+        "2. Draw the borders",
+        "Where the patches on two sides of a point attend to different places, there is an edge.",
+    ),
+)
 _STUDENT_STEP = (
     "4. Learn it",
     "A student, the same model with a few more weights, is trained on those borders, without any "
@@ -53,6 +63,11 @@ _ABOUT_STUDENT = (
     "The student was trained on {model}, from edges that a teacher reads out of that model as it "
     "is. It knows the kind of images that it was trained on; --tile keeps large images sharp.",
 )
+_ABOUT_VISION = (
+    "About this model",
+    "{model} is no diffusion model: it has no noise to look through and no moment to find, and is "
+    "here for comparison. Edges are as fine as its grid of patches.",
+)
 _ABOUT_DETECTOR = ("About this model", "Edges are those of {model}.")
 _ABOUT_COLORS = (
     "Reading the colours",
@@ -71,21 +86,32 @@ _NO_TEACHER = (
 )
 
 
-def lead(method: str | None) -> str:
-    """What it is about, for readers who know nothing of it."""
-    return _LEAD + _LEAD_OF_STUDENT if method == "student" else _LEAD
+def lead(reader: str | None) -> str:
+    """What it is about, for readers who know nothing of it.
+
+    Args:
+        reader: what reads the edges: "student", "teacher", "vision" for a model without
+            timesteps, or None for gradients.
+    """
+    return _LEAD + _LEAD_OF_STUDENT if reader == "student" else _LEAD
 
 
-def steps(method: str | None) -> list[tuple[str, str]]:
-    """Title and text of how it works, step by step."""
-    return [*_STEPS, _STUDENT_STEP] if method == "student" else list(_STEPS)
+def steps(reader: str | None) -> list[tuple[str, str]]:
+    """Title and text of how it works, step by step.
+
+    Args:
+        reader: as for :func:`lead`.
+    """
+    if reader == "vision":
+        return list(_STEPS_OF_VISION)
+    return [*_STEPS, _STUDENT_STEP] if reader == "student" else list(_STEPS)
 
 
-def notes(method: str | None, model: Mapping[str, Any], has_teacher: bool) -> list[tuple[str, str]]:
+def notes(reader: str | None, model: Mapping[str, Any], has_teacher: bool) -> list[tuple[str, str]]:
     """Title and text of what else a reader must know.
 
     Args:
-        method: of the edges.
+        reader: as for :func:`lead`.
         model: its config.
         has_teacher: whether the report shows what the teacher sees.
     """
@@ -93,11 +119,16 @@ def notes(method: str | None, model: Mapping[str, Any], has_teacher: bool) -> li
     if pretrained in map(str, shipped_models().values()):
         about = _ABOUT_SHIPPED
     else:
-        texts = {"student": _ABOUT_STUDENT, "teacher": _ABOUT_TEACHER, None: _ABOUT_DETECTOR}
-        title, text = texts[method]
+        texts = {
+            "student": _ABOUT_STUDENT,
+            "teacher": _ABOUT_TEACHER,
+            "vision": _ABOUT_VISION,
+            None: _ABOUT_DETECTOR,
+        }
+        title, text = texts[reader]
         about = title, text.format(model=Path(pretrained).name)
     found = [about]
-    if method == "student":
+    if reader == "student":
         found.append(_BEFORE_AND_AFTER if has_teacher else _NO_TEACHER)
     if has_teacher:
         found.append(_ABOUT_COLORS)

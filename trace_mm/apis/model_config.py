@@ -25,6 +25,7 @@ from trace_mm.registry import MODELS
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
 _VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no diffusion model
 DEFAULT_METHOD = "student"
+_TRANSFORMERS = "transformers:"  # before a hub id, which else is taken for one of diffusers
 
 _CHECKPOINTS = {".pth", ".safetensors"}
 _CONFIGS = {".py", ".json", ".yaml", ".yml"}
@@ -162,15 +163,16 @@ def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
     if name in CATALOGUE and not path.is_dir():
         return Config({"model": CATALOGUE[name].model_config()})
     if _is_vision_model(name, path):
-        return Config({"model": {"type": _VISION_TEACHER, "backbone": {"pretrained": name}}})
+        source = {"pretrained": name.removeprefix(_TRANSFORMERS)}
+        return Config({"model": {"type": _VISION_TEACHER, "backbone": source}})
     resolve_pretrained(name)
     return Config({"model": {"type": "TraceTeacher", "backbone": {"pretrained": name}}})
 
 
 def _is_vision_model(name: str, path: Path) -> bool:
-    """Whether a name is one of timm's, or a folder of transformers and not of diffusers."""
+    """Whether a name says so by its prefix, or is a folder of transformers and not of diffusers."""
     is_folder = (path / "config.json").is_file() and not (path / "model_index.json").is_file()
-    return name.startswith("timm:") or is_folder
+    return name.startswith(("timm:", _TRANSFORMERS)) or is_folder
 
 
 def _given_config(model: Any, method: str | None, backbone: str | None) -> Config:

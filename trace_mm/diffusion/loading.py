@@ -17,6 +17,7 @@ from trace_mm.diffusion.families import FAMILIES, Family, attention_layers, fami
 from trace_mm.diffusion.null_text import load_null_text
 from trace_mm.diffusion.pretrained import backbone_settings, resolve_pretrained
 from trace_mm.files.hub import readable_hub_errors
+from trace_mm.ops.dtypes import as_dtype
 
 _DENOISER_FOLDERS = ("unet", "transformer")
 _OFFLOADS = ("block_level", "leaf_level")
@@ -172,18 +173,6 @@ def open_model(
         config = kind.load_config(source, subfolder=folder, **loading)
     family = _family(source, kind, config)
     return ModelSource(source, index, kind, folder, config, family, loading)
-
-
-def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """A dtype from its name.
-
-    Raises:
-        ValueError: if there is no floating-point one of that name.
-    """
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ValueError(f"{dtype!r} is no dtype for weights; float32, float16 and bfloat16 are")
-    return found
 
 
 def _denoiser_entry(source: str, index: dict[str, Any]) -> tuple[Any, str]:

@@ -17,6 +17,7 @@ from trace_mm.models.student_weights import (
 )
 from trace_mm.models.teacher import TraceTeacher
 from trace_mm.models.true_edges import TrueEdges
+from trace_mm.models.vision_teacher import VisionTeacher
 
 __all__ = [
     "CannyDetector",
@@ -29,6 +30,7 @@ __all__ = [
     "TraceTeacher",
     "TrueEdges",
     "UNetDecoder",
+    "VisionTeacher",
     "build_student",
     "load_student_weights",
     "read_student",

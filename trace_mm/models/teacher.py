@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from trace_mm.diffusion import (
@@ -13,14 +12,8 @@ from trace_mm.diffusion import (
     load_recommended,
     seeded_noise,
 )
-from trace_mm.models.sizes import read_tiles, resize_images, working_size
-from trace_mm.ops import (
-    EmergencePoint,
-    attention_boundary_divergence,
-    normalize_edges,
-    region_attention,
-    upsample_edges,
-)
+from trace_mm.models.attention_edges import AttentionEdges
+from trace_mm.ops import EmergencePoint
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
 
@@ -28,7 +21,7 @@ PAPER_TIMESTEPS = tuple(range(0, 1000, 100))
 
 
 @MODELS.register_module()
-class TraceTeacher(BaseModel):
+class TraceTeacher(AttentionEdges):
     """Reads instance edges out of a diffusion model's self-attention.
 
     Noises an image to a series of timesteps, takes the fused self-attention of each (Eq. 8),
@@ -61,6 +54,9 @@ class TraceTeacher(BaseModel):
         tile_overlap: the least part of a tile that its neighbour covers too.
         seed: of the noise.
         data_preprocessor: of MMEngine; casts to the device by default.
+        timestep_batch: how many timesteps of the search go through the denoiser in one pass. Takes
+            the memory of so many (N, N) maps (twice that with several noise draws), and changes
+            results by no more than rounding.
     """
 
     def __init__(
@@ -79,67 +75,32 @@ class TraceTeacher(BaseModel):
         tile_overlap: float = 0.25,
         seed: int = 0,
         data_preprocessor: dict[str, Any] | None = None,
+        timestep_batch: int = 1,
     ) -> None:
-        super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
-        loaded = backbone if isinstance(backbone, tuple) else load_recommended(**backbone)
-        self.backbone, settings = loaded
+        loaded, settings = backbone if isinstance(backbone, tuple) else load_recommended(**backbone)
 
         def choose(name: str, given: Any, paper: Any) -> Any:
             return given if given is not None else settings.get(name, paper)
 
+        super().__init__(
+            loaded,
+            choose("size", size, loaded.native_size),
+            choose("boundary_divergence", boundary_divergence, "kl"),
+            neighbors,
+            choose("region_cell", region_cell, 1),
+            choose("walk_steps", walk_steps, 1),
+            tile,
+            tile_overlap,
+            data_preprocessor,
+        )
         self.timestep = _check_timestep(timestep)
         self.timesteps = tuple(choose("timesteps", timesteps, PAPER_TIMESTEPS))
         self.divergence = choose("divergence", divergence, "kl")
-        self.boundary_divergence = choose("boundary_divergence", boundary_divergence, "kl")
-        self.neighbors = neighbors
         self.noise_draws = choose("noise_draws", noise_draws, 1)
-        self.region_cell = choose("region_cell", region_cell, 1)
-        self.walk_steps = choose("walk_steps", walk_steps, 1)
-        if min(self.region_cell, self.walk_steps) < 1:
-            raise ValueError(
-                "region_cell and walk_steps must be at least 1, "
-                f"got {self.region_cell} and {self.walk_steps}"
-            )
-        self.size = choose("size", size, self.backbone.native_size)
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1, got {self.size}")
-        self.tile = tile
-        self.tile_overlap = tile_overlap
         self.seed = seed
-
-    def forward(
-        self,
-        inputs: Sequence[Tensor],
-        data_samples: Sequence[EdgeDataSample] | None = None,
-        mode: str = "predict",
-    ) -> list[EdgeDataSample]:
-        """MMEngine's entry point; the teacher only predicts.
-
-        Raises:
-            ValueError: in any other mode.
-        """
-        if mode != "predict":
-            raise ValueError(f"TraceTeacher is not trained: it has no mode {mode!r}")
-        return self.predict(inputs, data_samples)
-
-    @torch.no_grad()
-    def predict(
-        self, inputs: Sequence[Tensor], data_samples: Sequence[EdgeDataSample] | None = None
-    ) -> list[EdgeDataSample]:
-        """Edges of images.
-
-        Args:
-            inputs: float (3, H, W) in [0, 1] each; sizes may differ.
-            data_samples: one an image; the prediction is added to it. New ones if None.
-
-        Returns:
-            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU, ``timestep`` and
-            ``scores`` (empty for a fixed timestep).
-        """
-        samples = data_samples or [EdgeDataSample() for _ in inputs]
-        for image, sample in zip(inputs, samples, strict=True):
-            sample.timestep, sample.scores, sample.pred_edges = self._read_image(image)
-        return list(samples)
+        if timestep_batch < 1:
+            raise ValueError(f"timestep_batch must be at least 1, got {timestep_batch}")
+        self.timestep_batch = timestep_batch
 
     @torch.no_grad()
     def attention_maps(
@@ -154,54 +115,50 @@ class TraceTeacher(BaseModel):
         Yields:
             Timestep, fused attention (1, N, N) averaged over the noise draws, and its grid (h, w).
         """
-        latents = self._encode(image)
+        latents = self.backbone.encode(self._shown(image))
         noise = seeded_noise(
             content_seed(self.seed, image), tuple(latents.shape), self.noise_draws
         ).to(latents.device)  # (draws, 1, C, h', w'): the same for all timesteps
         grid = self.backbone.grid(latents)
-        for timestep in self.timesteps if timesteps is None else timesteps:
-            yield timestep, self._mean_attention(latents, noise, timestep), grid
+        steps = list(self.timesteps if timesteps is None else timesteps)
+        for start in range(0, len(steps), self.timestep_batch):
+            together = steps[start : start + self.timestep_batch]
+            for timestep, attention in self._one_pass(latents, noise, together):
+                yield timestep, attention, grid
 
-    def _encode(self, image: Tensor) -> Tensor:
-        """Latents (1, C, h', w') of an image (3, H, W)."""
-        if image.ndim != 3 or image.shape[0] != 3:
-            raise ValueError(f"an image must be (3, H, W), got {tuple(image.shape)}")
-        size = working_size(
-            (image.shape[1], image.shape[2]), self.size, self.backbone.size_multiple
-        )
-        return self.backbone.encode(resize_images(image[None], size))
+    def _one_pass(
+        self, latents: Tensor, noise: Tensor, timesteps: list[int]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Timesteps with their maps (1, N, N), all of which are computed together."""
+        maps = self._mean_attention(latents, noise, timesteps)  # (T, N, N)
+        for index, timestep in enumerate(timesteps):
+            # A caller that keeps a view would keep the maps of all timesteps.
+            yield timestep, maps if len(timesteps) == 1 else maps[index : index + 1].clone()
 
-    def _mean_attention(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+    def _mean_attention(self, latents: Tensor, noise: Tensor, timesteps: list[int]) -> Tensor:
+        """Attention (T, N, N) at T timesteps, the mean over draws of noise."""
         total: Tensor | None = None
         for draw in noise:
-            attention = self.backbone.attention(
-                self.backbone.add_noise(latents, draw, timestep), timestep
-            )
+            noisy = torch.cat(
+                [self.backbone.add_noise(latents, draw, step) for step in timesteps]
+            )  # (T, C, h', w')
+            attention = self.backbone.attention(noisy, timesteps)
             total = attention if total is None else total.add_(attention)
         if total is None:
             raise ValueError("noise_draws must be at least 1")
         return total.div_(len(noise))
 
-    def _read_image(self, image: Tensor) -> tuple[int, dict[int, float], Tensor]:
-        """Timestep, scores, and edges (H, W) in [0, 1] of an image."""
-        size = image.shape[1], image.shape[2]
+    def _predict_image(self, image: Tensor, sample: EdgeDataSample) -> None:
         boundary: Tensor | None = None
         scores: dict[int, float] = {}
         if self.timestep == "iep":
             timestep, scores, boundary = self._search(image)
         else:
             timestep = int(self.timestep)
-        if self.tile is not None and max(size) > self.tile:
-            boundary = read_tiles(
-                image,
-                self.tile,
-                self.tile_overlap,
-                lambda part: self._read_boundary(part, timestep),
-            )
-        elif boundary is None:
-            boundary = self._read_boundary(image, timestep)
-        edges = normalize_edges(boundary[None, None])[0, 0].float()
-        return timestep, scores, edges.clamp(0, 1)
+        sample.timestep, sample.scores = timestep, scores
+        sample.pred_edges = self._edges(
+            image, lambda part: self._read_boundary(part, timestep), boundary
+        )
 
     def _search(self, image: Tensor) -> tuple[int, dict[int, float], Tensor]:
         """The emergence point, the scores, and the boundary strength (H, W) there."""
@@ -210,21 +167,13 @@ class TraceTeacher(BaseModel):
             search.update(timestep, attention)
             grid = step_grid
         found = search.result()
-        boundary = self._boundary(found.attention, grid, (image.shape[1], image.shape[2]))
+        boundary = self._boundary(found.attention, grid, image.shape[1:])
         return found.timestep, found.scores, boundary
 
     def _read_boundary(self, image: Tensor, timestep: int) -> Tensor:
         """Boundary strength (H, W) at one timestep."""
         _, attention, grid = next(self.attention_maps(image, [timestep]))
-        return self._boundary(attention, grid, (image.shape[1], image.shape[2]))
-
-    def _boundary(self, attention: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-        """Boundary strength (H, W) on the CPU, enlarged from the token grid."""
-        regions = region_attention(attention, grid, self.region_cell, self.walk_steps)
-        boundary = attention_boundary_divergence(
-            regions, grid, self.boundary_divergence, self.neighbors
-        )
-        return upsample_edges(boundary, size, "bicubic")[0, 0].cpu()
+        return self._boundary(attention, grid, image.shape[1:])
 
 
 def _check_timestep(timestep: int | str) -> int | str:

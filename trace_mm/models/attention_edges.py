@@ -1,0 +1,143 @@
+"""Edges from the self-attention of a frozen model: what all such edge models have in common."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from trace_mm.models.sizes import read_tiles, resize_images, working_size
+from trace_mm.ops import (
+    attention_boundary_divergence,
+    normalize_edges,
+    region_attention,
+    upsample_edges,
+)
+from trace_mm.structures import EdgeDataSample
+
+
+class AttentionEdges(BaseModel):
+    """Shows images to a frozen backbone and turns its attention into edges (ABDiv, Eq. 2).
+
+    Each image is processed on its own, so that a result does not depend on batch or order. A
+    subclass says which attention of an image is read.
+
+    Args:
+        backbone: with ``size_multiple``, what both sides of an image must be divisible by.
+        size: side in pixels of the square area at which the backbone is shown an image.
+        boundary_divergence: of Eq. 2, a key of ``trace_mm.ops.DIVERGENCES``.
+        neighbors: 4 or 8, of Eq. 2.
+        region_cell: Eq. 2 compares where attention goes by regions of so many tokens a side
+            (:func:`trace_mm.ops.region_attention`); 1 compares it token by token.
+        walk_steps: of a random walk over regions that the comparison looks ahead; 1 is the
+            attention itself.
+        tile: cut images larger than this many pixels a side into tiles of that size, each of which
+            is shown to the backbone like an image.
+        tile_overlap: the least part of a tile that its neighbour covers too.
+        data_preprocessor: of MMEngine; casts to the device by default.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        size: int,
+        boundary_divergence: str,
+        neighbors: int,
+        region_cell: int,
+        walk_steps: int,
+        tile: int | None,
+        tile_overlap: float,
+        data_preprocessor: dict[str, Any] | None,
+    ) -> None:
+        super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
+        self.backbone = backbone
+        self.boundary_divergence = boundary_divergence
+        self.neighbors = neighbors
+        self.region_cell = region_cell
+        self.walk_steps = walk_steps
+        if min(region_cell, walk_steps) < 1:
+            raise ValueError(
+                f"region_cell and walk_steps must be at least 1, got {region_cell} and {walk_steps}"
+            )
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        self.size = size
+        self.tile = tile
+        self.tile_overlap = tile_overlap
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: Sequence[EdgeDataSample] | None = None,
+        mode: str = "predict",
+    ) -> list[EdgeDataSample]:
+        """MMEngine's entry point; such a model only predicts.
+
+        Raises:
+            ValueError: in any other mode.
+        """
+        if mode != "predict":
+            raise ValueError(f"{type(self).__name__} is not trained: it has no mode {mode!r}")
+        return self.predict(inputs, data_samples)
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[EdgeDataSample] | None = None
+    ) -> list[EdgeDataSample]:
+        """Edges of images.
+
+        Args:
+            inputs: float (3, H, W) in [0, 1] each; sizes may differ.
+            data_samples: one an image; the prediction is added to it. New ones if None.
+
+        Returns:
+            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU; the teacher's
+            also with ``timestep`` and ``scores`` (empty for a fixed timestep).
+        """
+        samples = data_samples or [EdgeDataSample() for _ in inputs]
+        for image, sample in zip(inputs, samples, strict=True):
+            self._predict_image(image, sample)
+        return list(samples)
+
+    @abstractmethod
+    def _predict_image(self, image: Tensor, sample: EdgeDataSample) -> None:
+        """Add the prediction for an image (3, H, W) to its sample."""
+
+    def _shown(self, image: Tensor) -> Tensor:
+        """An image (3, H, W) as the backbone is shown it, (1, 3, h, w)."""
+        if image.ndim != 3 or image.shape[0] != 3:
+            raise ValueError(f"an image must be (3, H, W), got {tuple(image.shape)}")
+        size = working_size(
+            (image.shape[1], image.shape[2]), self.size, self.backbone.size_multiple
+        )
+        return resize_images(image[None], size)
+
+    def _edges(
+        self, image: Tensor, read: Callable[[Tensor], Tensor], whole: Tensor | None = None
+    ) -> Tensor:
+        """Edges (H, W) in [0, 1] of an image, read as a whole or tile by tile.
+
+        Args:
+            image: (3, H, W).
+            read: from an image or a tile (3, h, w) to boundary strength (h, w).
+            whole: boundary strength (H, W) of the whole image, if it is known already.
+        """
+        if self.tile is not None and max(image.shape[1:]) > self.tile:
+            boundary = read_tiles(image, self.tile, self.tile_overlap, read)
+        else:
+            boundary = read(image) if whole is None else whole
+        edges: Tensor = normalize_edges(boundary[None, None])[0, 0].float()
+        return edges.clamp(0, 1)
+
+    def _boundary(self, attention: Tensor, grid: tuple[int, int], size: Sequence[int]) -> Tensor:
+        """Boundary strength (H, W) on the CPU, enlarged from the token grid."""
+        regions = region_attention(attention, grid, self.region_cell, self.walk_steps)
+        boundary = attention_boundary_divergence(
+            regions, grid, self.boundary_divergence, self.neighbors
+        )
+        return upsample_edges(boundary, (size[0], size[1]), "bicubic")[0, 0].cpu()
