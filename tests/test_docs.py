@@ -9,6 +9,7 @@ from diffusers import AuraFlowTransformer2DModel, FlowMatchEulerDiscreteSchedule
 
 from tests.tiny_models import random_text, save_model, tiny_vae
 from trace_mm.apis import TraceInferencer
+from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import FAMILIES, load_backbone
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -36,6 +37,15 @@ def auraflow(tmp_path):
     }
     text = random_text(256, prompt_embeds=12)
     return save_model(tmp_path / "auraflow", "AuraFlowPipeline", parts, null_text=text)
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
+def test_backbones_are_described_as_in_the_catalogue(entry):
+    text = (DOCS / "backbones.md").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| `{entry.name}` |")]
+    for fact in (entry.pretrained.removeprefix("timm:"), f"{entry.parameters:.2f} B", entry.size):
+        assert str(fact) in line
+    assert ("(gated)" in line) == entry.gated
 
 
 def test_a_family_of_your_own(auraflow, tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ CATALOGUE: dict[str, Backbone] = {
             "Stable Diffusion 3 Medium",
             "stabilityai/stable-diffusion-3-medium-diffusers",
             1024,
-            2.08,
+            2.03,
             _STABILITY,
             gated=True,
         ),

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
@@ -121,6 +124,20 @@ def test_nothing_stays_behind_after_an_error(unet):
         run(unet, torch.randn(1, 4, 8, 8))
     assert not any(layer.module._forward_hooks for layer in attention_layers(unet))
     run(unet, torch.randn(1, 4, 8, 8))
+
+
+def test_a_tap_is_gone_with_its_last_reference(unet):
+    """What it received would else wait for the garbage collector, a layer's graph each."""
+    gc.disable()
+    try:
+        tap = AttentionTap(attention_layers(unet), lambda *_: None)
+        with tap:
+            run(unet, torch.randn(1, 4, 8, 8))
+        left = weakref.ref(tap)
+        del tap
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_image_tokens_are_cut_out_and_renormalised():

@@ -7,7 +7,7 @@ import torch
 
 from tests.conftest import SAVED_BY
 from tests.explicit_attention import explicit_attention, explicit_map
-from tools.benchmark.student_cost import peak_memory
+from tools.benchmark.measure import peak_memory
 from trace_mm.attention import AttentionTap, AttentionWatch
 from trace_mm.attention.maps import DEFAULT_WORKSPACE
 from trace_mm.diffusion import DiffusionBackbone, load_backbone

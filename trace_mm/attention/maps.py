@@ -1,7 +1,13 @@
 """The self-attention map of a layer from its query and key, without a (heads, n, n) tensor."""
 
+from itertools import product
+
 import torch
 from torch import Tensor
+
+from trace_mm.attention.fused import fused_attention_map, fused_is_available
+
+ROUTES = ("auto", "chunked", "fused")
 
 DEFAULT_WORKSPACE = {"cpu": 1 << 19}
 """Entries (heads x rows x keys) of the logits that exist at a time: what a processor caches."""
@@ -15,6 +21,7 @@ def self_attention_map(
     scale: float | None = None,
     workspace: int | None = None,
     total: Tensor | None = None,
+    route: str = "auto",
 ) -> Tensor:
     """Mean over heads of softmax(Q K^T * scale), in float32 (Eq. 6 and 7).
 
@@ -22,18 +29,23 @@ def self_attention_map(
         query: (B, heads, n, dim).
         key: (B, heads, n, dim).
         scale: factor on the logits; None means dim ** -0.5.
-        workspace: how many logits may exist at a time, but at least one row per head; chosen by
-            device if None.
+        workspace: of the chunked route: how many logits may exist at a time, but at least one row
+            per head of an image; chosen by device if None.
         total: (B, n, n) float32, to which the map is added in place, so that a sum over layers
             needs the memory of one map only. Not where gradients are recorded.
+        route: ``"chunked"`` takes some rows of the logits at a time, on any device and with
+            gradients; ``"fused"`` is one kernel for GPUs (:mod:`trace_mm.attention.fused`);
+            ``"auto"`` is fused where a GPU can run it and no gradient is recorded.
 
     Returns:
         (B, n, n), rows sum to 1; or the total.
 
     Raises:
-        ValueError: if query and key are not of one shape (B, heads, n, dim), or there is a total
-            where gradients are recorded.
+        ValueError: if query and key are not of one shape (B, heads, n, dim), the route is unknown
+            or not possible, or there is a total where gradients are recorded.
     """
+    if route not in ROUTES:
+        raise ValueError(f"route must be one of {', '.join(ROUTES)}, got {route!r}")
     if query.ndim != 4 or query.shape != key.shape:
         raise ValueError(
             f"query and key must both be (B, heads, n, dim), "
@@ -41,34 +53,45 @@ def self_attention_map(
         )
     batch, heads, tokens, width = query.shape
     scale = width**-0.5 if scale is None else scale
+    records = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad)
+    if route == "fused" and records:
+        raise ValueError("the fused route has no gradients")
+    if route == "auto" and query.is_cuda and query.dtype == key.dtype and not records:
+        route = "fused" if fused_is_available(query) else "chunked"
+    if route == "fused":
+        return fused_attention_map(query, key, scale, total)
     if workspace is None:
         workspace = DEFAULT_WORKSPACE.get(query.device.type, LARGE_WORKSPACE)
-    rows = max(1, workspace // (batch * heads * tokens))
-    if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad):
-        if total is not None:
-            raise ValueError("a map with gradients cannot be added to a total in place")
-        keys = key.float().mT * scale  # (B, heads, dim, n)
+    if records:
+        keys = _scaled_keys(key, scale)
+        rows = max(1, workspace // (batch * heads * tokens))
         # Writing pieces into one tensor would copy the whole gradient once a piece.
         pieces = [_mean_softmax(piece, keys) for piece in query.split(rows, dim=2)]
         return torch.cat(pieces, dim=1)
-    return _add_in_chunks(query, key, scale, rows, total)
+    return _add_in_chunks(query, _scaled_keys(key, scale), workspace, total)
 
 
-def _add_in_chunks(
-    query: Tensor, key: Tensor, scale: float, rows: int, total: Tensor | None
-) -> Tensor:
+def _scaled_keys(key: Tensor, scale: float) -> Tensor:
+    """(B, heads, dim, n) float32. In memory head after head, or each product would copy them."""
+    return (key.contiguous().float() * scale).mT
+
+
+def _add_in_chunks(query: Tensor, keys: Tensor, workspace: int, total: Tensor | None) -> Tensor:
     batch, heads, tokens, _ = query.shape
-    keys = key.float().mT * scale  # (B, heads, dim, n)
+    # Images one by one, unless the logits of several fit: few rows of many are slow to multiply.
+    images = min(batch, max(1, workspace // (heads * tokens**2)))
+    rows = min(tokens, max(1, workspace // (images * heads * tokens)))
     attention = keys.new_empty(batch, tokens, tokens) if total is None else total
     # One block of memory for all pieces: a new one each time would cost more than the softmax.
-    logits = keys.new_empty(batch, heads, rows, tokens)
+    logits = keys.new_empty(images, heads, rows, tokens)
     with torch.autocast(query.device.type, enabled=False):
-        for start in range(0, tokens, rows):
-            piece = query[:, :, start : start + rows].float()  # (B, heads, rows, dim)
-            block = logits[:, :, : piece.shape[2]]
-            torch.matmul(piece, keys, out=block)
+        for first, start in product(range(0, batch, images), range(0, tokens, rows)):
+            chosen = slice(first, first + images)
+            piece = query[chosen, :, start : start + rows].float()  # (images, heads, rows, dim)
+            block = logits[: piece.shape[0], :, : piece.shape[2]]
+            torch.matmul(piece, keys[chosen], out=block)
             torch.softmax(block, -1, out=block)
-            part = attention[:, start : start + rows]  # (B, rows, n)
+            part = attention[chosen, start : start + rows]  # (images, rows, n)
             if total is None:
                 torch.mean(block, 1, out=part)
             else:

@@ -130,20 +130,22 @@ class AttentionTap(AttentionWatch):
     ) -> None:
         if workspace is not None and workspace < 1:
             raise ValueError(f"workspace must be at least 1, got {workspace}")
-        super().__init__(layers, self._read)
+
+        # Not a method: that would be a circle of references, which keeps what was received, with
+        # all that its gradients need, until the garbage collector comes.
+        def read(layer: AttentionLayer, call: AttentionCall) -> None:
+            if call.is_masked:
+                raise ValueError(
+                    f"layer {layer.name} masks its attention, which cannot be read as a map"
+                )
+            tokens = layer.image_tokens
+            query, key = call.query[:, :, tokens], call.key[:, :, tokens]  # (B, heads, n, dim) each
+            total = None if total_of is None else total_of(layer)
+            receive(layer, self_attention_map(query, key, call.scale, workspace, total))
+
+        super().__init__(layers, read)
         self._receive = receive
         self._workspace = workspace
-        self._total_of = total_of
-
-    def _read(self, layer: AttentionLayer, call: AttentionCall) -> None:
-        if call.is_masked:
-            raise ValueError(
-                f"layer {layer.name} masks its attention, which cannot be read as a map"
-            )
-        tokens = layer.image_tokens
-        query, key = call.query[:, :, tokens], call.key[:, :, tokens]  # (B, heads, n, dim) each
-        total = None if self._total_of is None else self._total_of(layer)
-        self._receive(layer, self_attention_map(query, key, call.scale, self._workspace, total))
 
     def checkpoint(self, module: nn.Module, *inputs: Any) -> Any:
         """Run a module with gradient checkpointing: what it computes is not kept but recomputed.
