@@ -1,5 +1,7 @@
 """Attention with all its probabilities written out: what captured maps are compared with.
 
+The softmax is one in float32, whatever the precision of queries and keys.
+
 U-Nets and PixArt have diffusers' own ``AttnProcessor`` for that. Stable Diffusion 3 and FLUX.1 get
 the processors of this file, which compute the softmax over all tokens, text among them, and cut
 the image's part out of the result.
@@ -70,17 +72,18 @@ def _recorded_scores(
     mask: Tensor | None = None,
 ) -> Tensor:
     """Diffusers' probabilities (B * heads, n, n), of which the mean over heads is kept."""
-    scores = Attention.get_attention_scores(layer.module, query, key, mask)
+    scores = Attention.get_attention_scores(layer.module, query.float(), key.float(), mask)
     keep(layer.module, scores.unflatten(0, (-1, layer.module.heads)).mean(1))
-    return scores
+    return scores.to(query.dtype)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, image: slice) -> tuple[Tensor, Tensor]:
     """Result (B, tokens, width) and map (B, n, n), from (B, heads, tokens, dim) each."""
-    scores = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)  # (B, heads, tokens, tokens)
+    scores = query.float() @ key.float().mT / query.shape[-1] ** 0.5
+    scores = scores.softmax(-1)  # (B, heads, tokens, tokens)
     block = scores[:, :, image, image]
     block = block / block.sum(-1, keepdim=True)
-    return (scores @ value).transpose(1, 2).flatten(2), block.mean(1)
+    return (scores.to(value.dtype) @ value).transpose(1, 2).flatten(2), block.mean(1)
 
 
 class _JointProcessor:
@@ -151,6 +154,6 @@ class _FluxProcessor:
 
 def _turn(tokens: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotary embedding as a product of complex numbers; (B, tokens, heads, dim)."""
-    pairs = torch.view_as_complex(tokens.unflatten(-1, (-1, 2)).contiguous())
+    pairs = torch.view_as_complex(tokens.float().unflatten(-1, (-1, 2)).contiguous())
     turns = torch.complex(cosine[:, ::2], sine[:, ::2])[:, None]  # (tokens, 1, dim / 2)
-    return torch.view_as_real(pairs * turns).flatten(-2)
+    return torch.view_as_real(pairs * turns).flatten(-2).to(tokens.dtype)

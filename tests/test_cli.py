@@ -95,6 +95,12 @@ def test_edges_of_a_backbone(photos, sd15_folder, tmp_path, capsys):
     assert "clip has no timesteps" in capsys.readouterr().err
 
 
+def test_a_missing_package_is_one_line(photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert _edges(photos, "--out", tmp_path / "out", "--backbone", "timm:vit") == 2
+    assert re.fullmatch(r"trace-mm: error: .*needs timm: pip install.*\n", capsys.readouterr().err)
+
+
 def test_bad_images_are_listed(photos, sobel, tmp_path, capsys):
     (photos / "bad.png").write_bytes(b"broken")
     assert _edges(photos, "--out", tmp_path / "out", "--model", sobel) == 1

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AuraFlowTransformer2DModel, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    AuraFlowPipeline,
+    AuraFlowTransformer2DModel,
+    FlowMatchEulerDiscreteScheduler,
+)
+from transformers import UMT5Config, UMT5EncoderModel
 
-from tests.tiny_models import random_text, save_model, tiny_vae
+from tests.tiny_models import save_model, tiny_vae
+from tests.tiny_transformers import t5_encoder
 from trace_mm.apis import TraceInferencer
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import FAMILIES, load_backbone
@@ -35,8 +41,9 @@ def auraflow(tmp_path):
         "vae": tiny_vae(),
         "scheduler": FlowMatchEulerDiscreteScheduler(),
     }
-    text = random_text(256, prompt_embeds=12)
-    return save_model(tmp_path / "auraflow", "AuraFlowPipeline", parts, null_text=text)
+    t5, tokenizer = t5_encoder(12)
+    encoder = UMT5EncoderModel(UMT5Config(**t5.config.to_diff_dict()))
+    return save_model(tmp_path / "auraflow", "AuraFlowPipeline", parts, [(encoder, tokenizer)])
 
 
 @pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
@@ -65,6 +72,11 @@ def test_a_family_of_your_own(auraflow, tmp_path, monkeypatch):
         )["predictions"][0]["edges"]
         assert edges.shape == (16, 24) and edges.max() == 1
         backbone = load_backbone(auraflow)
+        pipeline = AuraFlowPipeline.from_pretrained(
+            auraflow, torch_dtype={"text_encoder": torch.bfloat16, "default": torch.float32}
+        )
+        expected, *_ = pipeline.encode_prompt("", do_classifier_free_guidance=False)
+        torch.testing.assert_close(backbone.null_text["prompt_embeds"], expected.float())
         latents = torch.randn(2, 4, 8, 12)
         with torch.no_grad():
             output, attention = backbone.denoise_and_attend(latents, 500)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from trace_mm.diffusion import open_model
-from trace_mm.diffusion.null_text import cache_path, write_null_text
+from trace_mm.diffusion.null_text import NULL_TEXT_FILE, cache_path, write_null_text
 from trace_mm.files.hub import readable_hub_errors
 
 
@@ -28,19 +28,26 @@ def main() -> int:
     failed = 0
     for model in arguments.models:
         try:
-            opened = open_model(model, arguments.revision)
-            with readable_hub_errors(opened.source, arguments.revision):
-                embeddings = opened.null_text(arguments.variant)
-        except (FileNotFoundError, ValueError, OSError) as error:
+            print(f"{model}: {cache(model, arguments)}")
+        except (ValueError, OSError, ImportError) as error:
             print(f"cache_null_text: error: {error}", file=sys.stderr)
             failed += 1
-            continue
-        if arguments.out is not None:
-            write_null_text(arguments.out, embeddings)
-        shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in embeddings.items())
-        path = arguments.out or cache_path(opened.source, arguments.revision)
-        print(f"{model}: {shapes} in {path}")
     return 1 if failed else 0
+
+
+def cache(model: str, arguments: argparse.Namespace) -> str:
+    """Compute and store the embeddings of one model; what they are and where."""
+    opened = open_model(model, arguments.revision)
+    with readable_hub_errors(opened.source, arguments.revision):
+        embeddings = opened.null_text(arguments.variant, store=arguments.out is None)
+    path = Path(opened.source) / NULL_TEXT_FILE  # of models that come with theirs
+    if arguments.out is not None:
+        path = arguments.out
+        write_null_text(path, embeddings)
+    elif not path.is_file():
+        path = cache_path(opened.source, arguments.revision)
+    shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in embeddings.items())
+    return f"{shapes} in {path}"
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except KeyboardInterrupt:
         return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ImportError) as error:
         return _complain(error, UNUSABLE_INPUT)
     except OSError as error:
         return _complain(error, SOME_FAILED)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from trace_mm.apis.backbones import has_all_shards, list_backbones
+from trace_mm.apis.backbones import list_backbones, weights_here
 from trace_mm.apis.model_config import model_config
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.cli import main
@@ -22,7 +22,10 @@ def test_each_backbone_has_a_config_that_says_the_same(entry):
 
 def test_a_hub_id_of_transformers_is_marked():
     model = model_config(None, backbone="transformers:owner/llava").model.to_dict()
-    assert model == {"type": "VisionTeacher", "backbone": {"pretrained": "owner/llava"}}
+    assert model == {
+        "type": "VisionTeacher",
+        "backbone": {"pretrained": "transformers:owner/llava"},
+    }
 
 
 @pytest.mark.parametrize("name", ["sd15", "sd35-large", "dinov3-7b", "timm:some_vit"])
@@ -59,10 +62,12 @@ def test_what_is_here_is_listed(tmp_path, monkeypatch, capsys):
         },
         CATALOGUE["sdxl"].pretrained: {"vae/diffusion_pytorch_model.safetensors"},
     }
+    scans = []
     monkeypatch.setattr(
-        "trace_mm.apis.backbones.downloaded_files", lambda name: files.get(name, set())
+        "trace_mm.apis.backbones.downloaded_files", lambda: scans.append(1) or files
     )
     here = {state.name: state.here for state in list_backbones()}
+    assert len(scans) == 1  # it reads all of the hub's cache
     assert here["sd15"] == "weights" and here["sdxl"] == "null text"
     assert here["flux-dev"] == "part of the weights" and here["pixart-alpha"] == "-"
     assert main(["backbones"]) == 0
@@ -70,8 +75,57 @@ def test_what_is_here_is_listed(tmp_path, monkeypatch, capsys):
     assert len(lines) == 1 + len(here) and lines[1].startswith("trace-tiny")
 
 
-def test_shards_are_counted():
-    whole = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}
-    assert has_all_shards(whole) and has_all_shards({"model.fp16.safetensors"})
-    assert not has_all_shards({"model-00002-of-00002.safetensors"})
-    assert not has_all_shards(set())
+DIFFUSERS = "transformer/diffusion_pytorch_model"
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "expected"),
+    [
+        ("sd15", {"unet/diffusion_pytorch_model.bin"}, "weights"),
+        ("sd15", {"unet/diffusion_pytorch_model.fp16.safetensors"}, "weights (fp16)"),
+        (
+            "sd15",
+            {
+                "unet/diffusion_pytorch_model.fp16.safetensors",
+                "unet/diffusion_pytorch_model.non_ema.bin",
+            },
+            "weights (fp16, non_ema)",
+        ),
+        (
+            "sd15",
+            {
+                "unet/diffusion_pytorch_model.fp16.bin",
+                "unet/diffusion_pytorch_model.safetensors",
+            },
+            "weights",
+        ),
+        ("sd15", {"v1-5-pruned.safetensors", "vae/diffusion_pytorch_model.safetensors"}, ""),
+        (
+            "sd35-large",
+            {f"{DIFFUSERS}-0000{part}-of-00002.safetensors" for part in (1, 2)},
+            "weights",
+        ),
+        ("sd35-large", {f"{DIFFUSERS}-00002-of-00002.safetensors"}, "part of the weights"),
+        (
+            "sd35-large",
+            {f"{DIFFUSERS}-0000{part}-of-00002.fp16.safetensors" for part in (1, 2)},
+            "weights (fp16)",
+        ),
+        (
+            "sd35-large",
+            {
+                f"{DIFFUSERS}-00001-of-00002.safetensors",
+                f"{DIFFUSERS}.fp16-00002-of-00002.safetensors",
+            },
+            "part of the weights",
+        ),
+        ("llava-clip", {"model-00001-of-00001.safetensors"}, "weights"),
+        ("llava-clip", {"pytorch_model.bin", "preprocessor_config.json"}, ""),
+        ("dinov2-g", {"pytorch_model.bin"}, "weights"),
+        ("dinov2-g", {"model.safetensors"}, "weights"),
+        ("dinov2-g", {"open_clip_pytorch_model.bin", "optimizer.bin"}, ""),
+        ("dinov2-g", set(), ""),
+    ],
+)
+def test_only_weights_that_a_name_loads_count_as_weights(name, files, expected):
+    assert weights_here(CATALOGUE[name], files) == expected

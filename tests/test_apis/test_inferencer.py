@@ -276,6 +276,13 @@ def test_configs_of_students(checkpoint, flow_folder, tmp_path):
         TraceInferencer(SOBEL, backbone=flow_folder)
 
 
+def test_a_students_config_is_no_backbone(tmp_path):
+    config = tmp_path / "student.py"
+    config.write_text("model = dict(type='TraceStudent', backbone=dict(pretrained='trace-tiny'))")
+    with pytest.raises(ValueError, match=r"student\.py is the config of a TraceStudent"):
+        TraceInferencer(backbone=config, device="cpu")
+
+
 def test_a_student_is_no_teacher(checkpoint, flow_folder):
     with pytest.raises(ValueError, match=r"a\.pth is a student.*name the backbone: flow"):
         TraceInferencer(checkpoint, "teacher", device="cpu")

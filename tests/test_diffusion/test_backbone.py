@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 
 from trace_mm.attention import AttentionTap
 from trace_mm.diffusion import load_backbone
@@ -82,6 +83,24 @@ def test_attention_is_the_fusion_of_all_layers(folder, request):
     assert found.shape == (1, 96, 96) and backbone.grid(latents) == (8, 12)
     torch.testing.assert_close(found, fuse_attention(maps, grids))
     torch.testing.assert_close(found.sum(-1), torch.ones(1, 96))
+
+
+def test_layers_whose_attention_is_not_seen_are_named(sd15_folder):
+    backbone = load_backbone(sd15_folder)
+    layer = backbone.layers[2]
+    layer.module.set_processor(AttnProcessor())
+    with pytest.raises(ValueError, match=f"{layer.name}: no call of scaled_dot_product_attention"):
+        backbone.attention(torch.randn(1, 4, 8, 8), 100)
+
+
+def test_images_beyond_a_models_positions_are_refused_in_pixels(model_folder):
+    backbone = load_backbone(model_folder("sd3", 5))
+    longest = backbone.longest_side
+    multiple = backbone.size_multiple
+    with pytest.raises(ValueError, match=f"at most {longest} pixels a side.*--tile"):
+        backbone.encode(torch.zeros(1, 3, multiple, longest + multiple))
+    latents = backbone.encode(torch.zeros(1, 3, multiple, longest))
+    assert backbone.attention(latents, 100).shape[1] == longest // multiple
 
 
 def test_a_model_without_vae_works_on_pixels(tmp_path):

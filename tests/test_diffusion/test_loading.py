@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from tests.tiny_models import tiny_unet
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import (
     backbone_settings,
@@ -13,6 +14,7 @@ from trace_mm.diffusion import (
     resolve_pretrained,
 )
 from trace_mm.diffusion.null_text import cache_path
+from trace_mm.models import TraceStudent
 
 
 def test_null_text_is_the_encoding_of_the_empty_prompt(sd15_folder):
@@ -102,6 +104,70 @@ def test_offloaded_weights_compute_the_same_and_stay_where_they_are(sd15_folder,
         backbone.double()
         assert backbone.denoiser.dtype == torch.float32 and backbone.vae.dtype == torch.float64
     assert backbone.device == torch.device("cpu")
+
+
+def test_an_offloaded_model_computes_where_it_is_moved_to(sd15_folder):
+    backbone = load_backbone(sd15_folder, offload="block_level")
+    backbone.to("meta")
+    assert backbone.device == torch.device("meta")
+    assert backbone.denoiser.device == torch.device("cpu")
+    backbone = load_backbone(sd15_folder, offload="leaf_level")
+    backbone.attention(torch.randn(1, 4, 8, 8), 100)
+    with pytest.raises(ValueError, match="has computed cannot change its device"):
+        backbone.to("meta")
+
+
+def test_lora_is_not_trained_on_an_offloaded_model(sd15_folder):
+    backbone = {"pretrained": str(sd15_folder), "offload": "block_level"}
+    with pytest.raises(ValueError, match="offload is for predictions"):
+        TraceStudent(backbone, {"type": "GridFreeDecoder"})
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_a_variant_that_only_the_denoiser_has(sd15_folder, tmp_path, variant):
+    folder = shutil.copytree(sd15_folder, tmp_path / "model")
+    plain = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    plain.rename(plain.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    if variant is None:
+        with pytest.raises(FileNotFoundError, match="no weights of variant None, only fp16"):
+            load_backbone(folder)
+    else:
+        expected = load_backbone(sd15_folder).denoiser.state_dict()
+        found = load_backbone(folder, variant=variant).denoiser.state_dict()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("part", "entry", "message"),
+    [
+        ("scheduler", None, "names no scheduler"),
+        ("vae", ["diffusers", "AutoencoderTiny"], "VAE of class AutoencoderTiny is not supported"),
+        ("vae", None, "takes 4 channels, but an image has 3 without a VAE"),
+        ("text_encoder", [None, None], "neither a text encoder"),
+    ],
+)
+def test_models_of_another_kind_are_named(sd15_folder, tmp_path, part, entry, message):
+    folder = shutil.copytree(sd15_folder, tmp_path / "model")
+    index = json.loads((folder / "model_index.json").read_text())
+    index[part] = entry
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=message):
+        load_backbone(folder)
+
+
+def test_inpainting_models_are_named(sd15_folder, tmp_path):
+    folder = shutil.copytree(sd15_folder, tmp_path / "model")
+    tiny_unet(in_channels=9).save_pretrained(folder / "unet")
+    with pytest.raises(ValueError, match="takes 9 channels, but an image has 4 of latents"):
+        load_backbone(folder)
+
+
+def test_a_folder_without_a_model_does_not_hide_a_name(sd15_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sd15").mkdir()
+    assert resolve_pretrained("sd15") == CATALOGUE["sd15"].pretrained
+    shutil.copytree(sd15_folder, tmp_path / "sd15", dirs_exist_ok=True)
+    assert resolve_pretrained("sd15") == "sd15"
 
 
 def test_wrong_options_are_refused_before_anything_is_loaded(tmp_path):

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub.errors import CacheNotFound
 
 from tests.fake_hub import fake_hub
-from trace_mm.files.hub import readable_hub_errors
+from trace_mm.files.hub import downloaded_files, readable_hub_errors
 
 LOAD = """
 import json, sys
@@ -21,7 +22,7 @@ for name, options in json.loads(sys.argv[1]).items():
         found[name] = float(backbone.null_text["prompt_embeds"].sum())
     except Exception as error:
         found[name] = f"{type(error).__name__}: {error}"
-found["files"] = sorted(downloaded_files("owner/sd15"))
+found["files"] = sorted(downloaded_files()["owner/sd15"])
 print(json.dumps(found))
 """
 
@@ -81,3 +82,11 @@ def test_a_hub_and_what_it_refuses(sd15_folder, load):
 def test_other_errors_stay_as_they_are():
     with pytest.raises(ValueError, match=r"^no business of the hub$"), readable_hub_errors("a/b"):
         raise ValueError("no business of the hub")
+
+
+def test_without_a_cache_nothing_is_downloaded(monkeypatch, tmp_path):
+    def no_cache():
+        raise CacheNotFound("none", tmp_path)
+
+    monkeypatch.setattr("trace_mm.files.hub.scan_cache_dir", no_cache)
+    assert downloaded_files() == {}

@@ -1,5 +1,6 @@
 import copy
 import os
+import shutil
 
 import pytest
 import torch
@@ -252,3 +253,20 @@ def test_checkpoints_of_mmengine_are_read_safely_and_resumed(flow_folder, tmp_pa
     resumed.train()
     for name, value in read_student(tmp_path / "resumed" / "epoch_2.pth").items():
         assert torch.equal(value, state[name]), name
+
+
+def test_a_local_backbone_named_like_a_published_one_is_not_taken_for_it(flow_folder, tmp_path):
+    folder = shutil.copytree(flow_folder, tmp_path / "sdxl")
+    path = save_student(shake(build(folder)), tmp_path / "student.pth")
+    with pytest.raises(FileNotFoundError, match=r"belongs to backbone 'sdxl'.*name its folder"):
+        build_student(path)
+    build_student(path, {"pretrained": str(folder)})
+
+
+def test_a_backbone_of_another_kind_is_named_before_it_is_loaded(
+    flow_folder, model_folder, tmp_path
+):
+    path = save_student(shake(build(flow_folder)), tmp_path / "student.pth")
+    words = r"a UNet2DConditionModel; .* is a SD3Transformer2DModel"
+    with pytest.raises(ValueError, match=words):
+        build_student(path, {"pretrained": str(model_folder("sd3", 5))})

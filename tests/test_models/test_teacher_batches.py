@@ -70,5 +70,5 @@ def test_passes_run_when_their_maps_are_asked_for(folder, image, monkeypatch):
 
 
 def test_an_empty_batch_is_refused(flow_folder):
-    with pytest.raises(ValueError, match="timestep_batch must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="timestep_batch must be an integer from 1 on, got 0"):
         TraceTeacher({"pretrained": flow_folder}, timestep_batch=0)

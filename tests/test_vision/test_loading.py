@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
@@ -75,7 +76,9 @@ from trace_mm.files.hub import downloaded_files
 from trace_mm.vision import load_vision_backbone
 for name in sys.argv[1:]:
     try:
-        print(type(load_vision_backbone(name).tower).__name__, sorted(downloaded_files(name)))
+        tower = load_vision_backbone(name).tower
+        files = downloaded_files()[name.removeprefix("transformers:")]
+        print(type(tower).__name__, sorted(files))
     except FileNotFoundError as error:
         print(error)
 """
@@ -85,9 +88,10 @@ for name in sys.argv[1:]:
 def test_only_files_with_a_part_of_the_tower_are_downloaded(tmp_path):
     folder = tiny_towers.save_llava(tmp_path / "model")
     with fake_hub({"owner/llava": folder}) as address:
+        names = ["transformers:owner/llava", "owner/gated", "owner/other-kind"]
         places = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub"), "HF_TOKEN": ""}
         done = subprocess.run(
-            [sys.executable, "-c", LOAD, "owner/llava", "owner/gated", "owner/other-kind"],
+            [sys.executable, "-c", LOAD, *names],
             env={**os.environ, **places},
             capture_output=True,
             text=True,
@@ -200,6 +204,39 @@ def test_wrong_names_and_options_are_refused(tower_source, tmp_path):
         load_vision_backbone(**tower_source("llava"), layers="decoder")
     with pytest.raises(ValueError, match="a checkpoint can be given for timm models only"):
         load_vision_backbone(**tower_source("llava"), checkpoint=tmp_path / "weights.pth")
+
+
+@pytest.fixture
+def empty_hub(monkeypatch):
+    """Nothing was downloaded yet."""
+
+    def refuse(source, name, **options):
+        raise LocalEntryNotFoundError(name)
+
+    monkeypatch.setattr("trace_mm.vision.tower_weights.hf_hub_download", refuse)
+
+
+def test_what_a_name_means(tmp_path, monkeypatch, empty_hub):
+    folder = tiny_towers.save_clip(tmp_path / "clip")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("~/clip", "clip", "./clip", f"transformers:{folder}", "transformers:~/clip"):
+        assert same_weights(load_vision_backbone(name).tower, tiny_towers.clip_tower()), name
+    with pytest.raises(FileNotFoundError, match="owner/clip: not downloaded yet"):
+        load_vision_backbone("transformers:owner/clip")
+
+
+def test_only_a_model_folder_stands_before_a_name_of_the_catalogue(
+    tmp_path, monkeypatch, empty_hub
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "llava-clip").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"llava-hf/llava-1\.5-13b-hf: not downloaded yet"):
+        load_vision_backbone("llava-clip")
+    (tmp_path / "llava-clip").rmdir()
+    tiny_towers.save_clip(tmp_path / "llava-clip")
+    tower = load_vision_backbone("llava-clip").tower
+    assert same_weights(tower, tiny_towers.clip_tower())
 
 
 def test_windowed_layers_are_refused(tower_source):

@@ -8,18 +8,45 @@ from trace_mm.vision import VisionBackbone, load_vision_backbone
 timm = pytest.importorskip("timm")
 
 
+@pytest.fixture
+def no_downloads(monkeypatch, tower_source):
+    """Whoever wants to download weights fails."""
+    tower_source("tiny_dinov2")  # makes its name known
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a download")
+
+    for name in ("load_pretrained", "load_state_dict_from_hf", "load_state_dict_from_url"):
+        monkeypatch.setattr(timm.models._builder, name, refuse)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("swin_tiny_patch4_window7_224", "class SwinTransformer are not supported.* whole image"),
         ("samvit_base_patch16", "is no plain vision transformer .*windowed"),
+        ("vit_small_r26_s32_224", "class HybridEmbed are not supported.*features of a convol"),
         ("resnet18", "is no plain vision transformer"),
         ("vit_tiny_patch16_xp_224", "timm has no model 'vit_tiny_patch16_xp_224'"),
     ],
 )
-def test_models_without_a_map_of_the_whole_image_are_refused(name, message):
-    with pytest.raises(ValueError, match=message):
-        load_vision_backbone(f"timm:{name}", random_weights=True)
+def test_models_without_a_map_of_the_whole_image_are_refused(name, message, no_downloads):
+    for random_weights in (True, False):
+        with pytest.raises(ValueError, match=message) as caught:
+            load_vision_backbone(f"timm:{name}", random_weights=random_weights)
+        assert name in str(caught.value)
+
+
+def test_names_without_weights_are_refused(no_downloads, tmp_path):
+    both = r"vit_tiny_patch16_224\.augreg_in21k, vit_tiny_patch16_224\.augreg_in21k_ft_in1k"
+    with pytest.raises(ValueError, match=rf"weights 'vit_tiny_patch16_224\.x'; .* are: {both}$"):
+        load_vision_backbone("timm:vit_tiny_patch16_224.x")
+    name = "vit_base_patch16_plus_240"  # of which nobody published any
+    with pytest.raises(ValueError, match=f"timm has no weights of {name}: give a local file"):
+        load_vision_backbone(f"timm:{name}")
+    with pytest.raises(ValueError, match="timm has no weights of tiny_dinov2: give a local file"):
+        load_vision_backbone("timm:tiny_dinov2")
+    assert len(load_vision_backbone(f"timm:{name}", random_weights=True).layers) == 12
 
 
 def test_parallel_blocks_are_refused():
@@ -49,6 +76,15 @@ def test_prefix_tokens_are_left_out(tower_source):
         for name in ("tiny_dinov2", "tiny_dinov2_reg4", "tiny_eva02", "tiny_dinov3")
     }
     assert first == {"tiny_dinov2": 1, "tiny_dinov2_reg4": 5, "tiny_eva02": 1, "tiny_dinov3": 5}
+
+
+def test_the_distillation_token_of_deit_is_left_out():
+    name = "timm:deit_tiny_distilled_patch16_224"
+    backbone = load_vision_backbone(name, random_weights=True, layers=r"blocks\.0\.")
+    assert backbone.layers[0].image_tokens.start == 2
+    attention = backbone.attention(torch.rand(1, 3, 32, 48))
+    assert attention.shape == (1, 6, 6)
+    torch.testing.assert_close(attention.sum(-1), torch.ones(1, 6))
 
 
 def test_weights_come_in_the_dtype_that_was_asked_for(tower_source):

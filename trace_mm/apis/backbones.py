@@ -10,8 +10,12 @@ from trace_mm.diffusion import shipped_models
 from trace_mm.diffusion.null_text import cache_path
 from trace_mm.files.hub import downloaded_files
 
-_WEIGHTS = re.compile(r"\.(safetensors|bin)$")
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(?:\w+\.)?(safetensors|bin)$")
+# Numbered parts come before or behind the variant, by the version that saved them.
+_PART = r"(?:-(\d{5})-of-(\d{5}))?"
+_WEIGHTS = rf"{_PART}(?:\.(?P<variant>\w+))?{_PART}\."
+_OF_DIFFUSERS = rf"(?:unet|transformer)/diffusion_pytorch_model{_WEIGHTS}(?:safetensors|bin)"
+_OF_TIMM = rf"model{_WEIGHTS}safetensors|pytorch_model\.bin"
+_OF_TRANSFORMERS = rf"model{_WEIGHTS}safetensors"
 
 
 @dataclass(frozen=True)
@@ -42,43 +46,58 @@ def list_backbones() -> list[BackboneState]:
         BackboneState(name, None, None, "Apache-2.0", "this package", "weights, null text")
         for name in shipped_models()
     ]
-    return shipped + [_state(entry) for entry in CATALOGUE.values()]
+    files = downloaded_files()
+    return shipped + [
+        _state(entry, files.get(entry.repository, set())) for entry in CATALOGUE.values()
+    ]
 
 
-def _state(entry: Backbone) -> BackboneState:
+def _state(entry: Backbone, files: set[str]) -> BackboneState:
     return BackboneState(
         entry.name,
         entry.parameters,
         entry.size,
         entry.license,
         entry.repository + (" (gated)" if entry.gated else ""),
-        ", ".join(_here(entry)) or "-",
+        ", ".join(_here(entry, files)) or "-",
     )
 
 
-def _here(entry: Backbone) -> Iterable[str]:
-    if entry.pretrained.startswith("timm:") and find_spec("timm") is None:
+def _here(entry: Backbone, files: set[str]) -> Iterable[str]:
+    if _is_timm(entry) and find_spec("timm") is None:
         yield "no timm"
-    folders = ("transformer/", "unet/") if entry.is_diffusion else ("",)
-    files = downloaded_files(entry.repository)
-    weights = {file for file in files if _WEIGHTS.search(file) and file.startswith(folders)}
+    weights = weights_here(entry, files)
     if weights:
-        yield "weights" if has_all_shards(weights) else "part of the weights"
+        yield weights
     if entry.is_diffusion and cache_path(entry.pretrained, None).is_file():
         yield "null text"
 
 
-def has_all_shards(weights: Iterable[str]) -> bool:
-    """Whether weight files that come in numbered parts are all there, or one comes whole.
+def weights_here(entry: Backbone, files: Iterable[str]) -> str:
+    """What is there of the weights of a denoiser or a vision tower, in words.
 
     Args:
-        weights: file names such as ``model-00001-of-00002.safetensors``.
+        entry: whose weights.
+        files: of its hub id that are there, such as ``unet/diffusion_pytorch_model.safetensors``.
+
+    Returns:
+        "weights" if all of the plain ones are there, which its name loads; "weights (fp16)" if
+        only those of a variant are; "part of the weights" if each kind lacks some numbered part;
+        "" if there are none.
     """
-    parts: dict[str, set[str]] = {}
-    for name in weights:
-        match = _SHARD.search(name)
-        if match is None:
-            return True
-        whole = f"{name[: match.start()]}-of-{match[2]}.{match[3]}"
-        parts.setdefault(whole, set()).add(match[1])
-    return any(len(found) == int(whole.split("-of-")[1][:5]) for whole, found in parts.items())
+    names = _OF_TIMM if _is_timm(entry) else _OF_TRANSFORMERS
+    if entry.is_diffusion:
+        names = _OF_DIFFUSERS
+    parts: dict[tuple[str, str, str], set[str]] = {}
+    for match in filter(None, (re.fullmatch(names, file) for file in files)):
+        number, total = match[1] or match[4] or "1", match[2] or match[5] or "1"
+        kind = (match["variant"] or "", total, match[0].rpartition(".")[2])
+        parts.setdefault(kind, set()).add(number)
+    whole = {variant for (variant, total, _), found in parts.items() if len(found) == int(total)}
+    if not whole:
+        return "part of the weights" if parts else ""
+    return "weights" if "" in whole else f"weights ({', '.join(sorted(whole))})"
+
+
+def _is_timm(entry: Backbone) -> bool:
+    return entry.pretrained.startswith("timm:")

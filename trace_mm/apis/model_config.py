@@ -12,6 +12,7 @@ from torch import nn
 from trace_mm import __version__
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
+from trace_mm.diffusion.fingerprint import file_fingerprint
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
 from trace_mm.models.student_folder import find_student
 from trace_mm.models.student_weights import (
@@ -70,7 +71,7 @@ def model_config(
     if method is not None and method not in METHODS:
         raise ValueError(f"method must be {' or '.join(METHODS)}, got {method!r}")
     if model is None and backbone is not None and method != "student":
-        model, method, backbone = backbone, "teacher", None
+        model, method, backbone = _backbone_as_model(backbone), "teacher", None
     if model is None:
         shipped = shipped_models()
         if not shipped:
@@ -91,6 +92,18 @@ def model_config(
             config.model.backbone["dtype"] = dtype
     elif dtype is not None:
         raise ValueError(f"model {config.model.type} has no dtype to set")
+    return config
+
+
+def _backbone_as_model(backbone: str | os.PathLike[str]) -> str | Config:
+    """A backbone whose edges are read: a name, or the config of a teacher."""
+    if Path(backbone).suffix not in _CONFIGS:
+        return os.fspath(backbone)
+    config = _read_config(Path(backbone).expanduser())
+    model: dict[str, Any] = config.get("model") or {}
+    if "type" in model and method_of(model) != "teacher":
+        kind = model["type"]
+        raise ValueError(f"{backbone} is the config of a {kind}: name it as the model (--model)")
     return config
 
 
@@ -160,10 +173,11 @@ def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
             f"{name} is a student: it has no method='teacher'. For the teacher, name the backbone: "
             f"{trained_on}"
         )
-    if name in CATALOGUE and not path.is_dir():
+    is_vision = _is_vision_model(name, path)
+    if name in CATALOGUE and not is_vision and not (path / "model_index.json").is_file():
         return Config({"model": CATALOGUE[name].model_config()})
-    if _is_vision_model(name, path):
-        source = {"pretrained": name.removeprefix(_TRANSFORMERS)}
+    if is_vision:
+        source = {"pretrained": str(path) if path.is_dir() else name}
         return Config({"model": {"type": _VISION_TEACHER, "backbone": source}})
     resolve_pretrained(name)
     return Config({"model": {"type": "TraceTeacher", "backbone": {"pretrained": name}}})
@@ -255,6 +269,10 @@ def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
         if folder.is_dir():
             settings["backbone.pretrained"] = folder.name
             settings["backbone.content"] = weights_fingerprint(folder)
+        if backbone.get("checkpoint") is not None:  # of a timm model
+            file = Path(str(backbone["checkpoint"])).expanduser()
+            settings["backbone.checkpoint"] = file.name
+            settings["backbone.content"] = file_fingerprint(file)
     return settings
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
 _BACKBONE_OR_TEACHER = (
     "read edges out of this model, without training: a name of 'trace-mm backbones', a folder, a "
-    "hub id, timm:NAME or a config file. With --model: " + BACKBONE_HELP
+    "hub id, timm:NAME, transformers:HUB_ID or a config file. With --model: " + BACKBONE_HELP
 )
 
 MODEL_OPTIONS = (

@@ -10,7 +10,7 @@ from trace_mm.diffusion.families import (
 )
 from trace_mm.diffusion.fingerprint import STUDENT_FOLDER, weights_fingerprint
 from trace_mm.diffusion.identity import denoiser_identity, identity_difference
-from trace_mm.diffusion.loading import load_backbone, load_recommended, open_model
+from trace_mm.diffusion.loading import load_backbone, load_recommended
 from trace_mm.diffusion.noise import content_seed, seeded_noise
 from trace_mm.diffusion.pretrained import (
     SETTINGS_FILE,
@@ -18,6 +18,7 @@ from trace_mm.diffusion.pretrained import (
     resolve_pretrained,
     shipped_models,
 )
+from trace_mm.diffusion.source import open_model
 
 __all__ = [
     "FAMILIES",

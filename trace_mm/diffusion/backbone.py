@@ -16,6 +16,7 @@ from trace_mm.diffusion.families import attention_layers, family_of
 from trace_mm.ops import AttentionFusion
 
 Timestep = int | Sequence[int]
+OFFLOADS = ("block_level", "leaf_level")
 
 
 class DiffusionBackbone(nn.Module):
@@ -29,6 +30,12 @@ class DiffusionBackbone(nn.Module):
         null_text: embeddings of the empty prompt, by the names that the denoiser's family gives
             them; tensors of batch size 1.
         layers: the self-attention layers to read; all of them if None.
+        offload: ``"block_level"`` or ``"leaf_level"``: keep the denoiser's weights on the CPU, and
+            bring parts of them to the device when they are needed (diffusers' group offloading).
+            Then ``to`` moves the rest and says on which device is computed. For inference only.
+
+    Raises:
+        ValueError: if the denoiser's class is not supported, or there is no such offloading.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class DiffusionBackbone(nn.Module):
         vae: Any,
         null_text: Mapping[str, Tensor],
         layers: Sequence[AttentionLayer] | None = None,
+        offload: str | None = None,
     ) -> None:
         super().__init__()
         # Any: nn.Module hides the config that diffusers' models have.
@@ -50,41 +58,40 @@ class DiffusionBackbone(nn.Module):
             layers = attention_layers(denoiser, self.null_text["prompt_embeds"].shape[1])
         self.layers = list(layers)
         self._tap: AttentionTap | None = None
-        self._onload_device: torch.device | None = None
+        if offload not in (None, *OFFLOADS):
+            raise ValueError(f"offload must be one of {', '.join(OFFLOADS)}, got {offload!r}")
+        self.offload = offload
+        self._onload_device = torch.device("cpu")
+        self._is_offloading = False
         self.requires_grad_(False).eval()
 
     @property
     def device(self) -> torch.device:
         """Where the denoiser computes."""
-        return self._onload_device or next(self.denoiser.parameters()).device
-
-    def offload_to(self, device: str | torch.device, kind: str) -> Self:
-        """Keep the denoiser's weights on the CPU, and bring parts of them to a device when needed.
-
-        From then on ``to`` moves everything but the denoiser.
-
-        Args:
-            device: on which is computed.
-            kind: ``"block_level"`` or ``"leaf_level"``, see diffusers' ``enable_group_offload``.
-        """
-        self._onload_device = torch.device(device)
-        self.to(device)
-        self.denoiser.enable_group_offload(
-            onload_device=self._onload_device,
-            offload_device=torch.device("cpu"),
-            offload_type=kind,
-            num_blocks_per_group=1 if kind == "block_level" else None,
-            use_stream=self._onload_device.type == "cuda",
-        )
-        return self
+        return self._onload_device if self.offload else next(self.denoiser.parameters()).device
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """What ``to``, ``cuda`` and ``half`` call."""
-        if self._onload_device is None:
+        if self.offload is None:
             return super()._apply(fn, recurse)
+        device = fn(torch.zeros(0, device=self._onload_device)).device
+        if self._is_offloading and device != self._onload_device:
+            raise ValueError("an offloaded backbone that has computed cannot change its device")
+        self._onload_device = device
         if self.vae is not None:
             self.vae._apply(fn, recurse)
         return self
+
+    def _start_offloading(self) -> None:
+        """Not before the first pass, when the device is known and LoRA is merged."""
+        self.denoiser.enable_group_offload(
+            onload_device=self._onload_device,
+            offload_device=torch.device("cpu"),
+            offload_type=self.offload,
+            num_blocks_per_group=1 if self.offload == "block_level" else None,
+            use_stream=self._onload_device.type == "cuda",
+        )
+        self._is_offloading = True
 
     @property
     def latent_stride(self) -> int:
@@ -100,6 +107,12 @@ class DiffusionBackbone(nn.Module):
     def native_size(self) -> int:
         """Side in pixels of the square images that the model was trained on."""
         return self.family.native_latents(self.denoiser) * self.latent_stride
+
+    @property
+    def longest_side(self) -> int | None:
+        """Pixels that a side of an image may have at most; None for any number."""
+        latents = self.family.largest_latents(self.denoiser)
+        return None if latents is None else latents * self.latent_stride
 
     @property
     def is_flow_matching(self) -> bool:
@@ -140,6 +153,12 @@ class DiffusionBackbone(nn.Module):
         if images.shape[2] % multiple or images.shape[3] % multiple:
             raise ValueError(
                 f"both sides must be divisible by {multiple}, got {tuple(images.shape[2:])}"
+            )
+        longest = self.longest_side
+        if longest is not None and max(images.shape[2:]) > longest:
+            raise ValueError(
+                f"this model sees at most {longest} pixels a side, got {tuple(images.shape[2:])}: "
+                "show images smaller (--size), or in tiles (--tile)"
             )
         pixels = images.to(self.device) * 2.0 - 1.0
         if self.vae is None:
@@ -210,6 +229,8 @@ class DiffusionBackbone(nn.Module):
             noisy: X_t, (B, C, h', w').
             timestep: the noise level t, or one an item of the batch.
         """
+        if self.offload and not self._is_offloading:
+            self._start_offloading()
         batch, dtype = noisy.shape[0], self.denoiser.dtype
         text = {
             name: tensor.to(noisy.device, dtype).expand(batch, *tensor.shape[1:])
@@ -289,22 +310,26 @@ class _StageSums:
     def __init__(self, layers: Sequence[AttentionLayer], noisy: Tensor) -> None:
         self._device = noisy.device.type
         self._counts = Counter(layer.stride for layer in layers)
-        self._missing = len(layers)
+        self._missing = {layer.name for layer in layers}
         self._grids = {s: (noisy.shape[2] // s, noisy.shape[3] // s) for s in self._counts}
         self._sums: dict[int, Tensor] = {}
 
     @property
     def complete(self) -> bool:
         """Whether the maps of all layers are there."""
-        return self._missing == 0
+        return not self._missing
 
     def total(self, layer: AttentionLayer) -> Tensor | None:
         """The sum to which a layer's map may be added in place, if there is one."""
         return None if torch.is_grad_enabled() else self._sums.get(layer.stride)
 
     def add(self, layer: AttentionLayer, attention: Tensor) -> None:
-        """Take the map (B, n, n) of one layer, or the sum that it was added to."""
-        self._missing -= 1
+        """Take the map (B, n, n) of one layer, or the sum that it was added to.
+
+        Raises:
+            KeyError: if the layer's map was taken before.
+        """
+        self._missing.remove(layer.name)
         found = self._sums.get(layer.stride)
         if found is None:
             self._sums[layer.stride] = attention
@@ -312,7 +337,17 @@ class _StageSums:
             self._sums[layer.stride] = found.add_(attention)
 
     def fused(self) -> Tensor:
-        """The mean over layers, (B, N, N). Hands the memory over."""
+        """The mean over layers, (B, N, N). Hands the memory over.
+
+        Raises:
+            ValueError: if the attention of a layer was not seen; names it.
+        """
+        if self._missing:
+            raise ValueError(
+                f"{', '.join(sorted(self._missing))}: no call of scaled_dot_product_attention was "
+                "seen. Use diffusers' own attention: no other attention processor, no "
+                "set_attention_backend, no DIFFUSERS_ATTN_BACKEND in the environment"
+            )
         finest = min(self._sums)
         fusion = AttentionFusion(self._grids[finest])
         # The sum first: its memory is the result's.

@@ -7,12 +7,13 @@ that comes with a ``null_text.safetensors`` needs no text encoder at all.
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from trace_mm.diffusion.families import Family
@@ -20,6 +21,7 @@ from trace_mm.diffusion.families.base import EmbeddingShapes
 from trace_mm.diffusion.text_encoders import TextEncoders
 
 NULL_TEXT_FILE = "null_text.safetensors"
+_ENCODERS = "encoders"  # in a file's metadata
 
 
 def load_null_text(
@@ -30,12 +32,14 @@ def load_null_text(
     *,
     loading: dict[str, Any],
     variant: str | None = None,
+    store: bool = True,
 ) -> dict[str, Tensor]:
     """The empty prompt's embeddings of a model.
 
     Looks in the model's folder, then in the cache, and else runs the text encoders once and
     stores the result in the cache (``$TRACE_MM_CACHE``, by default ``trace_mm`` in the user's
-    cache folder).
+    cache folder). Where the encoders of a local folder have changed since, they are run again. If
+    the cache cannot be written, that is a warning.
 
     Args:
         source: a diffusers folder or hub id.
@@ -44,6 +48,7 @@ def load_null_text(
         config: of its denoiser.
         loading: options of ``from_pretrained``, such as ``revision``.
         variant: of the weight files.
+        store: write to the cache.
 
     Returns:
         Embeddings (1, ...), float32, by the names that the family gives them.
@@ -53,12 +58,16 @@ def load_null_text(
             is needed that the model comes without.
     """
     shapes = family.embedding_shapes(config)
-    for path in (Path(source) / NULL_TEXT_FILE, cache_path(source, loading.get("revision"))):
+    own, cached = Path(source) / NULL_TEXT_FILE, cache_path(source, loading.get("revision"))
+    encoders = TextEncoders(source, index, loading, variant)
+    fingerprint = encoders.fingerprint()
+    for path in (own, cached):
         if path.is_file():
-            embeddings = _read(path)
+            embeddings, made_by = _read(path)
+            if path == cached and None not in (fingerprint, made_by) and fingerprint != made_by:
+                continue
             _check(embeddings, shapes, str(path))
             return embeddings
-    encoders = TextEncoders(source, index, loading, variant)
     if not encoders.count or encoders.missing():
         absent = ", ".join(encoders.missing()) or "a text encoder"
         raise ValueError(
@@ -67,12 +76,25 @@ def load_null_text(
         )
     embeddings = family.encode_empty_prompt(encoders, config)
     _check(embeddings, shapes, f"the text encoders of {source}")
-    write_null_text(cache_path(source, loading.get("revision")), embeddings)
+    if store:
+        try:
+            write_null_text(cached, embeddings, fingerprint)
+        except OSError as error:
+            warnings.warn(
+                f"the empty prompt's embeddings are not kept, since {cached} cannot be written "
+                f"({error}): set TRACE_MM_CACHE to a folder that can",
+                stacklevel=2,
+            )
     return embeddings
 
 
 def cache_path(source: str, revision: str | None) -> Path:
-    """Where the embeddings of a model are cached; a changed local folder has another path."""
+    """Where the embeddings of a model are cached.
+
+    Args:
+        source: a diffusers folder or hub id.
+        revision: of a hub id.
+    """
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trace_mm"
     folder = Path(os.environ.get("TRACE_MM_CACHE", default))
     identity = [source, revision or ""]
@@ -83,24 +105,31 @@ def cache_path(source: str, revision: str | None) -> Path:
     return folder / f"null_text_{digest}.safetensors"
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """Embeddings, and the fingerprint of the encoders that made them, if it is known."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            made_by = (file.metadata() or {}).get(_ENCODERS)
+            return {name: file.get_tensor(name) for name in file.keys()}, made_by  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, delete it to have it made anew: {error}") from error
 
 
-def write_null_text(path: Path, embeddings: Mapping[str, Tensor]) -> None:
+def write_null_text(
+    path: Path, embeddings: Mapping[str, Tensor], encoders: str | None = None
+) -> None:
     """Store embeddings; the file appears whole or not at all.
 
     Args:
         path: of the file; its folder is made.
         embeddings: (1, ...) each.
+        encoders: fingerprint of those that made them, if they lie in a local folder.
     """
+    tensors = {name: tensor.contiguous() for name, tensor in embeddings.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name
-        save_file({name: tensor.contiguous() for name, tensor in embeddings.items()}, part)
+        save_file(tensors, part, None if encoders is None else {_ENCODERS: encoders})
         part.replace(path)
 
 

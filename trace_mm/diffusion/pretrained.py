@@ -32,11 +32,12 @@ def resolve_pretrained(pretrained: str | Path) -> str:
     if str(pretrained) in shipped:
         return str(shipped[str(pretrained)])
     path = Path(pretrained).expanduser()
-    if path.is_dir():
-        if not (path / "model_index.json").is_file():
+    named = CATALOGUE.get(str(pretrained))
+    is_model = (path / "model_index.json").is_file()
+    if path.is_dir() and (is_model or named is None):
+        if not is_model:
             raise FileNotFoundError(f"{path} is not a diffusers folder: no model_index.json in it")
         return str(path)
-    named = CATALOGUE.get(str(pretrained))
     if named is not None and not named.is_diffusion:
         raise ValueError(f"{pretrained} is no diffusion model: {named.teacher} reads its edges")
     if named is not None:

@@ -1,10 +1,13 @@
 """The text encoders of a model, loaded one at a time to encode the empty prompt."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+
+from trace_mm.diffusion.variants import load_part
 
 _T5_DTYPE = torch.bfloat16  # T5-XXL alone would take 19 GB in float32
 
@@ -44,6 +47,19 @@ class TextEncoders:
         folders = [_folder(kind, number) for number in numbers for kind in kinds]
         return [name for name in folders if not (Path(self._source) / name).is_dir()]
 
+    def fingerprint(self) -> str | None:
+        """Tells encoders in a local folder from others; None if there are none, or of a hub id."""
+        root = Path(self._source)
+        if not root.is_dir() or not self.count or self.missing():
+            return None
+        digest = hashlib.sha256()
+        for kind in ("text_encoder", "tokenizer"):
+            for path in sorted(root.glob(f"{kind}*/*")):
+                found = path.stat()
+                name = path.relative_to(root).as_posix()
+                digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\0".encode())
+        return digest.hexdigest()[:16]
+
     @torch.no_grad()
     def encode(self, number: int, pad_to: int | None = -1) -> Any:
         """What an encoder says of the empty prompt.
@@ -64,10 +80,11 @@ class TextEncoders:
             self._source, subfolder=_folder("tokenizer", number), **self._loading
         )
         kind = self._index[folder][1]
-        encoder = getattr(transformers, kind).from_pretrained(
+        encoder = load_part(
+            getattr(transformers, kind).from_pretrained,
             self._source,
-            subfolder=folder,
-            variant=self._variant,
+            folder,
+            self._variant,
             dtype=_T5_DTYPE if "T5" in kind else torch.float32,
             **self._loading,
         )

@@ -81,23 +81,22 @@ def _what_failed(error: BaseException) -> str:
     return (named or lines or [type(error).__name__])[0]
 
 
-def downloaded_files(repository: str) -> set[str]:
-    """Files of a hub's model that are on this machine, whole, in any of its revisions.
-
-    Args:
-        repository: hub id.
+def downloaded_files() -> dict[str, set[str]]:
+    """Files of the hub's models that are on this machine, whole, in any of their revisions.
 
     Returns:
-        Paths within the model, with ``/``; empty where there is nothing.
+        Paths within each model, with ``/``, by the model's hub id.
     """
     try:
         repositories = scan_cache_dir().repos
     except CacheNotFound:
-        return set()
+        return {}
     return {
-        file.file_path.relative_to(revision.snapshot_path).as_posix()
+        found.repo_id: {
+            file.file_path.relative_to(revision.snapshot_path).as_posix()
+            for revision in found.revisions
+            for file in revision.files
+        }
         for found in repositories
-        if found.repo_id == repository and found.repo_type == "model"
-        for revision in found.revisions
-        for file in revision.files
+        if found.repo_type == "model"
     }

@@ -132,6 +132,8 @@ class TraceStudent(StudentState, BaseModel):
         # In a tuple: weights that are not the student's must not be among its parameters.
         self._teacher = (self._build_teacher(teacher, backbone, recommended),)
         identity = self.describe_backbone(backbone)
+        if lora is not None and self.backbone.offload:
+            raise ValueError("offload is for predictions: LoRA cannot be trained beside it")
         settings = None if lora is None else add_lora(self.backbone.denoiser, **lora)
         self.decoder = MODELS.build(decoder)
         self.describe(

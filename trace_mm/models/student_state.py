@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trace_mm.diffusion import denoiser_identity, identity_difference, shipped_models
+from trace_mm.diffusion import (
+    denoiser_identity,
+    identity_difference,
+    resolve_pretrained,
+    shipped_models,
+)
 from trace_mm.models.lora import merge_lora, merge_lora_weights
 
 DESCRIPTION = "_extra_state"
@@ -41,8 +46,10 @@ class StudentState(nn.Module):
         """
         name = str(options["pretrained"])
         folder = Path(name).expanduser()
-        if name not in shipped_models() and folder.is_dir():
-            name = folder.resolve().name  # where it lies means nothing elsewhere
+        if name not in shipped_models():
+            # Where a folder lies means nothing elsewhere.
+            is_folder = Path(resolve_pretrained(name)).is_dir()
+            name = folder.resolve().name if is_folder else resolve_pretrained(name)
         return {
             "name": name,
             "revision": options.get("revision"),

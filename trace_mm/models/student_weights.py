@@ -16,7 +16,8 @@ from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from trace_mm.diffusion import STUDENT_FOLDER, resolve_pretrained, shipped_models
+from trace_mm.catalogue import CATALOGUE
+from trace_mm.diffusion import STUDENT_FOLDER, open_model, resolve_pretrained, shipped_models
 from trace_mm.files import write_atomically
 from trace_mm.models.student_state import (
     DESCRIPTION,
@@ -188,6 +189,7 @@ def build_student(
     state = read_student(path)
     description = unpack_description(state)
     source = student_backbone(path, **(backbone or {}))
+    _check_kind(path, description["backbone"], source)
     config = {**description["student"], **options, "type": "TraceStudent"}
     if merge:
         config["lora"] = None
@@ -197,6 +199,17 @@ def build_student(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return student.eval()
+
+
+def _check_kind(path: str | Path, trained_on: dict[str, Any], source: dict[str, Any]) -> None:
+    """Refuse a backbone of another kind before its weights are loaded."""
+    found = open_model(source["pretrained"], source.get("revision")).family.denoiser
+    wanted = trained_on["denoiser"]["class"]
+    if found != wanted:
+        raise ValueError(
+            f"{path} belongs to backbone {trained_on['name']!r}, a {wanted}; "
+            f"{source['pretrained']} is a {found}"
+        )
 
 
 def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -226,6 +239,8 @@ def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
             )
     wanted = str(options.get("pretrained", name))
     try:
+        if "pretrained" not in options and wanted in CATALOGUE:  # else it would be its hub id
+            raise FileNotFoundError(f"{wanted} was a local folder")
         pretrained = resolve_pretrained(wanted)
     except FileNotFoundError as error:
         raise FileNotFoundError(

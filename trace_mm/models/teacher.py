@@ -98,8 +98,10 @@ class TraceTeacher(AttentionEdges):
         self.divergence = choose("divergence", divergence, "kl")
         self.noise_draws = choose("noise_draws", noise_draws, 1)
         self.seed = seed
-        if timestep_batch < 1:
-            raise ValueError(f"timestep_batch must be at least 1, got {timestep_batch}")
+        for step in self.timesteps if self.timestep == "iep" else (self.timestep,):
+            loaded.check_timestep(int(step))
+        if not isinstance(timestep_batch, int) or timestep_batch < 1:
+            raise ValueError(f"timestep_batch must be an integer from 1 on, got {timestep_batch}")
         self.timestep_batch = timestep_batch
 
     @torch.no_grad()

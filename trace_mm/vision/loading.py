@@ -18,6 +18,9 @@ from trace_mm.vision.tower_weights import ModelFiles, read_tower
 TIMM_PREFIX = "timm:"
 """What names of timm's models begin with."""
 
+TRANSFORMERS_PREFIX = "transformers:"
+"""What hub ids may begin with, to tell them from those of diffusion models."""
+
 # The tower of a model whose config does not say which it has.
 _DEFAULT_TOWERS = {"llava": "clip_vision_model", "llava_next": "clip_vision_model"}
 
@@ -40,8 +43,10 @@ def load_vision_backbone(
 
     Args:
         pretrained: ``timm:NAME`` for a model of timm; a local folder or hub id in transformers'
-            layout, whose ``config.json`` tells the tower: CLIP's, alone or in LLaVA, or
-            Qwen2.5-VL's; or a name of :data:`trace_mm.catalogue.CATALOGUE`.
+            layout, also as ``transformers:OWNER/NAME``, whose ``config.json`` tells the tower:
+            CLIP's, alone or in LLaVA, or Qwen2.5-VL's; or a name of
+            :data:`trace_mm.catalogue.CATALOGUE`, unless a folder with a ``config.json`` is
+            called that.
         device: where the model goes.
         dtype: of its weights.
         revision: of the weights on the hub.
@@ -105,11 +110,13 @@ def tower_family(config: dict[str, Any]) -> tuple[TransformersFamily, dict[str, 
 
 
 def _resolve(name: str) -> str:
-    """A name of the catalogue as what is loaded; others as they are."""
-    path = Path(name).expanduser()
-    if path.is_dir() or name.startswith(TIMM_PREFIX):
+    """A name of the catalogue as what is loaded; others as they are, without prefix and ``~``."""
+    if name.startswith(TIMM_PREFIX):
         return name
-    named = CATALOGUE.get(name)
+    name = name.removeprefix(TRANSFORMERS_PREFIX)
+    path, named = Path(name).expanduser(), CATALOGUE.get(name)
+    if path.is_dir() and (named is None or (path / "config.json").is_file()):
+        return str(path)
     if named is not None and named.is_diffusion:
         raise ValueError(f"{name} is a diffusion model: {named.teacher} reads its edges")
     if named is not None:

@@ -10,6 +10,10 @@ import torch
 from torch import nn
 
 from trace_mm.files.hub import readable_hub_errors
+from trace_mm.vision.families import choose_layers
+
+# No classifier, and position embeddings that follow the image's grid.
+_OPTIONS = {"num_classes": 0, "dynamic_img_size": True}
 
 
 def create_timm_model(
@@ -22,7 +26,8 @@ def create_timm_model(
 ) -> nn.Module:
     """One of timm's vision transformers, without its classifier.
 
-    Position embeddings are resized to each image's grid.
+    Position embeddings are resized to each image's grid. A model whose attention cannot be read
+    is refused before any weights are downloaded.
 
     Args:
         name: of the model in timm, such as ``vit_small_patch8_224.dino``.
@@ -34,8 +39,8 @@ def create_timm_model(
     Raises:
         ModuleNotFoundError: if timm is not installed; says how to.
         FileNotFoundError: if there is no such checkpoint, or the hub does not give the weights.
-        ValueError: if timm has no such model, it does not take images of any size, or the
-            checkpoint's weights are not its own.
+        ValueError: if timm has no such model or no weights of it, it does not take images of any
+            size, its attention is no map of the image, or the checkpoint's weights are not its own.
     """
     try:
         import timm
@@ -49,25 +54,62 @@ def create_timm_model(
     if file is not None and not file.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint")
     download = pretrained and file is None
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    config = _pretrained_config(name, needed=download)
+    _check_readable(name)
     source = getattr(config, "hf_hub_id", None) or name
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = dict(_OPTIONS)
     if download and revision is not None:
         options["pretrained_cfg_overlay"] = {"hf_hub_id": f"{source}@{revision}"}
+    # In this dtype from the start: the largest need 28 GB in float32.
+    with readable_hub_errors(source, revision), _default_dtype(dtype):
+        model: nn.Module = timm.create_model(name, pretrained=download, **options)
+    if file is not None:
+        _load_weights(model, file)
+    return model
+
+
+def _pretrained_config(name: str, needed: bool) -> Any:
+    """What timm knows of a model's weights.
+
+    Raises:
+        ValueError: if it has no weights of this tag, or none at all though they are needed.
+    """
+    import timm
+
+    architecture = name.partition(".")[0]
+    known = ", ".join(timm.list_models(f"{architecture}.*", pretrained=True))
     try:
-        # In this dtype from the start: the largest need 28 GB in float32.
-        with readable_hub_errors(source, revision), _default_dtype(dtype):
-            model: nn.Module = timm.create_model(
-                name, pretrained=download, num_classes=0, dynamic_img_size=True, **options
-            )
+        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError as error:  # an unknown tag
+        raise ValueError(
+            f"timm has no weights {name!r}; those of this model are: {known or 'none'}"
+        ) from error
+    if needed and (config is None or not config.has_weights):
+        raise ValueError(
+            f"timm has no weights of {name}: give a local file of its weights as checkpoint, or "
+            f"take another model{f' ({known})' if known else ''}"
+        )
+    return config
+
+
+def _check_readable(name: str) -> None:
+    """Refuse a model whose attention cannot be read; takes no memory.
+
+    Raises:
+        ValueError: names the model and the cause.
+    """
+    import timm
+
+    try:
+        with torch.device("meta"):
+            choose_layers(timm.create_model(name, pretrained=False, **_OPTIONS), None)
     except TypeError as error:  # an argument that the model's class does not have
         raise ValueError(
             f"timm's {name} is no plain vision transformer that takes images of any size (models "
             f"with windowed or pooled attention are none): {error}"
         ) from error
-    if file is not None:
-        _load_weights(model, file)
-    return model
+    except ValueError as error:
+        raise ValueError(f"timm's {name}: {error}") from error
 
 
 @contextmanager

@@ -46,6 +46,18 @@ class Family(ABC):
     def native_latents(self, denoiser: Any) -> int:
         """Side of the square latents that the model was trained on."""
 
+    def largest_latents(self, denoiser: Any) -> int | None:
+        """Side of the largest latents that its positions allow; None for any."""
+        return None
+
+    def latent_channels(self, config: Mapping[str, Any]) -> int:
+        """Channels of the latents that it takes.
+
+        Args:
+            config: of the denoiser.
+        """
+        return int(config["in_channels"])
+
     @abstractmethod
     def call(
         self,

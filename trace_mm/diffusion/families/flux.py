@@ -47,6 +47,10 @@ class FluxFamily(Family):
         """1024 pixels; its config does not say so."""
         return 128
 
+    def latent_channels(self, config: Mapping[str, Any]) -> int:
+        """A quarter, since squares of four are packed into one."""
+        return int(config["in_channels"]) // _PATCH**2
+
     def call(
         self,
         denoiser: Any,

@@ -49,6 +49,10 @@ class SD3Family(Family):
         """As its config says."""
         return int(denoiser.config.sample_size)
 
+    def largest_latents(self, denoiser: Any) -> int | None:
+        """Positions are cut out of a fixed grid of them."""
+        return int(denoiser.config.pos_embed_max_size) * int(denoiser.config.patch_size)
+
     def call(
         self,
         denoiser: Any,

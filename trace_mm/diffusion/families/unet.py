@@ -74,6 +74,8 @@ class UNetFamily(Family):
         self, encoders: TextEncoders, config: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """The last layer of CLIP; for SDXL the last but one of both encoders, and a pooled one."""
+        if not encoders.has(1):
+            raise ValueError("a U-Net without a first text encoder, such as SDXL's refiner")
         if encoders.count == 1:
             return {"prompt_embeds": encoders.encode(1).last_hidden_state}
         first, second = encoders.encode(1), encoders.encode(2)

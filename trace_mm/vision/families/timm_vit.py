@@ -10,19 +10,26 @@ from trace_mm.vision.families.base import Color, VisionFamily, register_family
 
 @register_family
 class TimmViT(VisionFamily):
-    """timm's ``VisionTransformer`` and ``Eva``, made with ``dynamic_img_size=True``.
+    """timm's ``VisionTransformer``, with DeiT's, and ``Eva``, made with ``dynamic_img_size=True``.
 
-    Class and register tokens come first in the sequence and are left out of the maps.
+    Class, distillation and register tokens come first in the sequence and are left out of the maps.
     """
 
-    towers = ("VisionTransformer", "Eva")
+    towers = ("VisionTransformer", "VisionTransformerDistilled", "Eva")
 
     def layers(self, tower: Any) -> list[AttentionLayer]:
         """The attention of each block.
 
         Raises:
-            ValueError: if a block has no attention module of its own.
+            ValueError: if a block has no attention module of its own, or tokens are no patches of
+                the image but come from a convolutional network.
         """
+        embedding = type(tower.patch_embed).__name__
+        if embedding != "PatchEmbed":
+            raise ValueError(
+                f"patch embeddings of class {embedding} are not supported: tokens must be patches "
+                "of the image, not features of a convolutional network"
+            )
         if not all(hasattr(block, "attn") for block in tower.blocks):
             raise ValueError(
                 f"blocks of class {type(tower.blocks[0]).__name__} are not supported: attention is "

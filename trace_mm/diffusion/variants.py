@@ -1,0 +1,39 @@
+"""Variants of weight files, such as fp16, which a model's parts may or may not come in."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_SHARD = r"(?:-\d{5}-of-\d{5})?"
+_WEIGHTS = re.compile(
+    rf"diffusion_pytorch_model{_SHARD}(?:\.(?P<variant>\w+))?{_SHARD}\.(?:safetensors|bin)"
+)
+
+
+def load_part(
+    load: Callable[..., Any], source: str, folder: str, variant: str | None, **options: Any
+) -> Any:
+    """A part of a model, in the variant that was asked for where the part has it.
+
+    Args:
+        load: ``from_pretrained`` of the part's class.
+        source: diffusers folder or hub id.
+        folder: of the part.
+        variant: of the weight files.
+        options: others of ``load``.
+    """
+    try:
+        return load(source, subfolder=folder, variant=variant, **options)
+    except OSError:  # no such file, on disk or on the hub
+        if variant is None:
+            raise
+        return load(source, subfolder=folder, **options)
+
+
+def weight_variants(folder: Path) -> list[str | None]:
+    """The variants in which a denoiser's weights lie in a local folder; None is the plain one."""
+    if not folder.is_dir():
+        return []
+    matches = (_WEIGHTS.fullmatch(path.name) for path in sorted(folder.iterdir()))
+    return list(dict.fromkeys(match["variant"] for match in matches if match is not None))
