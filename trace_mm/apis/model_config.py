@@ -22,12 +22,11 @@ from trace_mm.models.student_weights import (
     student_fingerprint,
 )
 from trace_mm.registry import MODELS
+from trace_mm.vision import TIMM_PREFIX, TRANSFORMERS_PREFIX
 
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
 _VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no diffusion model
 DEFAULT_METHOD = "student"
-_TRANSFORMERS = "transformers:"  # before a hub id, which else is taken for one of diffusers
-
 _CHECKPOINTS = {".pth", ".safetensors"}
 _CONFIGS = {".py", ".json", ".yaml", ".yml"}
 _NOT_OF_PREDICTIONS = {  # arguments of models that their edges do not depend on
@@ -186,7 +185,7 @@ def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
 def _is_vision_model(name: str, path: Path) -> bool:
     """Whether a name says so by its prefix, or is a folder of transformers and not of diffusers."""
     is_folder = (path / "config.json").is_file() and not (path / "model_index.json").is_file()
-    return name.startswith(("timm:", _TRANSFORMERS)) or is_folder
+    return name.startswith((TIMM_PREFIX, TRANSFORMERS_PREFIX)) or is_folder
 
 
 def _given_config(model: Any, method: str | None, backbone: str | None) -> Config:

@@ -125,7 +125,9 @@ def _check_parts(
     if vae is not None:
         if vae != "AutoencoderKL":
             raise ValueError(f"{source}: a VAE of class {vae} is not supported, only AutoencoderKL")
-        given = AutoencoderKL.load_config(source, subfolder="vae", **loading)["latent_channels"]
+        given = AutoencoderKL.load_config(source, subfolder="vae", **loading).get(
+            "latent_channels", 4
+        )
     if channels != given:
         raise ValueError(
             f"{source}: the denoiser takes {channels} channels, but an image has {given}"
