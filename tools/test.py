@@ -11,6 +11,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
+from trace_mm.apis.ranks import leave_group
 from trace_mm.apis.runner_config import read_config, set_launcher, set_work_dir
 
 
@@ -108,6 +109,7 @@ def main() -> None:
     scores = runner.test()
     if runner.rank == 0:
         print(format_table(scores))
+    leave_group()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
+from trace_mm.apis.ranks import leave_group
 from trace_mm.apis.runner_config import (
     read_config,
     set_auto_scale_lr,
@@ -88,6 +89,7 @@ def main() -> None:
         print_log(describe_summary(summary), logger="current", level=logging.INFO)
         barrier()
     runner.train()
+    leave_group()
 
 
 if __name__ == "__main__":

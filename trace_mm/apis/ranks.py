@@ -31,6 +31,15 @@ def barrier() -> None:
         dist.barrier()
 
 
+def leave_group() -> None:
+    """End the group of processes that a launcher began, once nothing is to be exchanged any more.
+
+    A process that exits with a group's threads running may abort, its work done.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def default_device() -> str:
     """This rank's GPU if there is any, else the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
