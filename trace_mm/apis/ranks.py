@@ -1,6 +1,8 @@
 """Several processes that share a run, as torchrun starts them."""
 
+import atexit
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -32,12 +34,18 @@ def barrier() -> None:
 
 
 def leave_group() -> None:
-    """End the group of processes that a launcher began, once nothing is to be exchanged any more.
+    """End this process, its work done, if a launcher began it as one of a group; else do nothing.
 
-    A process that exits with a group's threads running may abort, its work done.
+    Threads of torch's that exchange tensors may still run when the interpreter takes itself apart,
+    and then abort the process, and with it the launch. So nothing is taken apart.
     """
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        return
+    dist.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def default_device() -> str:
