@@ -109,8 +109,8 @@ def main() -> None:
     scores = runner.test()
     if runner.rank == 0:
         print(format_table(scores))
-    leave_group()
 
 
 if __name__ == "__main__":
     main()
+    leave_group()

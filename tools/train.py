@@ -89,8 +89,8 @@ def main() -> None:
         print_log(describe_summary(summary), logger="current", level=logging.INFO)
         barrier()
     runner.train()
-    leave_group()
 
 
 if __name__ == "__main__":
     main()
+    leave_group()
