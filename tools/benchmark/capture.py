@@ -146,12 +146,10 @@ def compare_teacher(
         steps[f"search, {batch} a pass"] = lambda teacher=teacher: teacher.predict([image])
     times, ratios = measure(steps, rounds, noisy.device)
     for name in steps:
-        best = statistics.median(ratios[name])
-        verdict = "within" if best <= TEACHER_LIMIT else "above"
-        print(
-            f"{name:24} {statistics.median(times[name]):8.2f} s  {spread(ratios[name])}  "
-            f"{verdict} the limit of {TEACHER_LIMIT}"
-        )
+        print(f"{name:24} {statistics.median(times[name]):8.2f} s  {spread(ratios[name])}")
+    least = min(statistics.median(ratios[name]) for name in list(steps)[1:])
+    verdict = "within" if least <= TEACHER_LIMIT else "above"
+    print(f"search: {least:.2f}, {verdict} the limit of {TEACHER_LIMIT}")
 
 
 def measure(

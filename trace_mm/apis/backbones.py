@@ -8,14 +8,13 @@ from importlib.util import find_spec
 from trace_mm.catalogue import CATALOGUE, Backbone
 from trace_mm.diffusion import shipped_models
 from trace_mm.diffusion.null_text import cache_path
+from trace_mm.diffusion.variants import WEIGHT_NAME
 from trace_mm.files.hub import downloaded_files
+from trace_mm.vision import TIMM_PREFIX
 
-# Numbered parts come before or behind the variant, by the version that saved them.
-_PART = r"(?:-(\d{5})-of-(\d{5}))?"
-_WEIGHTS = rf"{_PART}(?:\.(?P<variant>\w+))?{_PART}\."
-_OF_DIFFUSERS = rf"(?:unet|transformer)/diffusion_pytorch_model{_WEIGHTS}(?:safetensors|bin)"
-_OF_TIMM = rf"model{_WEIGHTS}safetensors|pytorch_model\.bin"
-_OF_TRANSFORMERS = rf"model{_WEIGHTS}safetensors"
+_OF_DIFFUSERS = rf"(?:unet|transformer)/diffusion_pytorch_model{WEIGHT_NAME}(?:safetensors|bin)"
+_OF_TIMM = rf"model{WEIGHT_NAME}safetensors|pytorch_model\.bin"
+_OF_TRANSFORMERS = rf"model{WEIGHT_NAME}safetensors"
 
 
 @dataclass(frozen=True)
@@ -100,4 +99,4 @@ def weights_here(entry: Backbone, files: Iterable[str]) -> str:
 
 
 def _is_timm(entry: Backbone) -> bool:
-    return entry.pretrained.startswith("timm:")
+    return entry.pretrained.startswith(TIMM_PREFIX)

@@ -264,7 +264,7 @@ def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
     if "backbone" in config:
         backbone = {"dtype": "float32", **config["backbone"]}
         settings.update({f"backbone.{name}": _plain(part) for name, part in backbone.items()})
-        folder = Path(str(backbone["pretrained"]))
+        folder = Path(str(backbone["pretrained"])).expanduser()
         if folder.is_dir():
             settings["backbone.pretrained"] = folder.name
             settings["backbone.content"] = weights_fingerprint(folder)

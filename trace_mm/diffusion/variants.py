@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_SHARD = r"(?:-\d{5}-of-\d{5})?"
-_WEIGHTS = re.compile(
-    rf"diffusion_pytorch_model{_SHARD}(?:\.(?P<variant>\w+))?{_SHARD}\.(?:safetensors|bin)"
-)
+_SHARD = r"(?:-(\d{5})-of-(\d{5}))?"
+WEIGHT_NAME = rf"{_SHARD}(?:\.(?P<variant>\w+))?{_SHARD}\."
+"""Regular expression of what stands between stem and suffix of a weight file's name. Groups: a
+part's number and how many there are, twice, since versions of diffusers put them before or behind
+the variant; and the variant."""
+
+_WEIGHTS = re.compile(rf"diffusion_pytorch_model{WEIGHT_NAME}(?:safetensors|bin)")
 
 
 def load_part(

@@ -203,7 +203,8 @@ def build_student(
 
 def _check_kind(path: str | Path, trained_on: dict[str, Any], source: dict[str, Any]) -> None:
     """Refuse a backbone of another kind before its weights are loaded."""
-    found = open_model(source["pretrained"], source.get("revision")).family.denoiser
+    local = bool(source.get("local_files_only"))
+    found = open_model(source["pretrained"], source.get("revision"), local).family.denoiser
     wanted = trained_on["denoiser"]["class"]
     if found != wanted:
         raise ValueError(
