@@ -184,7 +184,10 @@ def test_folders_are_replaced_only_when_that_is_safe(checkpoint, flow_folder, tm
 def test_a_failure_leaves_what_was_there(checkpoint, flow_folder, tmp_path, monkeypatch):
     out = export_student(checkpoint, tmp_path / "out", backbone=flow_folder)
     before = {name: (out / name).read_bytes() for name in files_of(out)}
-    (tmp_path / f".out{TEMPORARY_SUFFIX}" / "unet").mkdir(parents=True)  # of a killed run
+    killed = tmp_path / f".1{TEMPORARY_SUFFIX}" / "unet"
+    killed.mkdir(parents=True)
+    for folder in (killed, killed.parent):
+        os.utime(folder, (0, 0))
 
     def fail(*arguments, **options):
         raise OSError("disk full")

@@ -1,8 +1,16 @@
 """Files that are there whole or not at all."""
 
+import multiprocessing
+import os
+
 import pytest
 
-from trace_mm.files import write_atomically
+from trace_mm.files import (
+    TEMPORARY_SUFFIX,
+    remove_abandoned_folders,
+    temporary_path,
+    write_atomically,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -25,3 +33,44 @@ def test_what_fails_names_the_file_and_leaves_it(tmp_path, monkeypatch):
         write_atomically(path, b"after")
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def write_many(arguments):
+    """Write a file again and again, with the process number and a counter that others have too."""
+    path, mark = arguments
+    os.getpid = lambda: 1  # as in containers
+    content = bytes([mark]) * 4096
+    for _ in range(200):
+        write_atomically(path, content)
+    return path.read_bytes()
+
+
+def test_processes_of_one_number_do_not_meet(tmp_path):
+    jobs = [(tmp_path / f"{mark}.bin", mark) for mark in range(4)]
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        contents = pool.map(write_many, jobs, chunksize=1)
+    assert contents == [bytes([mark]) * 4096 for _, mark in jobs]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{n}.bin" for n in range(4)]
+
+
+def test_temporary_names_do_not_depend_on_the_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    target = tmp_path / ("a" * 255)  # the longest name that there can be
+    names = {temporary_path(target) for _ in range(100)}
+    assert len(names) == 100
+    assert all(path.parent == tmp_path and path.name.endswith(TEMPORARY_SUFFIX) for path in names)
+    write_atomically(target, b"whole")
+
+
+def test_only_abandoned_folders_are_removed(tmp_path):
+    fresh, old, grows = (temporary_path(tmp_path / "out") for _ in range(3))
+    other = tmp_path / "photos"
+    for folder in (fresh, old, grows, other):
+        (folder / "unet").mkdir(parents=True)
+        (folder / "unet" / "weights").touch()
+    for folder in (old, grows, other):
+        for path in (folder / "unet" / "weights", folder / "unet", folder):
+            os.utime(path, (0, 0))
+    (grows / "unet" / "weights").touch()
+    remove_abandoned_folders(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([fresh, grows, other])

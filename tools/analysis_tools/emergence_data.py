@@ -80,7 +80,7 @@ def read_data(options: argparse.Namespace) -> EmergenceData:
 
 def read_stored(folder: Path, kinds: tuple[str, ...], limit: int | None = None) -> EmergenceData:
     """Scores from the ``.npz`` files of ``teacher_boundaries.py``."""
-    paths = sorted(path for path in folder.glob("*.npz") if ".part" not in path.name)[:limit]
+    paths = sorted(folder.glob("*.npz"))[:limit]
     if not paths:
         raise FileNotFoundError(f"{folder}: no .npz files of teacher_boundaries.py")
     first, tables = None, []

@@ -6,6 +6,7 @@ Can be killed and run again: images that are there are skipped.
 """
 
 import argparse
+import io
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
+from trace_mm.files import write_atomically
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import attention_boundary_divergence, mean_row_divergence, region_attention
 from trace_mm.registry import DATASETS
@@ -109,9 +111,9 @@ def main() -> None:
         path = options.out / f"{index:06d}.npz"
         if path.exists():
             continue
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **read_image(teacher, dataset[index]["inputs"]))
-        part.replace(path)
+        buffer = io.BytesIO()
+        np.savez(buffer, **read_image(teacher, dataset[index]["inputs"]))
+        write_atomically(path, buffer.getvalue())
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def stored_images(folder: Path) -> list[Stored]:
     Raises:
         FileNotFoundError: if there is none.
     """
-    paths = sorted(path for path in folder.glob("*.npz") if ".part" not in path.name)
+    paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise FileNotFoundError(f"no .npz files in {folder}; run teacher_boundaries.py first")
     return [dict(np.load(path)) for path in paths]

@@ -18,7 +18,7 @@ from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, open_model, sh
 from trace_mm.diffusion.null_text import NULL_TEXT_FILE
 from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.diffusion.source import ModelSource
-from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
+from trace_mm.files import remove_abandoned_folders, temporary_path, write_atomically
 from trace_mm.models.student_folder import (
     MARKER_FILE,
     MARKER_FORMAT,
@@ -93,9 +93,10 @@ def export_student(
         _record_name(description, given["pretrained"], where["revision"])
     rounded = None if dtype is None else getattr(torch, dtype)
     facts = _facts(student, state, description, trained_on or _training_images(source), license)
-    partial = out.parent / f".{out.name}{TEMPORARY_SUFFIX}"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    partial.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned_folders(out.parent)  # of runs that were killed
+    partial = temporary_path(out)
+    partial.mkdir()
     try:
         if merge:
             original = open_model(where["pretrained"], where["revision"])
@@ -139,8 +140,7 @@ def _check_replaceable(out: Path, overwrite: bool) -> None:
 
 def _put_in_place(partial: Path, out: Path) -> None:
     """Rename the finished folder, after moving away what is there."""
-    old = out.parent / f".{out.name}.old{TEMPORARY_SUFFIX}"
-    shutil.rmtree(old, ignore_errors=True)
+    old = temporary_path(out)
     if out.is_dir():
         out.replace(old)
     try:

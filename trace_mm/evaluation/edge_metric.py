@@ -11,6 +11,7 @@ from mmengine.evaluator import BaseMetric
 from trace_mm.evaluation.counting_pool import CountingPool
 from trace_mm.evaluation.edge_counts import CountingSettings
 from trace_mm.evaluation.edge_scores import summarize
+from trace_mm.files import write_atomically
 from trace_mm.registry import METRICS
 
 
@@ -113,9 +114,7 @@ class InstanceEdgeMetric(BaseMetric):
         scores = summarize([counts for _, counts in results], self.settings)
         if self.out_file is not None:
             content = {**scores.to_dict(), "image_id": [image_id for image_id, _ in results]}
-            path = Path(self.out_file)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            write_atomically(Path(self.out_file), json.dumps(content, indent=1).encode())
         metrics = {
             "ODS": scores.ods,
             "OIS": scores.ois,

@@ -1,6 +1,11 @@
 """What reads and writes files and knows no models: images, masks, folders, whole writes, locks."""
 
-from trace_mm.files.atomic import TEMPORARY_SUFFIX, write_atomically
+from trace_mm.files.atomic import (
+    TEMPORARY_SUFFIX,
+    remove_abandoned_folders,
+    temporary_path,
+    write_atomically,
+)
 from trace_mm.files.coco import (
     decode_rle,
     decode_segmentation,
@@ -25,6 +30,8 @@ __all__ = [
     "locked",
     "mask_box",
     "read_file",
+    "remove_abandoned_folders",
+    "temporary_path",
     "try_claim",
     "walk_images",
     "write_atomically",
