@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.ranks import leave_group
 from trace_mm.apis.runner_config import read_config, set_launcher, set_work_dir
+from trace_mm.engine import EdgeFolderHook
 
 
 def parse_args() -> argparse.Namespace:
@@ -106,6 +107,7 @@ def format_table(scores: dict[str, float]) -> str:
 def main() -> None:
     cfg = build_config(parse_args())
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(EdgeFolderHook())
     scores = runner.test()
     if runner.rank == 0:
         print(format_table(scores))

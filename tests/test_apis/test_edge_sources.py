@@ -64,16 +64,6 @@ def test_a_folder_is_the_same_from_anywhere(tmp_path, monkeypatch):
     assert StoredEdges(Path("edges")).settings() == StoredEdges(tmp_path / "edges").settings()
 
 
-def test_the_path_within_the_folder_goes_before_the_stem(tmp_path):
-    for number, name in enumerate(("first/a.png", "a.png"), start=1):
-        path = tmp_path / name
-        write_edges(path.parent, number).rename(path)
-    source = StoredEdges(tmp_path)
-    in_folder, by_stem = source([named("first/a.jpg"), named("second/a.jpg")])
-    np.testing.assert_array_equal(in_folder, square_edges(1))
-    np.testing.assert_array_equal(by_stem, square_edges(2))
-
-
 def test_errors_of_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         StoredEdges(tmp_path / "nowhere")
@@ -97,9 +87,31 @@ def test_the_state_of_an_image_changes_with_its_edges(tmp_path):
     assert PredictedEdges(list, {}).state(name) == ""
 
 
-def test_two_images_do_not_share_one_edge_map(tmp_path):
+@pytest.mark.parametrize("kind", ["stored", "model"])
+def test_two_images_do_not_share_one_edge_map(tmp_path, kind):
     write_edges(tmp_path, 1)
-    source = StoredEdges(tmp_path)
-    source([named(f"first/{image_name(1)}.jpg")])
-    with pytest.raises(ValueError, match="would have one edge map"):
-        source([named(f"second/{image_name(1)}.jpg")])
+    first, second = (f"{folder}/{image_name(1)}.jpg" for folder in ("first", "second"))
+
+    def open_source():
+        return (
+            StoredEdges(tmp_path) if kind == "stored" else EdgeModel(EdgeFolder(str(tmp_path)), {})
+        )
+
+    for names, others in (([first, second], []), ([second], [first])):
+        with pytest.raises(ValueError, match="may be the edge map of") as error:
+            open_source().expect(names, others)
+        assert first in str(error.value) and second in str(error.value)
+    source = open_source()  # also where nobody says which images there are
+    source([named(first)])
+    with pytest.raises(ValueError, match="may be the edge map"):
+        source([named(second)])
+
+
+def test_a_model_that_looks_up_names_says_when_a_map_changes(tmp_path):
+    path = write_edges(tmp_path, 1)
+    source = EdgeModel(EdgeFolder(str(tmp_path)), {})
+    source.expect([path.name])
+    before = source.state(path.name)
+    os.utime(path, (1, 1))
+    assert "" != before != source.state(path.name)
+    assert EdgeModel(CannyDetector(), {}).state(path.name) == ""

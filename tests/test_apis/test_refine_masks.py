@@ -62,6 +62,9 @@ class Counted:
         self.names += [image.name for image in images]
         return self.edges(images)
 
+    def expect(self, names, others):
+        self.edges.expect(names, others)
+
     def settings(self):
         return self.edges.settings()
 

@@ -133,6 +133,26 @@ def test_results_are_not_written_among_what_is_read(tmp_path):
         refine(tmp_path, tmp_path / "photos")
 
 
+def test_images_of_one_name_do_not_share_edges_in_any_run(tmp_path):
+    """Neither at once, nor after a run in which one of them was done."""
+    for folder in ("x", "y"):
+        write_turned_photo(tmp_path / "photos" / folder)
+    write_masks(tmp_path / "masks.json", (20, 30), file_name="x/photo.png")
+    (tmp_path / "edges" / "x").mkdir(parents=True)
+    Image.new("L", (30, 20)).save(tmp_path / "edges" / "x" / "photo.png")
+
+    def run():
+        edges, refiner = StoredEdges(tmp_path / "edges"), BoundaryGuidedPropagation(steps=4)
+        masks, photos, out = (tmp_path / name for name in ("masks.json", "photos", "out.json"))
+        return refine_masks(masks, photos, out, edges, refiner, show_progress=False)
+
+    assert run().masks == 1
+    (tmp_path / "edges" / "x" / "photo.png").rename(tmp_path / "edges" / "photo.png")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"of x/photo\.png or of y/photo\.png"):
+            run()
+
+
 def test_edges_that_arrive_later_are_used_and_changed_ones_too(tmp_path):
     write_turned_photo(tmp_path / "photos")
     write_masks(tmp_path / "masks.json", (20, 30))
@@ -145,7 +165,8 @@ def test_edges_that_arrive_later_are_used_and_changed_ones_too(tmp_path):
         masks, photos = tmp_path / "masks.json", tmp_path / "photos"
         return refine_masks(masks, photos, out, edges, refiner, show_progress=False)
 
-    assert "no such edge map" in run().failed["photo.png"]
+    with pytest.raises(FileNotFoundError, match="an edge map of none of the 1 images"):
+        run()
     Image.new("L", (30, 20)).save(tmp_path / "edges" / "photo.png")
     assert run().masks == 1
     line = np.zeros((20, 30), dtype=np.uint8)

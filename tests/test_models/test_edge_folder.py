@@ -83,3 +83,19 @@ def test_names_that_are_not_utf8(tmp_path):
     (tmp_path / f"{name}.png").write_bytes(b"")
     with pytest.raises(ValueError, match="not a readable image"):
         look_up(tmp_path, name)
+
+
+def test_paths_count_from_the_folder_of_images(tmp_path):
+    for name, value in (("x/1", 0.25), ("y/1", 0.5)):
+        (tmp_path / name).parent.mkdir()
+        np.save(tmp_path / f"{name}.npy", np.full((3, 4), value, dtype=np.float32))
+    paths = [f"data/images/{name}.jpg" for name in ("x/1", "y/1")]
+    model = EdgeFolder(str(tmp_path))
+    model.expect(paths, root="data/images")
+    samples = [EdgeDataSample(metainfo={"img_path": path}) for path in paths]
+    found = model([torch.zeros(3, 3, 4)] * 2, samples)
+    assert [float(sample.pred_edges[0, 0]) for sample in found] == [0.25, 0.5]
+    np.save(tmp_path / "1.npy", np.zeros((3, 4), dtype=np.float32))
+    (tmp_path / "y" / "1.npy").unlink()
+    with pytest.raises(ValueError, match=r"may be the edge map of y/1\.jpg or of x/1\.jpg"):
+        EdgeFolder(str(tmp_path)).expect(paths, root="data/images")

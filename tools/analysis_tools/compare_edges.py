@@ -14,8 +14,8 @@ from mmengine.config import Config, DictAction
 
 from trace_mm.apis.runner_config import read_config
 from trace_mm.files import load_image, walk_images
+from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import TraceStudent, load_student_weights
-from trace_mm.models.edge_folder import EdgeFolder
 from trace_mm.registry import DATASETS, MODELS
 from trace_mm.visualization.image_plots import EdgeComparison, plot_edge_comparison
 from trace_mm.visualization.plot_style import check_format, save_figure
@@ -50,28 +50,32 @@ def parse_args() -> argparse.Namespace:
 
 
 def rows_of_folders(options: argparse.Namespace) -> list[EdgeComparison]:
-    """Images of a folder with maps of the same stem.
+    """Images of a folder with maps of the same names.
 
     Raises:
         FileNotFoundError: if a folder or a map is missing, or there is no image.
     """
     if not Path(options.images).is_dir():
         raise FileNotFoundError(f"{options.images}: no such folder of images")
-    paths = list(walk_images(Path(options.images)))[: options.rows]
-    if not paths:
+    root = Path(options.images)
+    names = [path.relative_to(root).as_posix() for path in walk_images(root)]
+    if not names:
         raise FileNotFoundError(f"{options.images}: no images")
-    before, after = EdgeFolder(options.before), EdgeFolder(options.after)
-    truth = EdgeFolder(options.truth) if options.truth else None
+    before, after = EdgeMaps(options.before), EdgeMaps(options.after)
+    truth = EdgeMaps(options.truth) if options.truth else None
+    shown = names[: options.rows]
+    for maps in filter(None, (before, after, truth)):
+        maps.expect(shown, names)
     rows = []
-    for path in paths:
-        image = load_image(path)
+    for name in shown:
+        image = load_image(root / name)
         size = image.shape[0], image.shape[1]
         rows.append(
             EdgeComparison(
                 image,
-                before.read(path.stem, size),
-                after.read(path.stem, size),
-                truth.read(path.stem, size) if truth is not None else None,
+                before.read(name, size),
+                after.read(name, size),
+                truth.read(name, size) if truth is not None else None,
             )
         )
     return rows

@@ -1,8 +1,8 @@
 """Where the edges of an image come from: a model, or a folder that somebody has filled."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import nn
 
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.results import edges_of
+from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import EdgeFolder
 from trace_mm.structures import EdgeDataSample
 
@@ -39,6 +40,19 @@ class EdgeSource(Protocol):
 
         Raises:
             ValueError: if an image has none; names it.
+        """
+        ...
+
+    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
+        """Say which images will be asked for, before any is, so that faults are found at once.
+
+        Args:
+            names: of these images.
+            others: of images in the same folder that will not be asked for.
+
+        Raises:
+            ValueError: if edges of some cannot be told apart; names them.
+            FileNotFoundError: if there are edges of none of them.
         """
         ...
 
@@ -102,6 +116,9 @@ class PredictedEdges:
         """Edges of each image; see ``EdgeSource``."""
         return [edges_of(sample) for sample in self._predict([image.pixels for image in images])]
 
+    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
+        """Nothing: any image has edges."""
+
     def settings(self) -> dict[str, Any]:
         """The model's settings."""
         return self._settings
@@ -122,6 +139,7 @@ class EdgeModel:
 
     def __init__(self, model: nn.Module, settings: dict[str, Any]) -> None:
         self._model, self._settings = model, settings
+        self._folders = [module for module in model.modules() if isinstance(module, EdgeFolder)]
 
     def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
         """Edges of each image; see ``EdgeSource``."""
@@ -134,13 +152,19 @@ class EdgeModel:
             raise ValueError(str(missing)) from missing
         return [edges_of(sample) for sample in predicted]
 
+    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
+        """Tell the model, if it looks edges up by names; see ``EdgeSource``."""
+        others = list(others)
+        for folder in self._folders:
+            folder.expect(names, others)
+
     def settings(self) -> dict[str, Any]:
         """The model's settings."""
         return self._settings
 
     def state(self, name: str) -> str:
-        """Nothing: see ``EdgeSource``."""
-        return ""
+        """What changes with the image's stored edges, if the model looks them up."""
+        return " ".join(folder.maps.state(name) for folder in self._folders)
 
 
 class StoredEdges:
@@ -148,57 +172,37 @@ class StoredEdges:
 
     Args:
         folder: holds ``<name>.png``, ``.npz`` or ``.npy`` for each image, where the name is the
-            image's path within its folder, or only its stem, without suffix.
+            image's path within its folder, or only its stem, without suffix; see
+            :class:`trace_mm.files.edge_maps.EdgeMaps`.
 
     Raises:
         FileNotFoundError: if there is no such folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = EdgeFolder(str(folder))
-        self._owners: dict[str, str] = {}
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._maps = EdgeMaps(folder)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._maps.folder)!r})"
 
     def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
         """Edges of each image; see ``EdgeSource``."""
         return [self._read(image) for image in images]
 
-    def claim(self, names: Sequence[str]) -> None:
-        """Say which images will be asked for, so that a clash is found at once.
-
-        Raises:
-            ValueError: if two of them would have one edge map; names both.
-        """
-        for name in names:
-            self._owned_stem(name)
+    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
+        """Find what is wrong with the maps of these images at once; see ``EdgeMaps.expect``."""
+        self._maps.expect(names, others)
 
     def settings(self) -> dict[str, Any]:
         """The folder."""
-        return {"folder": str(absolute_path(self._folder.folder))}
+        return {"folder": str(absolute_path(self._maps.folder))}
 
     def state(self, name: str) -> str:
         """Size and modification time of an image's edge map; empty if there is none."""
-        path = self._folder.find(self._stem(name))
-        if path is None:
-            return ""
-        state = path.stat()
-        return f"{path.name} {state.st_size} {state.st_mtime_ns}"
+        return self._maps.state(name)
 
     def _read(self, image: NamedImage) -> NDArray[np.float32]:
-        stem = self._owned_stem(image.name)
         try:
-            return self._folder.read(stem, (image.pixels.shape[0], image.pixels.shape[1]))
+            return self._maps.read(image.name, (image.pixels.shape[0], image.pixels.shape[1]))
         except FileNotFoundError as missing:
             raise ValueError(str(missing)) from None
-
-    def _owned_stem(self, name: str) -> str:
-        stem = self._stem(name)
-        owner = self._owners.setdefault(stem, name)
-        if owner != name:
-            raise ValueError(f"{name} and {owner} would have one edge map, {stem}")
-        return stem
-
-    def _stem(self, name: str) -> str:
-        """The path within the folder, or only its last part if there is a map of that name."""
-        whole = Path(name).with_suffix("")
-        by_stem = not self._folder.find(whole.as_posix()) and self._folder.find(whole.name)
-        return whole.name if by_stem else whole.as_posix()

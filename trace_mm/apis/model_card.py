@@ -106,7 +106,7 @@ edges = TraceInferencer("{name}")("photo.jpg")["predictions"][0]["edges"]  # or 
 ```
 
 `edges` is float32 (H, W) in [0, 1]. From the command line: `trace-mm edges photo.jpg --model {name}
---out edges/`.
+--out results/`.
 
 ## Files
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from trace_mm import __version__
 from trace_mm.apis.batches import batched
-from trace_mm.apis.edge_sources import EdgeSource, StoredEdges, with_edges
+from trace_mm.apis.edge_sources import EdgeSource, with_edges
 from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import RecordFile, file_state
@@ -139,8 +139,8 @@ def make_pseudo_panoptic(
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out = Path(out)
     found = find_inputs(images, semantic, classes, out, annotations)
-    if isinstance(edges, StoredEdges):
-        edges.claim(list(found.maps))
+    if edges is not None:
+        edges.expect(list(found.maps), found.images)
     settings = _settings(found, edges, labeler, annotations)
     run = _Run(found, edges, Writer(labeler, classes, out), settings)
     out.mkdir(parents=True, exist_ok=True)

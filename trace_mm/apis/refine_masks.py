@@ -132,6 +132,7 @@ def refine_masks(
     root, index = Path(images), ImageIndex(images, annotations)
     found, missing = _find_images(reader, index, skip_bad)
     names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
+    edges.expect(list(names), (path.relative_to(root).as_posix() for path in index.paths()))
     ids = _image_ids(names, None if annotations is None else index.ids())
     settings: dict[str, Any] = {
         "version": __version__,

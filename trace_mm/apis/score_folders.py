@@ -7,7 +7,7 @@ from trace_mm.datasets.ground_truth import instance_borders, read_bsds_borders, 
 from trace_mm.evaluation.counting_pool import CountingPool
 from trace_mm.evaluation.edge_counts import CountingSettings
 from trace_mm.evaluation.edge_scores import EdgeScores, summarize
-from trace_mm.models.edge_folder import EdgeFolder
+from trace_mm.files.edge_maps import EdgeMaps
 
 
 def score_folders(
@@ -22,7 +22,7 @@ def score_folders(
     """Score edge maps by the BSDS protocol against annotations of the same stem.
 
     Args:
-        edges: folder of ``<stem>.png``, ``.npz`` or ``.npy``; see ``EdgeFolder``.
+        edges: folder of ``<stem>.png``, ``.npz`` or ``.npy``; see ``EdgeMaps``.
         truth: folder of segment ids (``<stem>.png``, see ``read_id_map``) or of BSDS500 ground
             truth (``<stem>.mat``). Every file in it is scored.
         tolerance: matching radius as a fraction of the image's diagonal.
@@ -41,7 +41,8 @@ def score_folders(
     files = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".mat"))
     if not files:
         raise FileNotFoundError(f"{truth}: no .png or .mat file in this folder")
-    reader = EdgeFolder(str(edges))
+    reader = EdgeMaps(edges)
+    reader.expect([path.stem for path in files])
     others = tuple(extra for extra in tolerances if extra != tolerance)
     settings = CountingSettings(tolerances=(tolerance, *others), suppress=suppress)
     with CountingPool(settings, workers, progress) as pool:

@@ -85,7 +85,7 @@ def add_edges(parser: Any) -> None:
     parser.add_argument(
         "--edges",
         metavar="DIR",
-        help="read edges from this folder, such as edges/ of trace-mm edges, instead of a model",
+        help="read edges from this folder, such as what trace-mm edges wrote, instead of a model",
     )
 
 

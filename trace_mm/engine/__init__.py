@@ -2,6 +2,7 @@
 
 from trace_mm.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from trace_mm.engine.decoder_first_hook import DecoderFirstHook
+from trace_mm.engine.edge_folder_hook import EdgeFolderHook
 from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
 from trace_mm.engine.panoptic_visualization_hook import PanopticVisualizationHook
 from trace_mm.engine.reproducible_training_hook import ReproducibleTrainingHook
@@ -11,6 +12,7 @@ from trace_mm.engine.whole_checkpoint_hook import WholeCheckpointHook, latest_ch
 __all__ = [
     "AutocastOptimWrapper",
     "DecoderFirstHook",
+    "EdgeFolderHook",
     "EdgeVisualizationHook",
     "PanopticVisualizationHook",
     "ReproducibleTrainingHook",

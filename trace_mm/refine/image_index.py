@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -49,6 +49,10 @@ class ImageIndex:
         self._names_of_ids = None if annotations is None else _names_by_id(Path(annotations))
         self._tables: dict[int, tuple[_Table[str], _Table[str]]] = {}
         self._numbers: tuple[_Table[int], _Table[int]] | None = None
+
+    def paths(self) -> Iterator[Path]:
+        """All image files."""
+        return map(Path, self._paths)
 
     def find(self, record: MaskRecord) -> Path:
         """The image file of a record.
