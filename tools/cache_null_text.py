@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from trace_mm.diffusion import open_model
-from trace_mm.diffusion.null_text import NULL_TEXT_FILE, cache_path, write_null_text
+from trace_mm.diffusion.null_text import write_null_text
+from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE, cache_path
 from trace_mm.files.hub import readable_hub_errors
 
 

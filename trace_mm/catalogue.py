@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+TIMM_PREFIX = "timm:"
+"""What names of timm's models begin with."""
+
+TRANSFORMERS_PREFIX = "transformers:"
+"""What hub ids may begin with, to tell them from those of diffusion models."""
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -36,8 +42,9 @@ class Backbone:
     @property
     def repository(self) -> str:
         """Its hub id."""
-        prefix, _, name = self.pretrained.partition(":")
-        return f"timm/{name}" if prefix == "timm" else self.pretrained
+        if self.pretrained.startswith(TIMM_PREFIX):
+            return f"timm/{self.pretrained.removeprefix(TIMM_PREFIX)}"
+        return self.pretrained
 
     def model_config(self) -> dict[str, Any]:
         """Config of the model that reads its edges, in bfloat16."""

@@ -18,6 +18,7 @@ from mmengine.registry import (
     VISBACKENDS,
     VISUALIZERS,
     Registry,
+    build_from_cfg,
 )
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -28,6 +29,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 
 MODELS = Registry(
     "model",
+    build_from_cfg,  # that of the parent imports mmengine.model, for lists of models
     parent=MMENGINE_MODELS,
     scope="trace_mm",
     locations=["trace_mm.models", "trace_mm.refine"],
@@ -68,7 +70,10 @@ TASK_UTILS = Registry(
     locations=["trace_mm.refine", "trace_mm.panoptic"],
 )
 INFERENCERS = Registry(
-    "inferencer", parent=MMENGINE_INFERENCERS, scope="trace_mm", locations=["trace_mm.apis"]
+    "inferencer",
+    parent=MMENGINE_INFERENCERS,
+    scope="trace_mm",
+    locations=["trace_mm.apis.inferencer"],
 )
 
 # Nothing of ours is in these. But a config of this scope looks for a child first, and mmengine

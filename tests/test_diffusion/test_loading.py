@@ -13,7 +13,7 @@ from trace_mm.diffusion import (
     load_recommended,
     resolve_pretrained,
 )
-from trace_mm.diffusion.null_text import cache_path
+from trace_mm.diffusion.null_text_files import cache_path
 from trace_mm.models import TraceStudent
 
 

@@ -10,7 +10,7 @@ from tests.conftest import SAVED_BY
 from tests.tiny_pipelines import load_pipeline
 from tests.tiny_transformers import save_sd3
 from trace_mm.diffusion import load_backbone, null_text
-from trace_mm.diffusion.null_text import cache_path
+from trace_mm.diffusion.null_text_files import cache_path
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from tools import cache_null_text
 from trace_mm.diffusion import load_backbone
-from trace_mm.diffusion.null_text import cache_path
+from trace_mm.diffusion.null_text_files import cache_path
 
 
 def run(monkeypatch, *arguments):

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from trace_mm.attention import AttentionWatch
-from trace_mm.catalogue import CATALOGUE
-from trace_mm.vision import TIMM_PREFIX
+from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX
 from trace_mm.vision.families import choose_layers, family_of
 from trace_mm.vision.loading import tower_family
 

@@ -1,10 +1,15 @@
 """Images in, results out."""
 
-from trace_mm.apis.folder_run import FolderRunSummary, run_folder
-from trace_mm.apis.inferencer import TraceInferencer
-from trace_mm.apis.inputs import ImageSource, expand_inputs
-from trace_mm.apis.pseudo_panoptic import PanopticSummary, make_pseudo_panoptic
-from trace_mm.files import load_image
+from typing import TYPE_CHECKING
+
+from trace_mm.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from trace_mm.apis.folder_run import FolderRunSummary, run_folder
+    from trace_mm.apis.inferencer import TraceInferencer
+    from trace_mm.apis.inputs import ImageSource, expand_inputs
+    from trace_mm.apis.pseudo_panoptic import PanopticSummary, make_pseudo_panoptic
+    from trace_mm.files import load_image
 
 __all__ = [
     "FolderRunSummary",
@@ -16,3 +21,5 @@ __all__ = [
     "make_pseudo_panoptic",
     "run_folder",
 ]
+
+__getattr__ = lazy_exports(__name__)

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from trace_mm.catalogue import CATALOGUE, Backbone
+from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, Backbone
 from trace_mm.diffusion import shipped_models
-from trace_mm.diffusion.null_text import cache_path
+from trace_mm.diffusion.null_text_files import cache_path
 from trace_mm.diffusion.variants import WEIGHT_NAME
 from trace_mm.files.hub import downloaded_files
-from trace_mm.vision import TIMM_PREFIX
 
 _OF_DIFFUSERS = rf"(?:unet|transformer)/diffusion_pytorch_model{WEIGHT_NAME}(?:safetensors|bin)"
 _OF_TIMM = rf"model{WEIGHT_NAME}safetensors|pytorch_model\.bin"

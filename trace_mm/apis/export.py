@@ -15,7 +15,7 @@ from trace_mm import __version__
 from trace_mm.apis.model_card import CardFacts, render_card
 from trace_mm.apis.training_record import training_images
 from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, open_model, shipped_models
-from trace_mm.diffusion.null_text import NULL_TEXT_FILE
+from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE
 from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.diffusion.source import ModelSource
 from trace_mm.files import remove_abandoned_folders, temporary_path, write_atomically

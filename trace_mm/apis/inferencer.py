@@ -1,15 +1,13 @@
 """Images in, instance edges out: the one class that most users need."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.dataset import pseudo_collate
-from mmengine.infer import BaseInferencer
+from mmengine.config import Config
 from numpy.typing import NDArray
 
 from trace_mm.apis.inputs import ImageSource, expand_inputs
@@ -30,8 +28,10 @@ from trace_mm.visualization import draw_overlay
 
 
 @INFERENCERS.register_module()
-class TraceInferencer(BaseInferencer):
+class TraceInferencer:
     """Finds instance edges in images.
+
+    Its methods are those of MMEngine's ``BaseInferencer``, whose import would bring in the runner.
 
     Args:
         model: a shipped name (None is the first one), a folder of ``trace-mm export`` or its hub
@@ -43,7 +43,6 @@ class TraceInferencer(BaseInferencer):
             says, and else the student.
         device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
         dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
-        scope: registry scope in which a config's types are looked up.
         show_progress: draw a progress bar on stderr.
         backbone: folder or hub id of a student's backbone, if it is not where the student says.
             Without a model: the backbone whose edges are read, without training; also a name of
@@ -63,16 +62,12 @@ class TraceInferencer(BaseInferencer):
         >>> result["edges"].shape, result["timestep"]
     """
 
-    visualize_kwargs = {"return_vis"}  # noqa: RUF012 (mmengine reads it as it is)
-    postprocess_kwargs = {"out_dir", "save"}  # noqa: RUF012
-
     def __init__(
         self,
         model: str | os.PathLike[str] | dict[str, Any] | Config | None = None,
         method: str | None = None,
         device: str | None = None,
         dtype: str | None = None,
-        scope: str | None = "trace_mm",
         show_progress: bool = True,
         backbone: str | os.PathLike[str] | None = None,
         **options: Any,
@@ -86,7 +81,9 @@ class TraceInferencer(BaseInferencer):
         self.device = _check_device(device)
         config = model_config(model, method, dtype, chosen, backbone)
         self.method = method_of(config.model)
-        super().__init__(config, None, device, scope, show_progress)
+        self.cfg = config
+        self.show_progress = show_progress
+        self.model: Any = build_model(config.model).to(self.device).eval()
         if automatic_tile:
             self.model.tile = self.model.size
 
@@ -158,17 +155,21 @@ class TraceInferencer(BaseInferencer):
             images: float32 (H, W, 3) RGB in [0, 1] each; sizes may differ.
         """
         sources = [ImageSource(f"image_{n:06d}", image) for n, image in enumerate(images)]
-        samples: list[EdgeDataSample] = self.forward(
-            self.collate_fn([self.pipeline(s) for s in sources])
-        )
-        return samples
+        return self.forward(_load_batch(sources))
 
     def preprocess(
         self, inputs: Sequence[ImageSource], batch_size: int = 1, **kwargs: Any
     ) -> Iterator[dict[str, Any]]:
         """Batches ``dict(inputs=[...], data_samples=[...])``, loaded as they are asked for."""
         for start in range(0, len(inputs), batch_size):
-            yield self.collate_fn([self.pipeline(s) for s in inputs[start : start + batch_size]])
+            yield _load_batch(inputs[start : start + batch_size])
+
+    @torch.no_grad()
+    def forward(self, inputs: dict[str, Any], **kwargs: Any) -> list[EdgeDataSample]:
+        """Predictions of a batch of :meth:`preprocess`."""
+        images = [tensor.to(self.device) for tensor in inputs["inputs"]]
+        samples: list[EdgeDataSample] = self.model(images, inputs["data_samples"], mode="predict")
+        return samples
 
     def visualize(
         self,
@@ -201,27 +202,17 @@ class TraceInferencer(BaseInferencer):
     def _inputs_to_list(self, inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
         return expand_inputs(inputs, exclude)
 
-    def _init_pipeline(self, cfg: ConfigDict) -> Callable[[ImageSource], dict[str, Any]]:
-        return _load_item
 
-    def _init_collate(self, cfg: ConfigDict) -> Callable[[Sequence[Any]], dict[str, Any]]:
-        collate: Callable[[Sequence[Any]], dict[str, Any]] = pseudo_collate
-        return collate
-
-    def _init_model(self, cfg: Any, weights: str | None, device: str = "cpu") -> torch.nn.Module:
-        model: torch.nn.Module = build_model(cfg.model)
-        return model.to(device).eval()
-
-
-def _load_item(source: ImageSource) -> dict[str, Any]:
-    """An image as the models take it: tensor (3, H, W), and a sample with its metainfo."""
-    pixels = load_image(source.image, source.label)
-    path = source.label if isinstance(source.image, Path) else None
-    sample = EdgeDataSample(
-        metainfo={"image_id": source.name, "img_path": path, "ori_shape": pixels.shape[:2]}
-    )
-    tensor = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # (3, H, W)
-    return {"inputs": tensor, "data_samples": sample}
+def _load_batch(sources: Sequence[ImageSource]) -> dict[str, Any]:
+    """Images as the models take them: tensors (3, H, W), and samples with their metainfo."""
+    images, samples = [], []
+    for source in sources:
+        pixels = load_image(source.image, source.label)
+        path = source.label if isinstance(source.image, Path) else None
+        meta = {"image_id": source.name, "img_path": path, "ori_shape": pixels.shape[:2]}
+        images.append(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())  # (3, H, W)
+        samples.append(EdgeDataSample(metainfo=meta))
+    return {"inputs": images, "data_samples": samples}
 
 
 def _as_pixels(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from trace_mm import __version__
-from trace_mm.catalogue import CATALOGUE
+from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
 from trace_mm.diffusion.fingerprint import file_fingerprint
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
@@ -22,7 +22,6 @@ from trace_mm.models.student_weights import (
     student_fingerprint,
 )
 from trace_mm.registry import MODELS
-from trace_mm.vision import TIMM_PREFIX, TRANSFORMERS_PREFIX
 
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
 _VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no diffusion model

@@ -5,9 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
 
 from trace_mm.attention import select_layers
 from trace_mm.diffusion.backbone import OFFLOADS, DiffusionBackbone
@@ -82,6 +80,8 @@ def load_backbone(
         ValueError: if the denoiser is of an unsupported class, no layer matches, or an option is
             wrong.
     """
+    from diffusers import AutoencoderKL  # slow to import
+
     if offload not in (None, *OFFLOADS):
         raise ValueError(f"offload must be one of {', '.join(OFFLOADS)}, got {offload!r}")
     options: dict[str, Any] = {
@@ -138,6 +138,8 @@ def _memory_options(
 
 def _quantization(settings: Mapping[str, Any]) -> Any:
     """A quantization config of diffusers, from plain values."""
+    import diffusers  # slow to import
+
     options = dict(settings)
     name = str(options.pop("type", None))
     kind = getattr(diffusers, name, None)
@@ -160,6 +162,8 @@ def _load_scheduler(model: ModelSource) -> Any:
     Folders name a sampler (PNDM, Euler, ...), whose ``add_noise`` may scale latents in its own
     way; each sampler's config holds the betas that the DDPM forward process needs.
     """
+    import diffusers  # slow to import
+
     name = model.index["scheduler"][1]
-    scheduler = getattr(diffusers, name) if "FlowMatch" in name else DDPMScheduler
+    scheduler = getattr(diffusers, name if "FlowMatch" in name else "DDPMScheduler")
     return scheduler.from_pretrained(model.source, subfolder="scheduler", **model.loading)

@@ -4,8 +4,6 @@ TRACE uses no prompts, so after the first run the text encoders are never loaded
 that comes with a ``null_text.safetensors`` needs no text encoder at all.
 """
 
-import hashlib
-import os
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -18,9 +16,9 @@ from torch import Tensor
 
 from trace_mm.diffusion.families import Family
 from trace_mm.diffusion.families.base import EmbeddingShapes
+from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE, cache_path
 from trace_mm.diffusion.text_encoders import TextEncoders
 
-NULL_TEXT_FILE = "null_text.safetensors"
 _ENCODERS = "encoders"  # in a file's metadata
 
 
@@ -86,23 +84,6 @@ def load_null_text(
                 stacklevel=2,
             )
     return embeddings
-
-
-def cache_path(source: str, revision: str | None) -> Path:
-    """Where the embeddings of a model are cached.
-
-    Args:
-        source: a diffusers folder or hub id.
-        revision: of a hub id.
-    """
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trace_mm"
-    folder = Path(os.environ.get("TRACE_MM_CACHE", default))
-    identity = [source, revision or ""]
-    if Path(source).is_dir():
-        index = Path(source).resolve() / "model_index.json"
-        identity = [str(index), str(index.stat().st_mtime_ns)]
-    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
-    return folder / f"null_text_{digest}.safetensors"
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:

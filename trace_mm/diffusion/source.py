@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers
-from diffusers import AutoencoderKL, DiffusionPipeline
 from torch import Tensor
 
 from trace_mm.diffusion.families import FAMILIES, Family, family_of_class
@@ -79,6 +77,8 @@ def open_model(
         ValueError: if its denoiser is of an unsupported class, or it is no text-to-image model
             with the parts that are needed.
     """
+    from diffusers import DiffusionPipeline  # slow to import
+
     source = resolve_pretrained(pretrained)
     loading = {"revision": revision, "local_files_only": local_files_only}
     with readable_hub_errors(source, revision):
@@ -92,6 +92,8 @@ def open_model(
 
 def _denoiser_entry(source: str, index: dict[str, Any]) -> tuple[Any, str]:
     """The denoiser's class and folder."""
+    import diffusers  # slow to import
+
     for folder in _DENOISER_FOLDERS:
         if folder in index:
             name = index[folder][1]
@@ -125,6 +127,8 @@ def _check_parts(
     if vae is not None:
         if vae != "AutoencoderKL":
             raise ValueError(f"{source}: a VAE of class {vae} is not supported, only AutoencoderKL")
+        from diffusers import AutoencoderKL  # slow to import
+
         given = AutoencoderKL.load_config(source, subfolder="vae", **loading).get(
             "latent_channels", 4
         )

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from trace_mm.diffusion.variants import load_part
 
@@ -75,6 +74,8 @@ class TextEncoders:
             The encoder's output, batch size 1, float32: ``last_hidden_state``, ``hidden_states``
             of all layers and, where it has one, ``pooler_output`` or ``text_embeds``.
         """
+        import transformers  # slow to import
+
         folder = _folder("text_encoder", number)
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             self._source, subfolder=_folder("tokenizer", number), **self._loading

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
@@ -15,10 +14,11 @@ from trace_mm.ops import (
     region_attention,
     upsample_edges,
 )
+from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
 
-class AttentionEdges(BaseModel):
+class AttentionEdges(RunnerModel):
     """Shows images to a frozen backbone and turns its attention into edges (ABDiv, Eq. 2).
 
     Each image is processed on its own, so that a result does not depend on batch or order. A
@@ -54,7 +54,7 @@ class AttentionEdges(BaseModel):
         tile_overlap: float,
         data_preprocessor: dict[str, Any] | None,
     ) -> None:
-        super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
+        super().__init__(data_preprocessor)
         self.backbone = backbone
         self.boundary_divergence = boundary_divergence
         self.neighbors = neighbors

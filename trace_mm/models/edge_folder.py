@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 import torch
-from mmengine.model import BaseModel
 
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.registry import MODELS
+from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
 
 @MODELS.register_module()
-class EdgeFolder(BaseModel):
+class EdgeFolder(RunnerModel):
     """Reads each image's edges from a file instead of detecting them.
 
     Args:

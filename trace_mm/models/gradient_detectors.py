@@ -5,16 +5,16 @@ import math
 import cv2
 import numpy as np
 import torch
-from mmengine.model import BaseModel
 
 from trace_mm.registry import MODELS
+from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
 # Response of OpenCV's 3x3 Sobel filter to a unit ramp of one level a pixel.
 _SOBEL_GAIN = 8.0
 
 
-class GradientDetector(BaseModel):
+class GradientDetector(RunnerModel):
     """Common part of the gradient detectors: no weights, each image on its own.
 
     Args:

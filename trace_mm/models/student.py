@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +17,7 @@ from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
 from trace_mm.ops import PSEUDO_LABELS, masked_dice_loss, pseudo_edges
 from trace_mm.registry import MODELS
+from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
 PAPER_LORA: Mapping[str, Any] = MappingProxyType({"rank": 64})
@@ -43,7 +43,7 @@ class StudentPass:
 
 
 @MODELS.register_module()
-class TraceStudent(StudentState, BaseModel):
+class TraceStudent(StudentState, RunnerModel):
     """Reads instance edges out of one pass through a fine-tuned diffusion model.
 
     The denoiser sees the image at the least noisy timestep. Its fused self-attention (Eq. 8) goes
@@ -109,7 +109,7 @@ class TraceStudent(StudentState, BaseModel):
         tile_overlap: float = 0.25,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(data_preprocessor or {"type": "BaseDataPreprocessor"})
+        super().__init__(data_preprocessor)
         if reconstruction not in ("latent", "pixel", None):
             raise ValueError(
                 f"reconstruction must be 'latent', 'pixel' or None, got {reconstruction!r}"
@@ -316,7 +316,7 @@ class TraceStudent(StudentState, BaseModel):
         teacher: dict[str, Any] | None,
         backbone: dict[str, Any],
         recommended: dict[str, Any],
-    ) -> BaseModel | None:
+    ) -> Any:
         if teacher is None:
             return None
         options = dict(teacher)

@@ -12,7 +12,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -48,6 +47,8 @@ def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None =
     Raises:
         ValueError: if LoRA is merged already, so that it cannot be saved.
     """
+    from mmengine.model import is_model_wrapper  # slow to import
+
     student: Any = model.module if is_model_wrapper(model) else model
     return write_student(student.state_dict(), path, dtype)
 

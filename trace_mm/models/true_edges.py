@@ -1,14 +1,14 @@
 """The annotation's edges in the place of predicted ones: an upper bound."""
 
 import torch
-from mmengine.model import BaseModel
 
 from trace_mm.registry import MODELS
+from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
 
 @MODELS.register_module()
-class TrueEdges(BaseModel):
+class TrueEdges(RunnerModel):
     """Predicts the true edges of an image, where any annotator has drawn one."""
 
     def forward(

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
 from trace_mm.refine.boundary_guided_propagation import (
@@ -14,11 +13,12 @@ from trace_mm.refine.boundary_guided_propagation import (
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.outlines import outline_scores
 from trace_mm.registry import MODELS, TASK_UTILS
+from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import InstanceDataSample
 
 
 @MODELS.register_module()
-class MaskRefiner(BaseModel):
+class MaskRefiner(RunnerModel):
     """Refines the masks of another method by the edges of an edge model.
 
     Args:

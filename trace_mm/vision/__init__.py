@@ -1,8 +1,14 @@
 """What knows timm and transformers' vision towers: patch features and attention of images."""
 
-from trace_mm.vision.backbone import VisionBackbone
-from trace_mm.vision.loading import TIMM_PREFIX, TRANSFORMERS_PREFIX, load_vision_backbone
-from trace_mm.vision.vit import PatchFeatures, load_vit
+from typing import TYPE_CHECKING
+
+from trace_mm.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from trace_mm.catalogue import TIMM_PREFIX, TRANSFORMERS_PREFIX
+    from trace_mm.vision.backbone import VisionBackbone
+    from trace_mm.vision.loading import load_vision_backbone
+    from trace_mm.vision.vit import PatchFeatures, load_vit
 
 __all__ = [
     "TIMM_PREFIX",
@@ -12,3 +18,5 @@ __all__ = [
     "load_vision_backbone",
     "load_vit",
 ]
+
+__getattr__ = lazy_exports(__name__)

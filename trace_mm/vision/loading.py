@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trace_mm.catalogue import CATALOGUE
+from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.files.hub import readable_hub_errors
 from trace_mm.ops.dtypes import as_dtype
 from trace_mm.vision.backbone import VisionBackbone
@@ -14,12 +14,6 @@ from trace_mm.vision.families import FAMILIES, TransformersFamily, choose_layers
 from trace_mm.vision.families.base import Color
 from trace_mm.vision.timm_models import create_timm_model
 from trace_mm.vision.tower_weights import ModelFiles, read_tower
-
-TIMM_PREFIX = "timm:"
-"""What names of timm's models begin with."""
-
-TRANSFORMERS_PREFIX = "transformers:"
-"""What hub ids may begin with, to tell them from those of diffusion models."""
 
 # The tower of a model whose config does not say which it has.
 _DEFAULT_TOWERS = {"llava": "clip_vision_model", "llava_next": "clip_vision_model"}

@@ -1,0 +1,124 @@
+"""What a call imports: what it does not use must cost nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import trace_mm.apis
+
+ROOT = Path(__file__).parents[1]
+
+# Of MMEngine: what trains. Of others: what knows models.
+TRAINING = {"mmengine.runner", "mmengine.optim", "mmengine.model", "mmengine.infer"}
+MODELS = {"diffusers", "transformers", "peft", "timm"}
+HEAVY = TRAINING | MODELS | {"matplotlib", "scipy.stats", "torch._dynamo"}
+
+
+def _imported(code):
+    """The modules that a process has imported once it has run some code."""
+    code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def _run(*arguments):
+    """What the command imports, which must not fail."""
+    call = f"from trace_mm.cli import main; assert main({list(map(str, arguments))}) == 0"
+    return _imported(call)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "edges").mkdir()
+    Image.new("RGB", (24, 16)).save(tmp_path / "photos/1.png")
+    Image.new("L", (24, 16)).save(tmp_path / "edges/1.png")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["refine", "--help"],
+        ["backbones"],
+        ["edges", "photos"],  # without --out
+        ["edges", "photos", "--out", "out", "--tile", "x"],
+        ["edgse"],
+    ],
+    ids=" ".join,
+)
+def test_help_lists_and_usage_errors_need_no_torch(arguments):
+    imported = _imported(f"from trace_mm.cli import main; main({arguments})")
+    assert "trace_mm.cli" in imported
+    assert not imported & {"torch", *HEAVY}
+
+
+def test_the_api_imports_neither_training_nor_models():
+    assert "torch" not in _imported("import trace_mm.apis")
+    everything = _imported("from trace_mm.apis import *")
+    assert "trace_mm.apis.inferencer" in everything and "torch" in everything
+    assert not everything & HEAVY
+
+
+def test_edges_of_gradients(photos, tmp_path):
+    config = tmp_path / "sobel.py"
+    config.write_text("model = dict(type='SobelDetector')")
+    imported = _run("edges", photos, "--out", tmp_path / "out", "--model", config)
+    assert (tmp_path / "out/edges/1.png").is_file()
+    assert not imported & HEAVY
+
+
+def test_a_student_needs_no_training(photos, tmp_path):
+    imported = _run("edges", photos, "--out", tmp_path / "out", "--device", "cpu")
+    assert (tmp_path / "out/edges/1.png").is_file()
+    assert "diffusers" in imported and not imported & {*TRAINING, "transformers.trainer"}
+
+
+def test_refinement_by_stored_edges(photos, tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((16, 24), np.uint8)
+    mask[4:12, 4:12] = 1
+    Image.fromarray(mask).save(tmp_path / "masks/1.png")
+    files = {"--masks": "masks", "--images": "photos", "--edges": "edges", "--out": "out.json"}
+    options = [text for name, file in files.items() for text in (name, tmp_path / file)]
+    imported = _run("refine", *options)
+    assert (tmp_path / "out.json").is_file()
+    assert not imported & HEAVY
+
+
+def test_panoptic_labels_by_stored_edges(photos, tmp_path):
+    (tmp_path / "semantic").mkdir()
+    Image.new("L", (24, 16), 1).save(tmp_path / "semantic/1.png")
+    files = {"--images": "photos", "--semantic": "semantic", "--edges": "edges", "--out": "out"}
+    options = [text for name, file in files.items() for text in (name, tmp_path / file)]
+    imported = _run("panoptic", "--classes", "voc2012", *options)
+    assert (tmp_path / "out/panoptic.json").is_file()
+    assert not imported & HEAVY
+
+
+def test_registries_import_what_they_are_asked_for():
+    found = {
+        "MODELS": ["TraceStudent", "MaskRefiner"],
+        "DATASETS": ["SourceMaskDataset"],
+        "METRICS": ["InstanceEdgeMetric"],
+        "TASK_UTILS": ["PanopticLabeler"],
+        "INFERENCERS": ["TraceInferencer"],
+    }
+    calls = [f"registry.{r}.get({n!r}).__name__" for r, names in found.items() for n in names]
+    imported = _imported(f"from trace_mm import registry; print({', '.join(calls)})")
+    assert not imported & HEAVY
+
+
+def test_lazy_names_are_those_of_the_package():
+    for name in trace_mm.apis.__all__:
+        assert getattr(trace_mm.apis, name).__name__ == name
+    with pytest.raises(AttributeError, match=r"module 'trace_mm.apis' has no attribute 'nothing'"):
+        trace_mm.apis.nothing  # noqa: B018
