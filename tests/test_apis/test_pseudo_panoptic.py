@@ -20,7 +20,7 @@ from tests.panoptic_data import (
 )
 from tests.touching_squares import SIZE, change_json, image_name, overlap, square_ids
 from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
-from trace_mm.files.panoptic import read_panoptic_file
+from trace_mm.files.panoptic_file import read_panoptic_file
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.structures import EdgeDataSample
 

@@ -11,7 +11,8 @@ from tests.tiny_panoptic import write_panoptic
 from trace_mm.datasets.converters import convert_coco_panoptic, describe_panoptic
 from trace_mm.evaluation import score_panoptic_files
 from trace_mm.files.coco import decode_rle
-from trace_mm.files.panoptic import read_panoptic_file, read_panoptic_png
+from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.files.panoptic_file import read_panoptic_file
 from trace_mm.panoptic import PanopticClasses
 
 CAT, DOG, GRASS = 1, 2, 7

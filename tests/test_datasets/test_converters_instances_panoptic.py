@@ -5,7 +5,8 @@ import pytest
 
 from trace_mm.datasets.converters import convert_instances_panoptic
 from trace_mm.files.coco import encode_rle
-from trace_mm.files.panoptic import read_panoptic_file, read_panoptic_png
+from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.files.panoptic_file import read_panoptic_file
 
 
 def annotation(number, image, category, mask, iscrowd=0):

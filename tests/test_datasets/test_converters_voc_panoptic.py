@@ -13,7 +13,8 @@ from trace_mm.datasets.converters import (
 from trace_mm.evaluation import score_panoptic_files
 from trace_mm.files.coco import decode_rle
 from trace_mm.files.palette import semantic_png
-from trace_mm.files.panoptic import read_panoptic_file, read_panoptic_png
+from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.files.panoptic_file import read_panoptic_file
 
 DOG, PERSON, BACKGROUND = 12, 15, 21
 NAMES = "2007_000033", "2011_003003"

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
 from trace_mm.files.coco import (
-    as_integer,
     decode_rle,
     decode_segmentation,
     encode_rle,
     instance_annotation,
     mask_box,
     run_lengths,
+    segmentation_rle,
 )
 
 SIZE = (7, 9)
@@ -131,6 +131,8 @@ def test_whole_numbers_may_be_written_as_floats():
         ([[0, 0, 4, 0, 4, float("inf")]], "far out"),
         ([[0, 0, 4, 0, 4, 1e9]], "far out"),
         ([[0, 0, 4, 0, 4, 10**400]], "far out"),
+        ([[1, 1, 3, 3]], "only 4 numbers: .* a box is written as bbox"),
+        ([[1, 1], []], "only 2 numbers"),
     ],
 )
 def test_bad_polygons_say_what_is_wrong(polygons, message):
@@ -154,6 +156,25 @@ def test_polygons_are_drawn_as_pycocotools_does(polygons):
     np.testing.assert_array_equal(decode_segmentation(polygons, (20, 30)), expected)
 
 
+def test_two_corners_beside_a_polygon_enclose_nothing():
+    triangle = [1, 1, 6, 1, 6, 6]
+    mask = decode_segmentation([[0, 0, 3, 3], triangle, [2, 2]], SIZE)
+    np.testing.assert_array_equal(mask, decode_segmentation([triangle], SIZE))
+
+
+@given(MASKS)
+@settings(deadline=None)
+def test_any_segmentation_as_rle(mask):
+    compressed = encode_rle(mask)
+    expected = {"size": list(mask.shape), "counts": compressed["counts"].encode()}
+    uncompressed = {"size": [float(side) for side in mask.shape], "counts": runs_of(mask)}
+    for segmentation in (compressed, expected, uncompressed):
+        assert segmentation_rle(segmentation, mask.shape) == expected
+    height, width = mask.shape
+    frame = segmentation_rle([[0, 0, width, 0, width, height, 0, height]], mask.shape)
+    assert decode_segmentation(frame, mask.shape).all()
+
+
 def test_unreasonable_sizes_are_refused():
     for size in ((0, 5), (5, -1), (2**20, 2**20)):
         with pytest.raises(ValueError, match="pixels"):
@@ -168,9 +189,3 @@ def test_annotation_of_a_mask():
     assert (annotation["category_id"], annotation["iscrowd"]) == (4, 0)
     np.testing.assert_array_equal(decode_segmentation(annotation["segmentation"], SIZE), mask)
     assert mask_box(np.zeros(SIZE, dtype=bool)) == [0, 0, 0, 0]
-
-
-def test_whole_numbers():
-    assert [as_integer(value) for value in (3, 3.0, -2)] == [3, 3, -2]
-    others = (3.5, True, "3", None, [3], float("nan"), float("inf"), 10**400, 1e300)
-    assert not any(as_integer(value) is not None for value in others)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tiny_panoptic import write_panoptic
 from trace_mm.files.palette import semantic_png
-from trace_mm.files.panoptic import read_panoptic_file
+from trace_mm.files.panoptic_file import read_panoptic_file
 
 TOOLS = Path(__file__).parents[2] / "tools"
 MODULES = ("voc2012_panoptic", "coco_panoptic", "panoptic_scores")

@@ -11,7 +11,7 @@ from pathlib import Path
 from trace_mm.evaluation import score_panoptic_files
 from trace_mm.evaluation.panoptic_table import panoptic_table, scores_as_json
 from trace_mm.files import write_atomically
-from trace_mm.files.panoptic import read_panoptic_file
+from trace_mm.files.panoptic_file import read_panoptic_file
 
 
 def png_folder(path: str, given: str | None) -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, count_segments, sum_counts
-from trace_mm.files.panoptic import read_panoptic_file, read_panoptic_png
+from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.files.panoptic_file import read_panoptic_file
 
 ImageId = int | str
 

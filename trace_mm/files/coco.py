@@ -5,8 +5,6 @@ make it read or write outside its memory. Here RLE is decoded in numpy, and only
 found to fill the mask exactly; polygons are checked before ``pycocotools`` draws them.
 """
 
-import math
-import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +13,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
 from trace_mm.files.images import MAX_PIXELS
+from trace_mm.files.json_values import as_integer, describe
 
+_TRIANGLE = 6  # numbers of the least polygon
 _MAX_DIGITS = 6  # of 5 bits; what a signed difference of two runs of at most MAX_PIXELS needs
 
 
@@ -49,7 +49,15 @@ def instance_annotation(mask: NDArray[np.bool_], category_id: int = 1) -> dict[s
 
 
 def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Mask of a COCO ``segmentation``: polygons, or RLE, compressed or not.
+    """Mask bool (H, W) of a COCO ``segmentation``; see :func:`segmentation_rle`."""
+    _check_size(size)
+    if isinstance(segmentation, dict):
+        return decode_rle(segmentation, size)
+    return decode_rle(segmentation_rle(segmentation, size), size)
+
+
+def segmentation_rle(segmentation: Any, size: tuple[int, int]) -> dict[str, Any]:
+    """A COCO ``segmentation``, polygons or RLE, as compressed RLE that pycocotools can trust.
 
     Args:
         segmentation: as in a COCO file; anything that is not a segmentation is refused.
@@ -57,18 +65,25 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.
             JSON's ``images`` are not looked at, since some tools write them wrongly.
 
     Returns:
-        bool (H, W).
+        ``size`` [H, W] and ``counts`` as bytes.
 
     Raises:
         ValueError: if the RLE is for another size or damaged, a polygon is not one, or there is
             neither RLE nor polygon.
     """
     _check_size(size)
-    if isinstance(segmentation, dict):
-        return decode_rle(segmentation, size)
-    if not isinstance(segmentation, list) or not segmentation:
+    if isinstance(segmentation, list) and segmentation:
+        return _polygon_rle(segmentation, size)
+    if not isinstance(segmentation, dict):
         raise ValueError("segmentation holds neither polygons nor RLE")
-    return draw_polygons(segmentation, size)
+    counts = segmentation.get("counts")
+    if isinstance(counts, str) and counts.isascii():
+        counts = counts.encode("ascii")
+    if isinstance(counts, bytes) and _rle_size(segmentation) == size:
+        _check_total(run_lengths(counts), size)
+        return {"size": list(size), "counts": counts}
+    encoded = encode_rle(decode_rle(segmentation, size))
+    return {"size": encoded["size"], "counts": encoded["counts"].encode("ascii")}
 
 
 def decode_rle(rle: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -96,11 +111,7 @@ def decode_rle(rle: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
         except UnicodeEncodeError:
             raise ValueError("counts of the RLE hold characters that do not occur in RLE") from None
     runs = run_lengths(counts) if isinstance(counts, bytes) else _listed_runs(counts)
-    total = int(runs.sum())
-    if total != height * width:
-        raise ValueError(
-            f"RLE is damaged: its runs add up to {total} pixels, the mask has {height * width}"
-        )
+    _check_total(runs, size)
     colors = np.zeros(len(runs), dtype=bool)
     colors[1::2] = True
     return np.repeat(colors, runs).reshape(width, height).T  # (H, W), stored by columns
@@ -141,46 +152,29 @@ def run_lengths(counts: bytes) -> NDArray[np.int64]:
     return _checked_runs(numbers)
 
 
-def draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Mask of an object's polygons, which may lie apart.
+def _polygon_rle(polygons: Sequence[Any], size: tuple[int, int]) -> dict[str, Any]:
+    """RLE of an object's polygons, which may lie apart.
 
-    Args:
-        polygons: lists [x0, y0, x1, y1, ...] in pixels. They may reach somewhat out of the image.
-            Fewer than three corners enclose nothing (pycocotools reads two as a box).
-        size: (H, W) of the image.
-
-    Returns:
-        bool (H, W).
-
-    Raises:
-        ValueError: if one is no list of numbers, not finite, or reaches out by more than the
-            image's longer side.
+    A polygon is a list [x0, y0, x1, y1, ...] in pixels, which may reach somewhat out of the image.
+    Fewer than three corners enclose nothing: beside others they are left out, as by pycocotools,
+    and alone they are refused, since four numbers may be a box.
     """
-    drawn = [corners for polygon in polygons if len(corners := _corners(polygon, size)) >= 6]
+    listed = [_corners(polygon, size) for polygon in polygons]
+    drawn = [corners.tolist() for corners in listed if len(corners) >= _TRIANGLE]
     if not drawn:
-        return np.zeros(size, dtype=bool)
-    parts = mask_utils.frPyObjects([corners.tolist() for corners in drawn], *size)
-    return decode_rle(mask_utils.merge(parts), size)
-
-
-def as_integer(value: Any) -> int | None:
-    """A JSON value that is a whole number, as some tools write it: 1 or 1.0, but not true.
-
-    Returns:
-        The number, or None if it is none or beyond 2^53, up to which JSON's numbers are exact.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    if not -(2**53) <= value <= 2**53 or value != math.floor(value):  # nan fails the first
-        return None
-    return int(value)
+        longest = max(map(len, listed))
+        raise ValueError(
+            f"segmentation has no polygon of three corners or more, only {longest} numbers: "
+            f"{describe(polygons)}; a box is written as bbox, or as a polygon of its four corners"
+        )
+    return dict(mask_utils.merge(mask_utils.frPyObjects(drawn, *size)))
 
 
 def _rle_size(rle: dict[str, Any]) -> tuple[int, int]:
     sides = rle.get("size")
     numbers = [as_integer(side) for side in sides] if isinstance(sides, (list, tuple)) else []
     if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
-        raise ValueError(f"size of the RLE must be [H, W], got {reprlib.repr(sides)}")
+        raise ValueError(f"size of the RLE must be [H, W], got {describe(sides)}")
     return numbers[0], numbers[1]
 
 
@@ -193,7 +187,7 @@ def _check_size(size: tuple[int, int]) -> None:
 def _listed_runs(counts: Any) -> NDArray[np.int64]:
     """Run lengths of an uncompressed RLE."""
     if not isinstance(counts, list):
-        raise ValueError(f"counts of the RLE must be text or a list, got {reprlib.repr(counts)}")
+        raise ValueError(f"counts of the RLE must be text or a list, got {describe(counts)}")
     try:
         numbers = np.array(counts)
     except (ValueError, OverflowError):  # lists of different lengths
@@ -216,22 +210,31 @@ def _checked_runs(runs: NDArray[np.int64]) -> NDArray[np.int64]:
     return runs
 
 
+def _check_total(runs: NDArray[np.int64], size: tuple[int, int]) -> None:
+    total, pixels = int(runs.sum()), size[0] * size[1]
+    if total != pixels:
+        raise ValueError(
+            f"RLE is damaged: its runs add up to {total} pixels, the mask has {pixels}"
+        )
+
+
 def _corners(polygon: Any, size: tuple[int, int]) -> NDArray[np.float64]:
     """(2 * corners,): x0, y0, x1, y1, ..."""
-    if not isinstance(polygon, list):
-        raise ValueError(f"a polygon must be a list of numbers, got {reprlib.repr(polygon)}")
-    if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in polygon):
-        raise ValueError(f"a polygon must be a list of numbers, got {reprlib.repr(polygon)}")
-    if len(polygon) % 2:
-        raise ValueError(f"a polygon has {len(polygon)} numbers, which are no pairs x, y")
-    reach = max(size)
+    if not isinstance(polygon, (list, tuple, np.ndarray)) or not all(
+        issubclass(kind, (int, float, np.number)) and kind is not bool
+        for kind in {*map(type, polygon)}
+    ):
+        raise ValueError(f"a polygon must be a list of numbers, got {describe(polygon)}")
     try:
         corners = np.array(polygon, dtype=np.float64)
     except OverflowError:  # whole numbers beyond float64
-        corners = np.array([math.inf])
+        corners = np.array([np.inf, np.inf])
+    if len(corners) % 2:
+        raise ValueError(f"a polygon has {len(corners)} numbers, which are no pairs x, y")
+    reach = max(size)
     if not np.all((corners >= -reach) & (corners <= 2 * reach)):  # also false for nan
         raise ValueError(
             f"a polygon reaches far out of the image, which is {size} (H, W), or is not finite: "
-            f"{reprlib.repr(polygon)}"
+            f"{describe(polygon)}"
         )
     return corners

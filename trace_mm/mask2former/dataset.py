@@ -5,7 +5,7 @@ from typing import Any
 
 from mmdet.datasets import CocoPanopticDataset
 
-from trace_mm.files.panoptic import read_panoptic_file
+from trace_mm.files.panoptic_file import read_panoptic_file
 from trace_mm.registry import DATASETS
 
 

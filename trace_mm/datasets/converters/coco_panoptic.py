@@ -21,11 +21,11 @@ from trace_mm.files import encode_rle, write_atomically
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import (
     panoptic_png,
-    read_panoptic_file,
     read_panoptic_png,
     segment_ids,
     segments_info,
 )
+from trace_mm.files.panoptic_file import read_panoptic_file
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.files.coco import as_integer, decode_segmentation
+from trace_mm.files.coco import decode_segmentation
+from trace_mm.files.json_values import as_integer
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import BadMaskError, MaskStack, OnBad
 from trace_mm.refine.readers.source import describe

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trace_mm.files.coco import as_integer
+from trace_mm.files.json_values import as_integer
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.annotations import (
     Located,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trace_mm.files.coco import as_integer
+from trace_mm.files.json_values import as_integer
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.annotations import (
     category_names,
