@@ -160,5 +160,5 @@ def test_bad_arguments(tmp_path):
             ImageIndex(tmp_path, tmp_path / "coco.json")
     images = [{"id": 1, "file_name": "a.jpg"}, {"id": "1", "file_name": "b.jpg"}]
     (tmp_path / "coco.json").write_text(json.dumps({"images": images}))
-    with pytest.raises(ValueError, match=r"coco\.json: two images have the id 1"):
+    with pytest.raises(ValueError, match=r"coco\.json: images\[1\]: two images have the id 1"):
         ImageIndex(tmp_path, tmp_path / "coco.json")

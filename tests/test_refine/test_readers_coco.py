@@ -70,7 +70,7 @@ def test_maskcut_forgets_images_of_one_name(tmp_path):
     change(path, lambda content: content["images"].pop())
     good, bad = open_masks(path).records()
     assert (good.image, bad.image) == (f"photos/{NAMES[0]}.jpg", None)
-    with pytest.raises(BadMaskError, match=r"tau0\.15.*image id 2: .*no entry in 'images'"):
+    with pytest.raises(BadMaskError, match=r"tau0\.15.*image id 2: .*no sound entry in 'images'"):
         open_masks(path).read(bad, (20, 10))
 
 
@@ -110,7 +110,7 @@ def test_the_content_counts_and_not_the_name(writer, tmp_path):
 
 def test_coco_annotations(tmp_path):
     """Polygons, uncompressed RLE, a crowd, an object that no pixel shows, and two classes."""
-    square = [2, 1, 6, 1, 6, 4, 2, 4]
+    square, hair = [2, 1, 6, 1, 6, 4, 2, 4], [1, 1, 1, 1, 1, 1]
     runs = {"size": [5, 10], "counts": [0, 5, 45]}
     content = {
         "images": [{"id": 4, "file_name": "a.jpg", "height": 5, "width": 10}, {"id": 5}],
@@ -119,7 +119,7 @@ def test_coco_annotations(tmp_path):
             {"id": 1, "image_id": 4, "category_id": 1, "iscrowd": 1, "segmentation": runs},
             {"id": 2, "image_id": 4, "category_id": 90, "iscrowd": 0, "segmentation": [square]},
             {"id": 3, "image_id": 4, "category_id": 1, "iscrowd": 0, "segmentation": runs},
-            {"id": 4, "image_id": 4, "category_id": 1, "segmentation": [[1, 1, 2, 2]]},
+            {"id": 4, "image_id": 4, "category_id": 1, "segmentation": [hair]},
         ],
     }
     reader = open_masks(peer_masks.save(tmp_path / "instances.json", content))
@@ -158,7 +158,9 @@ def test_merged_files_repeat_images(tmp_path):
     change(path, lambda content: content["images"].append(content["images"][0]))
     assert_all_masks(open_masks(path))
     change(path, lambda content: content["images"].append({"id": 1, "file_name": "other.jpg"}))
-    assert "several names" in open_masks(path).records()[0].bad
+    *_, unclear, cause = open_masks(path).records()
+    assert "image id 1: it has no sound entry in 'images'" in unclear.bad
+    assert "images[3]: two images have the id 1" in cause.bad
 
 
 def test_the_rle_must_have_the_size_of_the_image(tmp_path):
@@ -169,10 +171,10 @@ def test_the_rle_must_have_the_size_of_the_image(tmp_path):
 
 DELETED = object()
 BAD = {  # changes of a good annotation
-    "no object": ("x", "no image_id"),
-    "no image": ({"image_id": DELETED}, "no image_id"),
-    "image is true": ({"image_id": True}, "no image_id"),
-    "image is a list": ({"image_id": [1]}, "no image_id"),
+    "no object": ("x", "must be an object"),
+    "no image": ({"image_id": DELETED}, "image_id must be a whole number or text"),
+    "image is true": ({"image_id": True}, "image_id must be a whole number or text"),
+    "image is a list": ({"image_id": [1]}, "image_id must be a whole number or text"),
     "no mask": ({"segmentation": DELETED, "score": DELETED}, "no segmentation"),
     "category": ({"category_id": "cat"}, "category_id must be a whole number"),
     "half a category": ({"category_id": 1.5}, "category_id must be a whole number"),
@@ -221,9 +223,9 @@ def test_one_bad_annotation_among_good_ones(case, tmp_path):
         ('{"annotations": [', "not valid JSON"),
         ("[" * 10**5, "not valid JSON"),
         ("\x80", "not valid JSON"),
-        ("3", "neither a list"),
-        ('{"images": []}', "neither a list"),
-        ('{"annotations": {}}', "neither a list"),
+        ("3", "nor a list of results"),
+        ('{"images": []}', "no list 'annotations'"),
+        ('{"annotations": {}}', "'annotations' must be a list"),
         ('{"annotations": [], "images": {"id": 1}}', "'images' must be a list"),
     ],
 )

@@ -49,11 +49,12 @@ def test_images_beside_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda entry: entry.update(segments_info=None), r"\[0\]: segments_info must be a list"),
-        (lambda entry: entry.pop("file_name"), r"\[0\]: file_name must be a file"),
-        (lambda entry: entry.update(file_name="../x.png"), r"\[0\]: file_name must be a file"),
-        (lambda entry: entry.update(file_name="/x.png"), r"\[0\]: file_name must be a file"),
-        (lambda entry: entry.update(file_name="x\0.png"), r"x.*cannot be read"),
+        (lambda entry: entry.update(segments_info=3), r"\[0\].segments_info' must be a list"),
+        (lambda entry: entry.pop("segments_info"), r"\[0\]: needs a list 'segments_info'"),
+        (lambda entry: entry.pop("file_name"), r"\[0\]: file_name must name a file"),
+        (lambda entry: entry.update(file_name="../x.png"), r"\[0\]: file_name must name a file"),
+        (lambda entry: entry.update(file_name="/x.png"), r"\[0\]: file_name must name a file"),
+        (lambda entry: entry.update(file_name="x\0.png"), r"file_name must name a file"),
         (lambda entry: entry.update(file_name="none.png"), r"none\.png: no such file"),
         (lambda entry: entry["segments_info"].insert(0, 3), r"segments_info\[0\]: must be an obj"),
         (lambda entry: entry["segments_info"][0].pop("id"), r"segments_info\[0\]: id must be"),

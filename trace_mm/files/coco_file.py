@@ -205,11 +205,14 @@ class CocoFile:
         """Check that the file has some lists, which may be empty or null.
 
         Raises:
-            ValueError: if one is missing.
+            ValueError: if one is missing, or no list.
         """
         for key in keys:
             if key not in self.content:
                 raise ValueError(f"{self.name}: not a COCO annotation file, it has no list {key!r}")
+            if not isinstance(self.content[key], list | None):
+                value = describe(self.content[key])
+                raise ValueError(f"{self.name}: {key!r} must be a list, got {value}")
         return self
 
     def images(self, on_bad: OnBad = None) -> dict[ImageId, CocoImage]:

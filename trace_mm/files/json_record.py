@@ -87,12 +87,13 @@ def records_of(
         on_bad: see ``OnBad``.
 
     Raises:
-        ValueError: if it is no list, or, without ``on_bad``, if something in it is no object.
+        ValueError: without ``on_bad``, if it is no list or something in it is no object.
     """
     if values is None:
         return
     if not isinstance(values, list):
-        raise ValueError(f"{file}: {key!r} must be a list, got {describe(values)}")
+        report(ValueError(f"{file}: {key!r} must be a list, got {describe(values)}"), on_bad)
+        return
     for position, value in enumerate(values):
         if isinstance(value, Mapping):
             yield kind(value, file, key, position)

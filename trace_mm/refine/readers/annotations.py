@@ -1,28 +1,19 @@
-"""The annotations of one image in COCO's JSON, as the tools that write it really write them."""
+"""The annotations of one image in COCO's JSON, as masks."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trace_mm.files.coco import decode_segmentation
-from trace_mm.files.json_values import as_integer
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile
+from trace_mm.files.json_values import as_flag
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import BadMaskError, MaskStack, OnBad
-from trace_mm.refine.readers.source import describe
 
-_MAX_CATEGORY = 2**31 - 1
 _GLANCES = 32
-
-Located = tuple[int, Any]
-"""An annotation and its position in the file: ids of annotations repeat, positions do not."""
 
 
 def read_annotations(
-    annotations: Sequence[Located],
+    annotations: Sequence[CocoAnnotation],
     size: tuple[int, int],
     scored: bool,
     where: str,
@@ -30,12 +21,11 @@ def read_annotations(
 ) -> InstanceMasks:
     """The masks of one image's annotations.
 
-    Only ``segmentation``, ``category_id``, ``score`` and ``iscrowd`` are looked at; ``bbox``,
-    ``area``, ``width``, ``height`` and ``id`` are wrong in some files. A category id may be written
-    as 1.0; without one it is 1. Crowd regions are no instances and left out.
+    Only ``segmentation``, ``category_id`` and ``score`` are looked at; ``bbox``, ``area``,
+    ``width``, ``height`` and ``id`` are wrong in some files. Without a category it is 1.
 
     Args:
-        annotations: with their positions in the file.
+        annotations: without crowds, see :func:`without_crowds`.
         size: (H, W) of the image.
         scored: whether the scores count.
         where: what messages call the image: file and record.
@@ -48,24 +38,78 @@ def read_annotations(
         stack = MaskStack(len(annotations), size)
     except ValueError as error:
         raise BadMaskError(f"{where}: {error}") from error
-    for position, annotation in annotations:
+    for annotation in annotations:
         try:
-            if not isinstance(annotation, dict):
-                raise ValueError(f"must be an object, got {describe(annotation)}")
-            if as_integer(annotation.get("iscrowd")) == 1 or annotation.get("iscrowd") is True:
-                continue
-            mask = _mask(annotation, size)
-            label, score = _label(annotation), _score(annotation) if scored else None
-            stack.add(mask, label, score)
+            mask, label = annotation.mask(size), annotation.category_id
+            score = annotation.score if scored else None
         except ValueError as error:
-            bad = BadMaskError(f"{where}: annotations[{position}]: {error}")
+            bad = BadMaskError(str(error))
             if on_bad is None:
                 raise bad from error
             on_bad(bad)
+        else:
+            stack.add(mask, 1 if label is None else label, score)
     return stack.instances(scored)
 
 
-def scores_count(annotations: Iterable[Any]) -> bool:
+def without_crowds(
+    annotations: Sequence[CocoAnnotation], file: CocoFile, crowds: str, on_bad: OnBad | None
+) -> list[CocoAnnotation]:
+    """The annotations that stand for one instance each.
+
+    Args:
+        annotations: of one image.
+        file: theirs.
+        crowds: see :class:`trace_mm.refine.readers.MaskReader`.
+        on_bad: called for each whose ``iscrowd`` cannot be read.
+
+    Raises:
+        BadMaskError: if there is such a one and no ``on_bad``.
+    """
+    kept = []
+    for annotation in annotations:
+        try:
+            crowd = annotation.crowd if crowds == "skip" else file.is_crowd(annotation)
+        except ValueError as error:
+            if on_bad is None:
+                raise BadMaskError(str(error)) from error
+            on_bad(BadMaskError(str(error)))
+        else:
+            if crowds == "keep" or not crowd:
+                kept.append(annotation)
+    return kept
+
+
+def crowd_notes(path: Path, files: Sequence[CocoFile], crowds: str) -> list[str]:
+    """What to tell of the crowd regions of some files.
+
+    Args:
+        path: of the files, for messages.
+        files: all of them.
+        crowds: see :class:`trace_mm.refine.readers.MaskReader`.
+
+    Raises:
+        ValueError: if all annotations would be left out; says how to change it.
+    """
+    taken = [file.crowd_note for file in files if file.crowd_note and crowds == "auto"]
+    notes = [f"{note} (--crowds skip leaves them out)" for note in taken]
+    total = left_out = 0
+    for file in files:
+        flags = [as_flag(one.content.get("iscrowd")) for one in file.annotations(lambda bad: None)]
+        total += len(flags)
+        left_out += sum(map(bool, flags)) if crowds == "skip" or not file.only_crowds else 0
+    if not left_out or crowds == "keep":
+        return notes
+    note = (
+        f"{path}: {left_out} of {total} annotations are crowds (iscrowd 1), which are no "
+        f"instances, and left out; --crowds keep takes them as masks"
+    )
+    if left_out == total:
+        raise ValueError(note)
+    return [*notes, note]
+
+
+def scores_count(annotations: Iterable[CocoAnnotation]) -> bool:
     """Whether the scores of a source say anything.
 
     They do not if an annotation has none (CutLER's self-training files mix detections with masks of
@@ -73,8 +117,8 @@ def scores_count(annotations: Iterable[Any]) -> bool:
     """
     differ = False
     for annotation in annotations:
-        if isinstance(annotation, dict) and "segmentation" in annotation:
-            score = annotation.get("score")
+        if "segmentation" in annotation.content:
+            score = annotation.content.get("score")
             if score is None:
                 return False
             differ = differ or score != 1
@@ -86,65 +130,3 @@ def first_annotations(content: Any) -> list[dict[str, Any]]:
     annotations = content.get("annotations") if isinstance(content, dict) else content
     some = annotations[:_GLANCES] if isinstance(annotations, list) else []
     return [annotation for annotation in some if isinstance(annotation, dict)]
-
-
-def category_names(categories: Any) -> dict[int, str]:
-    """Names of a file's categories by id; those that cannot be read have none."""
-    names = {}
-    for category in categories if isinstance(categories, list) else []:
-        if not isinstance(category, dict):
-            continue
-        number, name = as_integer(category.get("id")), category.get("name")
-        if number is not None and isinstance(name, str):
-            names[number] = name
-    return names
-
-
-def id_of(value: Any) -> int | str | None:
-    """An image's id: 7, 7.0 and "7" are the same; None if it is neither number nor text."""
-    if not isinstance(value, str):
-        return as_integer(value)
-    if value.isascii() and value.isdecimal() and len(value) < 16 and str(int(value)) == value:
-        return int(value)
-    return value or None
-
-
-def image_name(image: dict[str, Any]) -> str | None:
-    """File name of an entry of ``images``; LVIS states it in ``coco_url`` only."""
-    name = image.get("file_name")
-    if name is None and isinstance(image.get("coco_url"), str):
-        name = "/".join(image["coco_url"].split("/")[-2:])  # val2017/000000000139.jpg
-    return name if isinstance(name, str) and Path(name).name else None
-
-
-def category_of(value: Any) -> int:
-    """A category id.
-
-    Raises:
-        ValueError: if it is not a whole number.
-    """
-    number = as_integer(value)
-    if number is None or abs(number) > _MAX_CATEGORY:
-        raise ValueError(f"category_id must be a whole number, got {describe(value)}")
-    return number
-
-
-def _label(annotation: dict[str, Any]) -> int:
-    return category_of(annotation.get("category_id", 1))
-
-
-def _score(annotation: dict[str, Any]) -> float:
-    score = annotation.get("score")
-    try:
-        number = float(score) if isinstance(score, (int, float)) else math.nan
-    except OverflowError:
-        number = math.inf
-    if isinstance(score, bool) or not math.isfinite(number):
-        raise ValueError(f"score must be a finite number, got {describe(score)}")
-    return number
-
-
-def _mask(annotation: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    if "segmentation" not in annotation:
-        raise ValueError("there is no segmentation")
-    return decode_segmentation(annotation["segmentation"], size)

@@ -16,6 +16,10 @@ MAX_MASK_BYTES = 2**33
 """An image whose masks together would take more memory is refused; a pixel of a mask is a byte."""
 
 
+CROWDS = ("auto", "keep", "skip")
+"""What may become of crowd regions; see ``MaskReader``."""
+
+
 class BadMaskError(ValueError):
     """A record of masks that cannot be used; the message names file, record and cause."""
 
@@ -33,12 +37,14 @@ class MaskRecord:
         image_id: the image's id in the source, if it has one.
         content: what the reader needs to read the masks.
         bad: why this record cannot be read, naming file and record; None if nothing is known yet.
+        empty: whether the source lists the image, but no mask of it.
     """
 
     image: str | None
     image_id: int | str | None
     content: Any
     bad: str | None = None
+    empty: bool = False
 
     @property
     def name(self) -> str:
@@ -58,6 +64,13 @@ class MaskReader(ABC):
         path: file or folder of the masks.
         allow_pickle: whether files that can only be read by unpickling are read. Unpickling may run
             code that is hidden in the file.
+        crowds: what becomes of regions that a JSON file marks as crowds (``iscrowd``), which stand
+            for several instances: "skip" leaves them out, "keep" takes each as a mask, and "auto"
+            leaves them out unless the whole file is made of them, as some tools write it.
+
+    Attributes:
+        categories: names by label, where the source has them.
+        notes: what was decided for the user, such as what is left out, and how to change it.
 
     Raises:
         FileNotFoundError: if there is no such path.
@@ -65,16 +78,23 @@ class MaskReader(ABC):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | MaskSource, allow_pickle: bool = False
+        self,
+        path: str | os.PathLike[str] | MaskSource,
+        allow_pickle: bool = False,
+        crowds: str = "auto",
     ) -> None:
+        if crowds not in CROWDS:
+            raise ValueError(f"crowds must be one of {', '.join(CROWDS)}, got {crowds!r}")
         source = path if isinstance(path, MaskSource) else MaskSource(path)
         self.path = source.path
         self.allow_pickle = allow_pickle
+        self.crowds = crowds
         self.categories: dict[int, str] = {}
+        self.notes: list[str] = []
         self._records = self._index(source)
 
     def records(self) -> list[MaskRecord]:
-        """A record for each image that has masks, and one for each that is bad, in fixed order."""
+        """A record for each image that is listed or has masks, and for each that is bad."""
         return self._records
 
     def read(
@@ -107,7 +127,7 @@ class MaskReader(ABC):
 
     @abstractmethod
     def _index(self, source: MaskSource) -> list[MaskRecord]:
-        """All records; sets ``categories``, names by label, where the source has them."""
+        """All records, in fixed order; sets ``categories`` and ``notes``."""
 
     @abstractmethod
     def _read(

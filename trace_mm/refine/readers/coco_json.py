@@ -3,23 +3,20 @@
 All read the same: what a file holds decides, not which of these formats it is said to be.
 """
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage
 from trace_mm.files.json_values import as_integer
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.annotations import (
-    Located,
-    category_names,
+    crowd_notes,
     first_annotations,
-    id_of,
-    image_name,
     read_annotations,
     scores_count,
+    without_crowds,
 )
 from trace_mm.refine.readers.base import MaskReader, MaskRecord, OnBad
-from trace_mm.refine.readers.source import MaskSource, describe, load_json
+from trace_mm.refine.readers.source import MaskSource
 from trace_mm.registry import TASK_UTILS
 
 
@@ -41,28 +38,30 @@ class CocoReader(MaskReader):
         )
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
-        files = [source.path / name for name in source.files(".json")]
-        if source.is_folder and not files:
+        paths = [source.path / name for name in source.files(".json")]
+        if source.is_folder and not paths:
             raise ValueError(f"{source.path}: there is no JSON file in this folder")
         bad: list[MaskRecord] = []
-        indices = []
-        for file in files:
+        files = []
+        for path in paths:
             try:
-                indices.append(_FileIndex(file, load_json(file)))
+                files.append(_checked(CocoFile.read(path)))
             except ValueError as error:  # one of many, such as a job that was killed has left
                 bad.append(MaskRecord(None, None, None, bad=str(error)))
         if not source.is_folder:
-            indices.append(_FileIndex(source.path, source.content))
-        for index in indices:
-            self.categories.update(index.categories)
-        self._scored = scores_count(entry for index in indices for entry in index.annotations)
-        return [record for index in indices for record in index.records()] + bad
+            files.append(_checked(CocoFile(source.content, str(source.path))))
+        for file in files:
+            self.categories.update(file.category_names())
+        self._scored = scores_count(one for file in files for one in file.annotations(_ignore))
+        self.notes += crowd_notes(self.path, files, self.crowds)
+        return [record for file in files for record in _records(file)] + bad
 
     def _read(
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
-        file, annotations = record.content
-        where = f"{file}: {record.name}"
+        content: CocoMasks = record.content
+        annotations = without_crowds(content.annotations, content.file, self.crowds, on_bad)
+        where = f"{content.file.name}: {record.name}"
         return read_annotations(annotations, size, self._scored, where, on_bad)
 
 
@@ -117,67 +116,51 @@ class CutlerReader(CocoReader):
         )
 
 
-@dataclass
-class _FileIndex:
-    """What one JSON file holds, by image.
+@dataclass(frozen=True)
+class CocoMasks:
+    """What a COCO file has of one image.
 
-    Raises:
-        ValueError: if it is not a file of this kind as a whole.
+    Attributes:
+        file: the whole file.
+        image: its entry of ``images``, whose size some tools swap; None if it has none.
+        annotations: in the order of the file.
     """
 
-    file: Path
-    content: Any
-    annotations: list[Any] = field(init=False)
-    categories: dict[int, str] = field(init=False)
+    file: CocoFile
+    image: CocoImage | None
+    annotations: list[CocoAnnotation]
 
-    def __post_init__(self) -> None:
-        content = {"annotations": self.content} if isinstance(self.content, list) else self.content
-        if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
-            raise ValueError(
-                f"{self.file}: neither a list of results nor an object with a list 'annotations'"
-            )
-        images = content.get("images") or []
-        if not isinstance(images, list):
-            raise ValueError(f"{self.file}: 'images' must be a list, got {describe(images)}")
-        self.images: list[Any] = images
-        self.annotations = content["annotations"]
-        self.categories = category_names(content.get("categories"))
 
-    def records(self) -> list[MaskRecord]:
-        """Images in the order of the file, then those it does not list, then what is bad."""
-        bad: list[str] = []
-        names = self._names(bad)
-        groups: dict[int | str, list[Located]] = {number: [] for number in names}
-        for position, annotation in enumerate(self.annotations):
-            number = id_of(annotation.get("image_id")) if isinstance(annotation, dict) else None
-            if number is None:
-                bad.append(f"annotations[{position}]: it has no image_id: {describe(annotation)}")
-            else:
-                groups.setdefault(number, []).append((position, annotation))
-        return [
-            self._record(number, names.get(number), located)
-            for number, located in groups.items()
-            if located
-        ] + [MaskRecord(None, None, None, bad=f"{self.file}: {cause}") for cause in bad]
+def _checked(file: CocoFile) -> CocoFile:
+    """A file that has annotations, and perhaps images, as lists."""
+    return file.require("annotations", *(["images"] if "images" in file.content else []))
 
-    def _names(self, bad: list[str]) -> dict[int | str, str]:
-        """File names by image id; "" where the names of an id differ."""
-        names: dict[int | str, str] = {}
-        for position, image in enumerate(self.images):
-            number = id_of(image.get("id")) if isinstance(image, dict) else None
-            name = image_name(image) if isinstance(image, dict) else None
-            if number is None or name is None:
-                bad.append(f"images[{position}]: it has no id or no name: {describe(image)}")
-            else:  # merged files repeat images
-                names[number] = name if names.get(number, name) == name else ""
-        return names
 
-    def _record(self, number: int | str, name: str | None, located: list[Located]) -> MaskRecord:
-        bad = None
-        if self.images and not name:
-            cause = "several names" if name == "" else "no entry in 'images'"
-            bad = f"{self.file}: image id {number!r}: it has {cause}"
-        return MaskRecord(name or None, number, (self.file, located), bad)
+def _records(file: CocoFile) -> list[MaskRecord]:
+    """Images in the order of the file, then those it does not list, then what is bad."""
+    bad: list[ValueError] = []
+    images = file.images(bad.append)
+    groups = file.by_image(None, bad.append)
+    records = []
+    for number, image in images.items():
+        located = groups.pop(number, [])
+        cause = None
+        try:
+            name: str | None = image.name
+        except ValueError as error:
+            name, cause = None, str(error)
+        content = CocoMasks(file, image, located)
+        records.append(MaskRecord(name, number, content, cause, empty=not located))
+    for number, located in groups.items():
+        cause = f"{file.name}: image id {number!r}: it has no sound entry in 'images'"
+        content = CocoMasks(file, None, located)
+        listed = file.content.get("images")
+        records.append(MaskRecord(None, number, content, cause if listed else None))
+    return records + [MaskRecord(None, None, None, bad=str(error)) for error in bad]
+
+
+def _ignore(error: ValueError) -> None:
+    """Records say what is bad; here it only matters what is not."""
 
 
 def _is_foreground(source: MaskSource, scored: bool) -> bool:
@@ -185,6 +168,6 @@ def _is_foreground(source: MaskSource, scored: bool) -> bool:
     content = source.sample_content
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         return False
-    names = list(category_names(content.get("categories")).values())
+    names = list(CocoFile(content, str(source.path)).category_names().values())
     has_scores = any("score" in entry for entry in first_annotations(content))
     return names == ["fg"] and has_scores == scored

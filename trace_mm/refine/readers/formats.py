@@ -39,7 +39,10 @@ _TOKENCUT = (
 
 
 def open_masks(
-    path: str | os.PathLike[str], format: str = "auto", allow_pickle: bool = False
+    path: str | os.PathLike[str],
+    format: str = "auto",
+    allow_pickle: bool = False,
+    crowds: str = "auto",
 ) -> MaskReader:
     """Open a file or folder of masks.
 
@@ -48,6 +51,7 @@ def open_masks(
         format: a key of ``MASK_FORMATS``, or "auto" to recognise it from names and content.
         allow_pickle: whether files that can only be read by unpickling (IRN) are read. Unpickling
             may run code that is hidden in the file.
+        crowds: what becomes of crowd regions: "auto", "keep" or "skip", see ``MaskReader``.
 
     Raises:
         FileNotFoundError: if there is no such path.
@@ -61,8 +65,8 @@ def open_masks(
         if format not in MASK_FORMATS:
             known = ", ".join(["auto", *MASK_FORMATS])
             raise ValueError(f"format must be one of {known}, got {format!r}")
-        return MASK_FORMATS[format](source, allow_pickle)
-    return recognize(source)(source, allow_pickle)
+        return MASK_FORMATS[format](source, allow_pickle, crowds)
+    return recognize(source)(source, allow_pickle, crowds)
 
 
 def recognize(source: MaskSource) -> type[MaskReader]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files.json_values import describe
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, MaskStack, OnBad
-from trace_mm.refine.readers.source import MaskSource, describe
+from trace_mm.refine.readers.source import MaskSource
 from trace_mm.registry import TASK_UTILS
 
 PICKLE_RISK = (

@@ -1,23 +1,37 @@
 """Reader of COCO's panoptic format, as U2Seg and COCO itself write it."""
 
-from pathlib import Path, PurePath
-from typing import Any
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from trace_mm.files.json_values import as_integer
-from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.readers.annotations import (
-    category_names,
-    category_of,
-    first_annotations,
-    id_of,
-    image_name,
+from trace_mm.files.coco_file import CocoImage
+from trace_mm.files.json_values import ImageId, as_flag, as_id, as_whole_number
+from trace_mm.files.panoptic_file import (
+    PanopticAnnotation,
+    PanopticFile,
+    PanopticPngs,
+    PanopticSegment,
 )
+from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refine.readers.annotations import first_annotations
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, MaskStack, OnBad
 from trace_mm.refine.readers.id_maps import read_color_ids
-from trace_mm.refine.readers.source import MaskSource, describe
+from trace_mm.refine.readers.source import MaskSource
 from trace_mm.registry import TASK_UTILS
+
+
+@dataclass(frozen=True)
+class PanopticMasks:
+    """What a panoptic file has of one image.
+
+    Attributes:
+        image: its entry of ``images``; None if it has none.
+        annotation: its segments; None if it has none.
+    """
+
+    image: CocoImage | None
+    annotation: PanopticAnnotation | None
 
 
 @TASK_UTILS.register_module()
@@ -26,8 +40,8 @@ class U2SegReader(MaskReader):
 
     The PNGs lie in the folder that is called like the JSON file without its suffix, or beside the
     file. Only things are read: segments whose category has ``isthing`` 1, or where this is not
-    stated; stuff is no instance, and U2Seg writes ``area`` 0 and an empty ``bbox`` for it. Crowds
-    are left out, and segments that no pixel shows. See ``MaskReader``.
+    stated; stuff is no instance, and U2Seg writes ``area`` 0 and an empty ``bbox`` for it. Segments
+    that no pixel shows are left out, and crowds as ``crowds`` says. See ``MaskReader``.
     """
 
     @classmethod
@@ -37,57 +51,78 @@ class U2SegReader(MaskReader):
         return any("segments_info" in entry for entry in annotations)
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
-        content = None if source.is_folder else source.content
-        if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
-            raise ValueError(
-                f"{source.path}: not a JSON file of COCO's panoptic format, it needs a list "
-                f"'annotations'"
-            )
+        if source.is_folder:
+            raise ValueError(f"{source.path}: not a JSON file of COCO's panoptic format")
+        file = PanopticFile(source.content, str(source.path)).require("annotations")
         folder = source.path.with_suffix("")
-        self._folder = folder if folder.is_dir() else source.path.parent
-        self.categories = category_names(content.get("categories"))
-        self._stuff = _stuff(content.get("categories"))
-        names = _file_names(content.get("images"))
-        return [
-            self._record(position, annotation, names)
-            for position, annotation in enumerate(content["annotations"])
+        self._pngs = PanopticPngs(folder if folder.is_dir() else source.path.parent)
+        self.categories = file.category_names()
+        self._stuff = file.stuff()
+        self._take_crowds = self._decide_on_crowds(file)
+        bad: list[ValueError] = []
+        images = file.images(lambda error: None)  # names of PNGs do as well
+        records, seen = [], set()
+        for annotation in file.maps(bad.append):
+            record = _record(annotation, images)
+            seen.add(record.image_id)
+            records.append(record)
+        records += [
+            MaskRecord(image.file_name, number, PanopticMasks(image, None), empty=True)
+            for number, image in images.items()
+            if number not in seen and image.file_name is not None
         ]
+        return records + [MaskRecord(None, None, None, bad=str(error)) for error in bad]
 
-    def _record(self, position: int, annotation: Any, names: dict[int | str, str]) -> MaskRecord:
-        where = f"{self.path}: annotations[{position}]"
-        if not isinstance(annotation, dict):
-            cause = f"must be an object, got {describe(annotation)}"
-            return MaskRecord(None, None, None, bad=f"{where}: {cause}")
-        number, file = id_of(annotation.get("image_id")), annotation.get("file_name")
-        segments = annotation.get("segments_info")
-        name = names.get(number) if number is not None else None
-        bad = None
-        if not isinstance(file, str) or not _is_inside(file):
-            bad = f"{where}: file_name must be a file in the folder, got {describe(file)}"
-        elif not isinstance(segments, list):
-            bad = f"{where}: segments_info must be a list, got {describe(segments)}"
-        elif name is None:
-            name = Path(file).stem
-        return MaskRecord(name, number, (file, segments), bad)
+    def _decide_on_crowds(self, file: PanopticFile) -> bool:
+        """Whether crowds are masks; adds a note if some are left out, or all are taken.
+
+        Raises:
+            ValueError: if all things would be left out.
+        """
+        flags = [
+            as_flag(segment.content.get("iscrowd"))
+            for annotation in file.maps(lambda error: None)
+            for segment in _segments(annotation)
+            if as_whole_number(segment.content.get("category_id")) not in self._stuff
+        ]
+        crowds, total = sum(map(bool, flags)), len(flags)
+        if self.crowds == "keep" or not crowds:
+            return True
+        told = f"{file.name}: {crowds} of {total} segments of things are crowds (iscrowd 1)"
+        if crowds == total and self.crowds == "auto":
+            self.notes.append(
+                f"{told}; they are taken as instances (--crowds skip leaves them out)"
+            )
+            return True
+        told = f"{told}, which are no instances, and left out; --crowds keep takes them as masks"
+        if crowds == total:
+            raise ValueError(told)
+        self.notes.append(told)
+        return False
 
     def _read(
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
-        file, segments = record.content
+        annotation: PanopticAnnotation | None = record.content.annotation
+        if annotation is None:
+            return MaskStack(0, size).instances()
         things: dict[int, int] = {}
-        for position, segment in enumerate(segments):
+
+        def tell(error: ValueError) -> None:
+            if on_bad is None:
+                raise BadMaskError(str(error)) from error
+            on_bad(BadMaskError(str(error)))
+
+        for segment in annotation.segments(tell):
             try:
-                value, label = _value_and_label(segment)
+                value, label = segment.id, segment.category()
+                is_mask = label not in self._stuff and (self._take_crowds or not segment.crowd)
             except ValueError as error:
-                where = f"{self.path}: {record.name}: segments_info[{position}]"
-                bad = BadMaskError(f"{where}: {error}")
-                if on_bad is None:
-                    raise bad from error
-                on_bad(bad)
+                tell(error)
                 continue
-            if label not in self._stuff and as_integer(segment.get("iscrowd")) != 1:
+            if is_mask:
                 things[value] = label
-        ids = read_color_ids(self._folder / file, size)
+        ids = read_color_ids(self._pngs.path(annotation.file_name), size)
         present = set(np.unique(ids).tolist())
         shown = [value for value in things if value in present]
         try:
@@ -99,37 +134,21 @@ class U2SegReader(MaskReader):
         return stack.instances()
 
 
-def _value_and_label(segment: Any) -> tuple[int, int]:
-    if not isinstance(segment, dict):
-        raise ValueError(f"must be an object, got {describe(segment)}")
-    value = as_integer(segment.get("id"))
-    if value is None or not 0 < value < 2**24:
-        raise ValueError(f"id must be a whole number above 0, got {describe(segment.get('id'))}")
-    return value, category_of(segment.get("category_id"))
+def _record(annotation: PanopticAnnotation, images: dict[ImageId, CocoImage]) -> MaskRecord:
+    number, bad = as_id(annotation.content.get("image_id")), None
+    image = images.get(number) if number is not None else None
+    name = image.file_name if image is not None else None
+    try:
+        stem = PurePosixPath(annotation.file_name.replace("\\", "/")).stem
+        name = stem if name is None else name
+        list(annotation.segments(lambda error: None))
+    except ValueError as error:
+        bad = str(error)
+    return MaskRecord(name, number, PanopticMasks(image, annotation), bad)
 
 
-def _stuff(categories: Any) -> set[int]:
-    """Ids of the categories that are said to be no things."""
-    entries = categories if isinstance(categories, list) else []
-    numbers = [
-        as_integer(entry.get("id"))
-        for entry in entries
-        if isinstance(entry, dict) and as_integer(entry.get("isthing")) == 0
-    ]
-    return {number for number in numbers if number is not None}
-
-
-def _file_names(images: Any) -> dict[int | str, str]:
-    names = {}
-    for image in images if isinstance(images, list) else []:
-        number = id_of(image.get("id")) if isinstance(image, dict) else None
-        name = image_name(image) if isinstance(image, dict) else None
-        if number is not None and name is not None:
-            names[number] = name
-    return names
-
-
-def _is_inside(file: str) -> bool:
-    """Whether a path stays in the folder that it is relative to."""
-    path = PurePath(file)
-    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+def _segments(annotation: PanopticAnnotation) -> list[PanopticSegment]:
+    try:
+        return list(annotation.segments(lambda error: None))
+    except ValueError:
+        return []

@@ -1,11 +1,11 @@
 """A file or folder of masks, looked at once and not once for every format that it might be."""
 
-import json
 import os
-import reprlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from trace_mm.files.json_file import read_json
 
 _GLANCES = 32  # files of a folder that are looked at to recognise its format
 
@@ -37,7 +37,7 @@ class MaskSource:
         Raises:
             ValueError: if it is not JSON; names the file.
         """
-        return load_json(self.path)
+        return read_json(self.path)
 
     @cached_property
     def entries(self) -> list[os.DirEntry[str]]:
@@ -74,7 +74,7 @@ class MaskSource:
             return self.content if self.path.suffix.lower() == ".json" else None
         for name in self.files(".json")[:_GLANCES]:
             try:
-                content = load_json(self.path / name)
+                content = read_json(self.path / name)
             except ValueError:  # reading the folder says so
                 continue
             if content and (isinstance(content, list) or _annotations_of(content)):
@@ -89,25 +89,3 @@ def _annotations_of(content: Any) -> Any:
 def some_of(names: list[str]) -> list[str]:
     """A few names, spread over all."""
     return names[:: max(1, len(names) // _GLANCES)][:_GLANCES]
-
-
-def load_json(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not JSON; names the file and the cause.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
-
-
-def describe(value: Any) -> str:
-    """A value of a file for a message: short, and printable whatever it holds."""
-    return reprlib.repr(value)

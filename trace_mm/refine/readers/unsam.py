@@ -1,13 +1,17 @@
 """Reader of UnSAM's files, one for each image, and of SA-1B, whose layout they follow."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trace_mm.files.coco_file import CocoFile, CocoImage
+from trace_mm.files.json_file import read_json
+from trace_mm.files.json_values import describe
 from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.readers.annotations import image_name, read_annotations, scores_count
+from trace_mm.refine.readers.annotations import read_annotations, scores_count, without_crowds
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, OnBad
-from trace_mm.refine.readers.source import MaskSource, describe, load_json
+from trace_mm.refine.readers.source import MaskSource
 from trace_mm.registry import TASK_UTILS
 
 _REFINED = re.compile("(p_)*")  # put before the names of files that its second step has refined
@@ -31,7 +35,7 @@ class UnSamReader(MaskReader):
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
         if not source.is_folder:
-            name = image_name(_parts(source.path, source.content)[0])
+            name = _parts(source.path, source.content)[0].file_name
             return [MaskRecord(name or _stem(source.path.name), None, source.path)]
         newest: dict[str, str] = {}
         for file in source.files(".json"):  # longer prefixes mean later steps
@@ -46,12 +50,17 @@ class UnSamReader(MaskReader):
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
         try:
-            annotations = _parts(record.content, load_json(record.content))[1]
+            _, file = _parts(record.content, read_json(record.content))
+            annotations = list(file.annotations(None if on_bad is None else _teller(on_bad)))
         except (ValueError, FileNotFoundError) as error:
             raise BadMaskError(str(error)) from error
-        located = list(enumerate(annotations))
-        where = f"{record.content}: {record.name}"
-        return read_annotations(located, size, scores_count(annotations), where, on_bad)
+        scored = scores_count(annotations)
+        annotations = without_crowds(annotations, file, self.crowds, on_bad)
+        return read_annotations(annotations, size, scored, file.name, on_bad)
+
+
+def _teller(on_bad: OnBad) -> Callable[[ValueError], None]:
+    return lambda error: on_bad(BadMaskError(str(error)))
 
 
 def _stem(file: str) -> str:
@@ -59,17 +68,17 @@ def _stem(file: str) -> str:
     return Path(file[refined.end() if refined else 0 :]).stem
 
 
-def _parts(path: Path, content: Any) -> tuple[dict[str, Any], list[Any]]:
-    """``image`` and ``annotations`` of a file.
+def _parts(path: Path, content: Any) -> tuple[CocoImage, CocoFile]:
+    """``image`` and the rest of a file.
 
     Raises:
         ValueError: if it lacks one; names the file.
     """
     image = content.get("image") if isinstance(content, dict) else None
-    annotations = content.get("annotations") if isinstance(content, dict) else None
-    if not isinstance(image, dict) or not isinstance(annotations, list):
+    if not isinstance(image, dict) or "annotations" not in content:
         raise ValueError(
             f"{path}: not a file of one image, it needs an object 'image' and a list "
             f"'annotations': {describe(content)}"
         )
-    return image, annotations
+    file = CocoFile(content, str(path)).require("annotations")
+    return CocoImage(image, str(path), "image", None), file
