@@ -60,7 +60,7 @@ def test_options_reach_the_refiner(data, tmp_path):
         (["--resolution", "5"], "resolution must be in [8, 4096], got 5"),
         (["--format", "sam"], "sam"),
         (["--size", "64"], "--edges needs no model: --size has no effect"),
-        (["--annotations", "nowhere.json"], "nowhere.json: no such file"),
+        (["--annotations", "nowhere.json"], "nowhere.json: no such annotation file"),
     ],
 )
 def test_bad_options(data, tmp_path, capsys, options, message):

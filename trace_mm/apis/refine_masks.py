@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,14 @@ from trace_mm.apis.instance_records import (
 )
 from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.refinement_inputs import find_inputs
+from trace_mm.apis.refinement_summary import RefinementSummary
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.datasets.edge_dataset import read_photo
 from trace_mm.files import load_image, locked, write_atomically
 from trace_mm.files.coco import instance_annotation
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
-from trace_mm.refine.image_index import ImageIndex
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
 from trace_mm.refine.readers.base import OnBad
 from trace_mm.visualization import draw_refinement
@@ -40,31 +41,6 @@ from trace_mm.visualization import draw_refinement
 MANIFEST = "manifest.jsonl"
 _NO_PIXELS = np.zeros((0, 0, 3), dtype=np.float32)
 _NO_FILE = -1, -1  # the state of an image that a record does not have
-
-
-@dataclass(frozen=True)
-class RefinementSummary:
-    """What a run did.
-
-    Attributes:
-        done: how many images are refined, now or before.
-        masks: how many masks were written.
-        failed: why images could not be refined, by name.
-        notes: masks that were left out, by the image's name.
-    """
-
-    done: int
-    masks: int
-    failed: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, list[str]] = field(default_factory=dict)
-
-    def describe(self, out: str | os.PathLike[str]) -> str:
-        """A line for the person who has run it."""
-        left_out = sum(map(len, self.notes.values()))
-        return (
-            f"{self.masks} masks of {self.done} images, {len(self.failed)} images failed, "
-            f"{left_out} bad masks or records left out: {os.fspath(out)}"
-        )
 
 
 @dataclass(frozen=True)
@@ -86,6 +62,7 @@ def refine_masks(
     format: str = "auto",
     annotations: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
+    crowds: str = "auto",
     skip_bad: bool = False,
     show_dir: str | os.PathLike[str] | None = None,
     batch_size: int = 1,
@@ -108,6 +85,8 @@ def refine_masks(
         format: of the masks, or "auto".
         annotations: a COCO file whose ``images`` tell names and ids; None for none.
         allow_pickle: read files that may run code, see :func:`trace_mm.refine.open_masks`.
+        crowds: what becomes of crowd regions: "auto", "keep" or "skip", see
+            :class:`trace_mm.refine.readers.MaskReader`.
         skip_bad: leave bad masks and records without an image out, and note them in the manifest.
         show_dir: folder for a picture of each image: before, edges, after. None for none.
         batch_size: how many images ``edges`` is given at a time.
@@ -120,24 +99,23 @@ def refine_masks(
 
     Raises:
         FileNotFoundError: if an input does not exist.
-        ValueError: if a mask or option is bad, an earlier run had other settings, or another run
-            is writing the same file. What is done so far is kept.
+        ValueError: if a mask or option is bad, all masks are, an earlier run had other settings, or
+            another run is writing the same file. What is done so far is kept.
         OSError: if a result cannot be written.
     """
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out, pictures = Path(out), None if show_dir is None else Path(show_dir)
     _check_apart(Path(masks), Path(images), out, pictures)
-    reader = open_masks(masks, format, allow_pickle)
-    root, index = Path(images), ImageIndex(images, annotations)
-    found, missing = _find_images(reader, index, skip_bad)
-    names = {path.relative_to(root).as_posix(): (path, record) for path, record in found}
-    edges.expect(list(names), (path.relative_to(root).as_posix() for path in index.paths()))
-    ids = _image_ids(names, None if annotations is None else index.ids())
+    reader = open_masks(masks, format, allow_pickle, crowds)
+    inputs = find_inputs(reader, images, annotations, skip_bad)
+    names, missing = inputs.images, inputs.missing
+    edges.expect(list(names), inputs.others)
     settings: dict[str, Any] = {
         "version": __version__,
         "masks": {"path": str(absolute_path(Path(masks))), "content": fingerprint(Path(masks))},
         "format": type(reader).__name__,
+        "crowds": crowds,
         "annotations": None if annotations is None else fingerprint(Path(annotations)),
         "edges": edges.settings(),
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
@@ -171,13 +149,18 @@ def refine_masks(
             def fail(job: _Job, reason: str) -> None:
                 finish(replace(job.record, error=reason))
 
+            for note in inputs.notes:
+                progress.write(note, file=sys.stderr)
             for name, reason in missing.items():
                 progress.write(f"{name}: {reason}", file=sys.stderr)
                 if name not in known:
                     records.add(Record(name, *_NO_FILE, error=reason))
             waiting = {name: names[name] for name in sorted(names) if name not in done}
             with WorkerPool(workers, finish) as pool:
-                for batch in batched(_jobs(reader, waiting, skip_bad, finish), batch_size):
+                jobs = _jobs(reader, waiting, skip_bad, finish)
+                if pictures is None:
+                    jobs = _with_masks(jobs, edges, finish)
+                for batch in batched(jobs, batch_size):
                     for job, lines in with_edges(edges, batch, fail):
                         state = edges.state(job.record.name)
                         job = replace(job, record=replace(job.record, edges=state))
@@ -186,7 +169,9 @@ def refine_masks(
                         pool.submit(_refine, refiner, pictures, job, lines)
                 pool.wait()
         known = read_records([manifest], settings, states)
-        content = coco_content(known, ids, _info(settings), _categories(known, reader.categories))
+        _check_some_are_left(known, Path(masks))
+        categories = _categories(known, reader.categories)
+        content = coco_content(known, inputs.ids, _info(settings), categories)
         write_atomically(out, json_bytes(content))
     return RefinementSummary(
         done=len(content["images"]),
@@ -200,6 +185,9 @@ def refine_masks(
             **{name: [reason] for name, reason in missing.items()},
             **{name: record.notes for name, record in known.items() if record.notes},
         },
+        empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
+        others=len(inputs.others),
+        remarks=inputs.notes,
     )
 
 
@@ -215,27 +203,6 @@ def _check_apart(masks: Path, images: Path, out: Path, pictures: Path | None) ->
         for folder in (masks, images):
             if folder.is_dir() and target.resolve().is_relative_to(folder.resolve()):
                 raise ValueError(f"{target} lies in {folder}, which is read: write elsewhere")
-
-
-def _find_images(
-    reader: MaskReader, index: ImageIndex, skip_bad: bool
-) -> tuple[list[tuple[Path, MaskRecord]], dict[str, str]]:
-    """Records with their images, and why others have none, by their number.
-
-    Raises:
-        BadMaskError: for the first that has none, unless they are skipped.
-    """
-    found: list[tuple[Path, MaskRecord]] = []
-    missing: dict[str, str] = {}
-    records = reader.records()
-    for number, (record, path) in enumerate(zip(records, index.match(records), strict=True)):
-        if isinstance(path, Path):
-            found.append((path, record))
-        elif not skip_bad:
-            raise BadMaskError(f"{reader.path}: {path} (--skip-bad leaves such records out)")
-        else:
-            missing[f"record {number}"] = f"{reader.path}: {path}"
-    return found, missing
 
 
 def _jobs(
@@ -265,6 +232,28 @@ def _jobs(
         size = instances.size
         record = replace(record, height=size[0], width=size[1], notes=notes)
         yield _Job(record, NamedImage(name, pixels), instances)
+
+
+def _with_masks(
+    jobs: Iterator[_Job], edges: EdgeSource, finish: Callable[[Record], None]
+) -> Iterator[_Job]:
+    """Jobs that have masks; the others are done, and need no edges."""
+    for job in jobs:
+        if len(job.instances):
+            yield job
+        else:
+            finish(replace(job.record, edges=edges.state(job.record.name)))
+
+
+def _check_some_are_left(known: dict[str, Record], masks: Path) -> None:
+    """Refuse to write a file without masks where all were left out.
+
+    Raises:
+        ValueError: naming the first that was.
+    """
+    notes = [note for record in known.values() for note in record.notes]
+    if notes and not any(record.annotations for record in known.values()):
+        raise ValueError(f"{masks}: all masks were left out as bad; the first: {notes[0]}")
 
 
 def _read(
@@ -329,26 +318,6 @@ def _is_done(record: Record, pictures: Path | None, skip_bad: bool) -> bool:
 
 def _picture(folder: Path, name: str) -> Path:
     return folder / (name if name.endswith(".png") else f"{name}.png")
-
-
-def _image_ids(
-    names: dict[str, tuple[Path, MaskRecord]], known: dict[Path, int] | None
-) -> dict[str, int]:
-    """Ids by name: those that are known, else the source's if it has one each, else from 1 up.
-
-    Raises:
-        ValueError: if some are known, but not that of each image; names the first.
-    """
-    if known is not None:
-        missing = [str(path) for path, _ in names.values() if path not in known]
-        if missing:
-            raise ValueError(f"{missing[0]}: the COCO file of annotations lists no such image")
-        return {name: known[path] for name, (path, _) in names.items()}
-    given = [record.image_id for _, record in names.values()]
-    numbers = [number for number in given if isinstance(number, int)]
-    if len(set(numbers)) == len(names):
-        return dict(zip(names, numbers, strict=True))
-    return {name: number for number, name in enumerate(sorted(names), start=1)}
 
 
 def _categories(records: dict[str, Record], names: dict[int, str]) -> dict[int, str]:

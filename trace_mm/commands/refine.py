@@ -59,6 +59,13 @@ def add_refine(commands: Any) -> None:
         help="leave out masks that cannot be used, and note them in FILE.parts/manifest.jsonl",
     )
     refine.add_argument(
+        "--crowds",
+        choices=["auto", "keep", "skip"],
+        default="auto",
+        help="regions marked iscrowd: leave them out unless all masks are marked so, take them as "
+        "masks, or leave them out (default: auto)",
+    )
+    refine.add_argument(
         "--allow-pickle",
         action="store_true",
         help="read masks that are Python pickles (IRN): only from people you trust",
@@ -116,6 +123,7 @@ def _run_refine(arguments: argparse.Namespace) -> int:
         format=arguments.format,
         annotations=arguments.annotations,
         allow_pickle=arguments.allow_pickle,
+        crowds=arguments.crowds,
         skip_bad=arguments.skip_bad,
         show_dir=arguments.show_dir,
         batch_size=arguments.batch_size,

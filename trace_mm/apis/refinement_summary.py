@@ -1,0 +1,42 @@
+"""What a run of refinement did, in figures and in words."""
+
+import os
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class RefinementSummary:
+    """What a run did.
+
+    Attributes:
+        done: how many images are refined, now or before.
+        masks: how many masks were written.
+        failed: why images could not be refined, by name.
+        notes: masks that were left out, by the image's name.
+        empty: how many of the images that are done have no mask in the result.
+        others: how many images of the folder the masks do not mention.
+        remarks: what else was left out or decided, and how to change it.
+    """
+
+    done: int
+    masks: int
+    failed: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    empty: int = 0
+    others: int = 0
+    remarks: list[str] = field(default_factory=list)
+
+    def describe(self, out: str | os.PathLike[str]) -> str:
+        """A line for the person who has run it, and one for each remark."""
+        left_out = sum(map(len, self.notes.values()))
+        parts = [
+            f"{self.masks} masks of {self.done} images",
+            f"{len(self.failed)} images failed",
+            f"{left_out} bad masks or records left out",
+        ]
+        if self.empty:
+            parts.append(f"{self.empty} images without masks")
+        if self.others:
+            parts.append(f"{self.others} images in the folder that the masks do not mention")
+        line = f"{', '.join(parts)}: {os.fspath(out)}"
+        return "\n".join([line, *(f"note: {remark}" for remark in self.remarks)])
