@@ -139,12 +139,13 @@ def _add_export(commands: Any) -> None:
 
 
 def _run_edges(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.folder_run import run_folder
+    from trace_mm.apis.folder_run import check_out_folder, run_folder
     from trace_mm.apis.inputs import expand_inputs
     from trace_mm.apis.results import result_folders
 
     out = Path(arguments.out)
     sources = expand_inputs(arguments.inputs, exclude=result_folders(out))
+    check_out_folder(sources, out)  # before the model is loaded, which takes time
     inferencer = build_inferencer(arguments)
     summary = run_folder(
         inferencer.predict_images,
@@ -165,10 +166,11 @@ def _run_edges(arguments: argparse.Namespace) -> int:
 
 
 def _run_demo(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.demo import demo_scenes, write_demo
+    from trace_mm.apis.demo import check_demo_folder, demo_scenes, write_demo
     from trace_mm.apis.inputs import expand_inputs
 
     images = expand_inputs(arguments.inputs) if arguments.inputs else demo_scenes()
+    check_demo_folder(images, Path(arguments.out))  # before the model is loaded, which takes time
     report = write_demo(build_inferencer(arguments), images, Path(arguments.out))
     print(f"wrote {report}")
     return 0

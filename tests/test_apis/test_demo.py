@@ -94,3 +94,15 @@ def test_scenes_know_their_borders():
     for scene in scenes:
         assert scene.borders.shape == scene.image.shape[:2]
         assert scene.borders.any()
+
+
+def test_images_are_not_written_onto(tmp_path, photo):
+    sobel = TraceInferencer({"type": "SobelDetector"}, show_progress=False)
+    own = tmp_path / "overlay" / "a.png"
+    own.parent.mkdir()
+    own.write_bytes(photo.read_bytes())
+    with pytest.raises(ValueError, match=r"a\.png, which is read, lies in .*overlay"):
+        _page(sobel, own, tmp_path)
+    with pytest.raises(NotADirectoryError, match=r"photo\.png"):
+        _page(sobel, photo, photo / "out")
+    assert own.read_bytes() == photo.read_bytes()

@@ -266,3 +266,15 @@ def test_hub_ids(exported, expected, monkeypatch):
         with pytest.raises(FileNotFoundError, match="owner/name is no folder here"):
             edges_of("owner/name")
     assert os.fspath(student_folders.find_student(str(exported[1])).path) == str(exported[1])
+
+
+def test_what_is_read_is_not_replaced(checkpoint, flow_folder, tmp_path):
+    out = export_student(checkpoint, tmp_path / "out", backbone=flow_folder)
+    before = {name: (out / name).read_bytes() for name in files_of(out)}
+    (tmp_path / "link").symlink_to(out)
+    for source in (out, tmp_path / "link", out / "student.safetensors"):
+        with pytest.raises(ValueError, match="which is read"):
+            export_student(source, out, backbone=flow_folder, overwrite=True)
+    with pytest.raises(ValueError, match="which is read"):
+        export_student(checkpoint, tmp_path / "link", backbone=out, overwrite=True)
+    assert {name: (out / name).read_bytes() for name in files_of(out)} == before

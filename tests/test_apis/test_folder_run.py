@@ -266,3 +266,20 @@ def test_manifest_is_json_lines(photos, tmp_path):
     lines = (tmp_path / "out/manifest.jsonl").read_text().splitlines()
     assert len(lines) == 10
     assert json.loads(lines[1])["name"] == "0"
+
+
+def test_images_are_not_written_onto(photos, tmp_path):
+    out = tmp_path / "out"
+    _run(photos, out)
+    before = _contents(out)
+    images = [out / "edges" / "0.png", photos / "0.png"]
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"0\.png, which is read, lies in .*edges"):
+            _run(images, out, overwrite=overwrite)
+    assert _contents(out) == before
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_any_work(photos):
+    predict = Stub()
+    with pytest.raises(NotADirectoryError, match=r"0\.png"):
+        _run(photos, photos / "0.png" / "out", predict)

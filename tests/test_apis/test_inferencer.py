@@ -321,3 +321,15 @@ def test_the_shipped_student():
 def test_registered():
     assert INFERENCERS.get("TraceInferencer") is TraceInferencer
     assert MODELS.get("TraceTeacher").__name__ == "TraceTeacher"
+
+
+def test_images_are_not_written_onto(sobel, tmp_path):
+    path = tmp_path / "edges" / "a.png"
+    path.parent.mkdir()
+    Image.fromarray(_image()).save(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"a\.png, which is read, lies in .*edges"):
+        sobel(path, out_dir=tmp_path)
+    with pytest.raises(NotADirectoryError, match=r"a\.png"):
+        sobel(path, out_dir=path / "out")
+    assert path.read_bytes() == before

@@ -75,10 +75,10 @@ def test_images_whose_stems_differ_in_case_are_refused(data):
 def test_results_are_not_written_among_what_is_read(data, tmp_path, source, out):
     if out == "data":  # whose semantic/ are the maps
         (data / "maps").rename(data / "semantic")
-        with pytest.raises(ValueError, match=r"semantic and .*semantic, which is read, overlap"):
+        with pytest.raises(ValueError, match=r"onto .*semantic, which is read"):
             find(data, data, semantic=data / "semantic")
         return
-    with pytest.raises(ValueError, match=rf"and .*{source}, which is read, overlap"):
+    with pytest.raises(ValueError, match=rf"lies in .*{source}, which is read: write elsewhere"):
         find(data, tmp_path / out)
 
 
@@ -103,7 +103,7 @@ def test_ids_are_not_read_from_what_will_be_written(data):
     (data / "out").mkdir()
     listed = data / "out" / "instances.json"
     listed.write_text("{}")
-    with pytest.raises(ValueError, match=r"instances\.json, which is read, lies in .*out"):
+    with pytest.raises(ValueError, match=r"would be written onto .*instances\.json, which is read"):
         find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
 
 

@@ -283,6 +283,16 @@ def test_stored_edges_change_the_labels_they_are_of(data, out):
     assert not {f"panoptic/{NAMES[number]}" for number in (0, 1, 3)} & changed
 
 
+@pytest.mark.parametrize("name", ["semantic", "panoptic", "pictures", "panoptic/x"])
+def test_results_are_not_written_among_edges(data, out, name):
+    folder = out / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    (data / "edges").rename(folder)
+    with pytest.raises(ValueError, match="which is read"):
+        make(data, out, edges=StoredEdges(folder))
+    assert len(list(folder.iterdir())) == 4
+
+
 def test_two_images_do_not_share_an_edge_map(data, out):
     for folder in ("photos", "maps"):
         for part, name in (("x", NAMES[0]), ("y", NAMES[1])):

@@ -65,6 +65,9 @@ class Counted:
     def expect(self, names, others):
         self.edges.expect(names, others)
 
+    def folders(self):
+        return self.edges.folders()
+
     def settings(self):
         return self.edges.settings()
 

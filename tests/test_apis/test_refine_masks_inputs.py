@@ -173,3 +173,36 @@ def test_edges_that_arrive_later_are_used_and_changed_ones_too(tmp_path):
     line[:, 10] = 255
     Image.fromarray(line).save(tmp_path / "edges" / "photo.png")
     assert run().masks == 2
+
+
+@pytest.mark.parametrize("what", ["edges", "masks", "annotations", "picture folder", "PNGs"])
+def test_nothing_that_is_read_is_written_onto(tmp_path, what):
+    write_turned_photo(tmp_path / "photos")
+    write_masks(tmp_path / "masks.json", (20, 30))
+    (tmp_path / "edges").mkdir()
+    Image.new("L", (30, 20), 7).save(tmp_path / "edges" / "photo.png")
+    options = {"show_dir": tmp_path / "pictures", "annotations": tmp_path / "masks.json"}
+    masks, out = tmp_path / "masks.json", tmp_path / "out.json"
+    if what in ("masks", "annotations"):
+        out = masks
+        masks = masks if what == "masks" else tmp_path / "edges"
+    elif what == "PNGs":  # of a panoptic file
+        masks = tmp_path / "panoptic.json"
+        Image.new("RGB", (30, 20), (1, 0, 0)).save(tmp_path / "edges" / "photo.png")
+        segments = [{"id": 1, "category_id": 1}]
+        record = {"image_id": 7, "file_name": "photo.png", "segments_info": segments}
+        images, categories = [{"id": 7, "file_name": "photo.png"}], [{"id": 1, "isthing": 1}]
+        content = {"images": images, "annotations": [record], "categories": categories}
+        masks.write_text(json.dumps(content))
+        (tmp_path / "edges").rename(tmp_path / "panoptic")
+        (tmp_path / "edges").mkdir()
+        options["show_dir"] = tmp_path / "panoptic"
+    else:
+        options["show_dir"] = tmp_path if what == "picture folder" else tmp_path / "edges"
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    refiner, edges = BoundaryGuidedPropagation(steps=4), StoredEdges(tmp_path / "edges")
+    with pytest.raises(ValueError, match="which is read"):
+        refine_masks(
+            masks, tmp_path / "photos", out, edges, refiner, show_progress=False, **options
+        )
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -134,6 +134,22 @@ def test_images_that_fail(data, tmp_path, capsys):
     assert "no such edge map" in captured.err
 
 
+def test_nothing_that_is_read_is_written_onto(data, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    out = tmp_path / "refined.json"
+    masks, truth = data / "masks.json", data / "instances.json"
+    for arguments in (
+        (masks,),
+        (truth, "--annotations", str(truth)),
+        (out, "--show-dir", str(data / "edges")),
+        (out, "--show-dir", str(data / "photos" / "pictures")),
+        (out, "--show-dir", str(data)),
+    ):
+        assert refine(data, *arguments) == 2
+        assert "which is read" in error_line(capsys)
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
+
+
 def test_unwritable_output(data, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert refine(data, tmp_path / "file" / "refined.json") == 1

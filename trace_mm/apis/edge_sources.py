@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -54,6 +55,10 @@ class EdgeSource(Protocol):
             ValueError: if edges of some cannot be told apart; names them.
             FileNotFoundError: if there are edges of none of them.
         """
+        ...
+
+    def folders(self) -> list[Path]:
+        """Folders whose files are read, in which nothing may be written."""
         ...
 
     def settings(self) -> dict[str, Any]:
@@ -119,6 +124,10 @@ class PredictedEdges:
     def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
         """Nothing: any image has edges."""
 
+    def folders(self) -> list[Path]:
+        """None: see ``EdgeSource``."""
+        return []
+
     def settings(self) -> dict[str, Any]:
         """The model's settings."""
         return self._settings
@@ -158,6 +167,10 @@ class EdgeModel:
         for folder in self._folders:
             folder.expect(names, others)
 
+    def folders(self) -> list[Path]:
+        """Those in which the model looks edges up."""
+        return [folder.maps.folder for folder in self._folders]
+
     def settings(self) -> dict[str, Any]:
         """The model's settings."""
         return self._settings
@@ -192,6 +205,10 @@ class StoredEdges:
     def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
         """Find what is wrong with the maps of these images at once; see ``EdgeMaps.expect``."""
         self._maps.expect(names, others)
+
+    def folders(self) -> list[Path]:
+        """The folder of the maps."""
+        return [self._maps.folder]
 
     def settings(self) -> dict[str, Any]:
         """The folder."""

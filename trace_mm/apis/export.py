@@ -18,7 +18,7 @@ from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, open_model, sh
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE
 from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.diffusion.source import ModelSource
-from trace_mm.files import remove_abandoned_folders, temporary_path, write_atomically
+from trace_mm.files import check_outputs, remove_abandoned_folders, temporary_path, write_atomically
 from trace_mm.models.student_folder import (
     MARKER_FILE,
     MARKER_FORMAT,
@@ -77,17 +77,19 @@ def export_student(
     Raises:
         FileNotFoundError: if there is no such checkpoint or backbone.
         ValueError: if the checkpoint is damaged, merged already or of another backbone, or the
-            folder has other contents.
+            folder has other contents or those that are read.
         OSError: if the folder cannot be written.
     """
     source, out = Path(checkpoint).expanduser(), Path(out_dir).expanduser().resolve()
     _check_replaceable(out, overwrite)
+    check_outputs(files=[temporary_path(out)], folders=[out], read=[source, backbone])
     state = read_student(source)
     description = unpack_description(state)
     if "merged" in description:
         raise ValueError(f"{source} is merged already: copy the folder as it is")
     given = {} if backbone is None else {"pretrained": os.fspath(backbone)}
     where = student_backbone(source, **given)
+    check_outputs(folders=[out], read=[where["pretrained"]])
     student = build_student(source, given)  # refuses a wrong backbone
     if given:
         _record_name(description, given["pretrained"], where["revision"])

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from trace_mm.apis.inputs import ImageSource, expand_inputs
+from trace_mm.apis.inputs import ImageSource, expand_inputs, input_files
 from trace_mm.apis.manifest import MANIFEST_FILE
 from trace_mm.apis.model_config import build_model, method_of, model_config, run_settings
 from trace_mm.apis.progress import progress_bar
@@ -21,7 +21,7 @@ from trace_mm.apis.results import (
     result_folders,
     write_results,
 )
-from trace_mm.files import load_image
+from trace_mm.files import check_outputs, load_image
 from trace_mm.registry import INFERENCERS
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay
@@ -124,13 +124,17 @@ class TraceInferencer:
 
         Raises:
             FileNotFoundError: if an input does not exist.
-            ValueError: if an image cannot be read, before any is processed.
+            ValueError: if an image cannot be read or would be written onto, before any is
+                processed.
+            OSError: if a result cannot be written; before any is processed, as far as it is known.
         """
         if batch_size < 1:
             raise ValueError(f"the batch size must be at least 1, got {batch_size}")
         kinds = check_save_kinds(save)
         out = _check_out_dir(out_dir) if os.fspath(out_dir) else None
         sources = self._inputs_to_list(inputs, exclude=result_folders(out) if out else ())
+        if out is not None:
+            check_outputs(folders=result_folders(out), read=input_files(sources))
         for source in sources:  # decoding is cheap beside the model, and failing late is not
             load_image(source.image, source.label)
         samples: list[EdgeDataSample] = []

@@ -75,6 +75,11 @@ def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource
     return _with_distinct_names(sources)
 
 
+def input_files(sources: Iterable[ImageSource]) -> list[Path]:
+    """The files among the images."""
+    return [source.image for source in sources if isinstance(source.image, Path)]
+
+
 def absolute_path(path: Path) -> Path:
     """An absolute path without ``..``; links are not resolved."""
     return Path(os.path.normpath(path.absolute()))

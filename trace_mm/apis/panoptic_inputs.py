@@ -1,16 +1,17 @@
 """The images that pseudo-panoptic labels are made of, with their semantic maps and ids."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import FileState, file_state
-from trace_mm.apis.panoptic_records import RESULT_FOLDERS
-from trace_mm.files import walk_images
+from trace_mm.apis.panoptic_records import RESULT_FILES, RESULT_FOLDERS
+from trace_mm.files import check_outputs, walk_images
 from trace_mm.panoptic import PanopticClasses, SemanticMaps
 from trace_mm.refine import ImageIndex
+
+AnyPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def find_inputs(
             image that has one, or results would be written among what is read.
     """
     root = Path(images)
-    _check_apart(out, (root, Path(semantic)))
+    check_places(root, semantic, out, read=[annotations])
     if not root.is_dir():
         raise FileNotFoundError(f"{images}: no such folder of images")
     found = sorted((path.relative_to(root).as_posix(), path) for path in walk_images(root))
@@ -93,8 +94,6 @@ def find_inputs(
         )
     ids = {name: number for number, name in enumerate(paths, start=1)}
     if annotations is not None:
-        if Path(annotations).resolve().is_relative_to(out.resolve()):
-            raise ValueError(f"{annotations}, which is read, lies in {out}: write elsewhere")
         ids = _listed_ids(paths, maps, annotations)
     return PanopticInputs(paths, maps, reader, {name: ids[name] for name in maps})
 
@@ -113,20 +112,33 @@ def _check_distinct(names: Sequence[str], root: Path) -> None:
             raise ValueError(f"{root / owner} and {root / name}: their labels would have one name")
 
 
-def _check_apart(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse to write among what is read, which the run would change.
+def check_places(
+    images: AnyPath,
+    semantic: AnyPath,
+    out: AnyPath,
+    *,
+    edges: Iterable[AnyPath] = (),
+    read: Iterable[AnyPath | None] = (),
+) -> None:
+    """Refuse results that cannot be written, or would be written onto or among what is read.
+
+    Args:
+        images: folder of images.
+        semantic: folder of semantic maps.
+        out: folder to write.
+        edges: folders of stored edges.
+        read: files that are read; None is left out.
 
     Raises:
-        ValueError: if a folder of results lies in a folder that is read, or the other way round.
+        ValueError: if something would be written onto or among what is read; names both.
+        OSError: if something cannot be written; names it.
     """
-    for folder in RESULT_FOLDERS:
-        target = absolute_path(out / folder).resolve()
-        for source in sources:
-            read = source.resolve()
-            if target.is_relative_to(read) or read.is_relative_to(target):
-                raise ValueError(
-                    f"{out / folder} and {source}, which is read, overlap: write elsewhere"
-                )
+    check_outputs(
+        files=[Path(out) / name for name in RESULT_FILES],
+        folders=[Path(out) / name for name in RESULT_FOLDERS],
+        read=read,
+        searched=[images, semantic, *edges],
+    )
 
 
 def _listed_ids(

@@ -24,6 +24,7 @@ from trace_mm.panoptic import PanopticClasses
 
 MANIFEST = "manifest.jsonl"
 PANOPTIC, SEMANTIC, PICTURES = RESULT_FOLDERS = ("panoptic", "semantic", "pictures")
+RESULT_FILES = ("panoptic.json", "instances.json", "summary.html", MANIFEST)
 _RANKS = "manifest.rank-*.jsonl"
 
 

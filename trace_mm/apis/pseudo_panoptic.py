@@ -15,7 +15,7 @@ from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import RecordFile, file_state
 from trace_mm.apis.json_lines import as_json
-from trace_mm.apis.panoptic_inputs import PanopticInputs, find_inputs
+from trace_mm.apis.panoptic_inputs import PanopticInputs, check_places, find_inputs
 from trace_mm.apis.panoptic_labelling import (
     UNTAGGED,
     Job,
@@ -138,6 +138,7 @@ def make_pseudo_panoptic(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out = Path(out)
+    check_places(images, semantic, out, edges=() if edges is None else edges.folders())
     found = find_inputs(images, semantic, classes, out, annotations)
     if edges is not None:
         edges.expect(list(found.maps), found.images)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,14 @@ from trace_mm.apis.refinement_summary import RefinementSummary
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.datasets.edge_dataset import read_photo
-from trace_mm.files import load_image, locked, write_atomically
+from trace_mm.files import check_outputs, load_image, locked, write_atomically
 from trace_mm.files.coco import instance_annotation
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
 from trace_mm.refine.readers.base import OnBad
 from trace_mm.visualization import draw_refinement
 
+AnyPath = str | os.PathLike[str]
 MANIFEST = "manifest.jsonl"
 _NO_PIXELS = np.zeros((0, 0, 3), dtype=np.float32)
 _NO_FILE = -1, -1  # the state of an image that a record does not have
@@ -106,8 +107,11 @@ def refine_masks(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out, pictures = Path(out), None if show_dir is None else Path(show_dir)
-    _check_apart(Path(masks), Path(images), out, pictures)
+    check_places(
+        masks, images, out, edges=edges.folders(), annotations=annotations, show_dir=show_dir
+    )
     reader = open_masks(masks, format, allow_pickle, crowds)
+    check_outputs(folders=[show_dir], read=reader.folders)
     inputs = find_inputs(reader, images, annotations, skip_bad)
     names, missing = inputs.images, inputs.missing
     edges.expect(list(names), inputs.others)
@@ -121,7 +125,7 @@ def refine_masks(
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
     }
     settings = as_json(settings)
-    parts = out.with_name(out.name + ".parts")
+    parts = _parts(out)
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
         manifest = parts / MANIFEST
@@ -191,18 +195,40 @@ def refine_masks(
     )
 
 
-def _check_apart(masks: Path, images: Path, out: Path, pictures: Path | None) -> None:
-    """Refuse to write among what is read: the next run would read it.
+def check_places(
+    masks: AnyPath,
+    images: AnyPath,
+    out: AnyPath,
+    *,
+    edges: Sequence[AnyPath] = (),
+    annotations: AnyPath | None = None,
+    show_dir: AnyPath | None = None,
+) -> None:
+    """Refuse results that cannot be written, or would be written onto or among what is read.
+
+    Args:
+        masks: as of ``refine_masks``, like the others.
+        images: likewise.
+        out: likewise.
+        edges: folders of stored edges.
+        annotations: likewise.
+        show_dir: likewise.
 
     Raises:
-        ValueError: if a result would lie in a folder of masks or images, or ``out`` is a folder.
+        ValueError: if something would be written onto or among what is read; names both.
+        OSError: if something cannot be written; names it.
     """
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder; name a file to write")
-    for target in filter(None, (out, pictures)):
-        for folder in (masks, images):
-            if folder.is_dir() and target.resolve().is_relative_to(folder.resolve()):
-                raise ValueError(f"{target} lies in {folder}, which is read: write elsewhere")
+    check_outputs(
+        files=[out],
+        folders=[_parts(Path(out)), show_dir],
+        read=[annotations],
+        searched=[masks, images, *edges],
+    )
+
+
+def _parts(out: Path) -> Path:
+    """The folder of what is known of an unfinished run."""
+    return out.with_name(out.name + ".parts")
 
 
 def _jobs(

@@ -82,9 +82,13 @@ def add_panoptic(commands: Any) -> None:
 
 
 def _run_panoptic(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.panoptic_inputs import check_places
     from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
     from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 
+    read = [arguments.annotations, arguments.classes]
+    # Before the model is loaded, which takes time.
+    check_places(arguments.images, arguments.semantic, arguments.out, read=read)
     given = {name: getattr(arguments, name) for name in _LABELER_OPTIONS}
     labeler = PanopticLabeler(**{name: value for name, value in given.items() if value is not None})
     summary = make_pseudo_panoptic(

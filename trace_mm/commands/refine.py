@@ -107,9 +107,12 @@ def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_refine(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.refine_masks import refine_masks
+    from trace_mm.apis.refine_masks import check_places, refine_masks
     from trace_mm.refine import BoundaryGuidedPropagation
 
+    places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
+    # Before the model is loaded, which takes time.
+    check_places(arguments.masks, arguments.images, arguments.out, **places)
     given = {name: getattr(arguments, name) for name in _REFINER_OPTIONS}
     refiner = BoundaryGuidedPropagation(
         **{name: value for name, value in given.items() if value is not None}

@@ -16,10 +16,12 @@ from trace_mm.files.coco import (
 from trace_mm.files.folders import IMAGE_SUFFIXES, is_image_file, walk_images
 from trace_mm.files.images import decode_image, load_image, read_file
 from trace_mm.files.locking import locked, try_claim
+from trace_mm.files.outputs import check_outputs
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "TEMPORARY_SUFFIX",
+    "check_outputs",
     "decode_image",
     "decode_rle",
     "decode_segmentation",

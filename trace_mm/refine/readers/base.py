@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,11 @@ class MaskReader(ABC):
     def records(self) -> list[MaskRecord]:
         """A record for each image that is listed or has masks, and for each that is bad."""
         return self._records
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders besides ``path`` that masks are read from."""
+        return []
 
     def read(
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None = None

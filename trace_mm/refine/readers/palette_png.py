@@ -70,9 +70,15 @@ class VocReader(MaskReader):
     def _index(self, source: MaskSource) -> list[MaskRecord]:
         if _OBJECT_FOLDER in source.folders():
             source = MaskSource(source.path / _OBJECT_FOLDER)
+        self._maps = source.path
         classes = source.path.parent / _CLASS_FOLDER
         self._classes = classes if source.path.name == _OBJECT_FOLDER and classes.is_dir() else None
         return _png_records(source)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those of the dataset that are read."""
+        return [self._maps, *([] if self._classes is None else [self._classes])]
 
     def _read(
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None

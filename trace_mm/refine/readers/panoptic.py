@@ -1,7 +1,7 @@
 """Reader of COCO's panoptic format, as U2Seg and COCO itself write it."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -72,6 +72,11 @@ class U2SegReader(MaskReader):
             if number not in seen and image.file_name is not None
         ]
         return records + [MaskRecord(None, None, None, bad=str(error)) for error in bad]
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of the PNGs."""
+        return [self._pngs.folder]
 
     def _decide_on_crowds(self, file: PanopticFile) -> bool:
         """Whether crowds are masks; adds a note if some are left out, or all are taken.
