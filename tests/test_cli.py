@@ -182,7 +182,7 @@ def test_export_and_edges_of_a_student(photos, flow_folder, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "holds results of other settings" in error and "student.content" in error
     assert _edges(*arguments, "--model", folder, "--noise-draws", 2) == 2
-    assert "--method teacher" in capsys.readouterr().err
+    assert f"(--backbone {flow_folder.name}" in capsys.readouterr().err
 
 
 def test_demo(flow_folder, photos, tmp_path, capsys):

@@ -30,7 +30,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 # Belong to no layer: small modules that import nothing of ours.
-SHARED = {"catalogue", "lazy", "registry", "runner_model", "structures"}
+SHARED = {"catalogue", "lazy", "registry", "runner_model", "short_repr", "structures"}
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
 OPTIONAL = {"mmdet", "mmcv", "peft", "timm", "triton"}
 
@@ -69,6 +69,10 @@ def test_version_is_the_same_everywhere():
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("trace_mm runs from a checkout that is not installed")
     assert installed == trace_mm.__version__
+
+
+def test_type_checkers_see_our_types():
+    assert (PACKAGE / "py.typed").read_bytes() == b""  # PEP 561
 
 
 def test_import_is_light():

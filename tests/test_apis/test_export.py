@@ -222,7 +222,7 @@ def test_configs_that_do_not_name_their_images(config):
 
 def test_a_student_inside_its_backbone(checkpoint, flow_folder, expected, tmp_path, monkeypatch):
     backbone = shutil.copytree(flow_folder, tmp_path / "weights" / "tiny")
-    with pytest.raises(ValueError, match=r"has no student.*--method teacher"):
+    with pytest.raises(ValueError, match=r"has no student.*--backbone"):
         edges_of(backbone)
     plain = TraceInferencer(backbone, method="teacher", **OPTIONS).settings()
     folder = export_student(checkpoint, backbone / "student", backbone=backbone)
@@ -259,7 +259,7 @@ def test_hub_ids(exported, expected, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name: str(exported[1]))
     np.testing.assert_allclose(edges_of("owner/name"), expected, atol=1e-5)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", missing(EntryNotFoundError))
-    with pytest.raises(ValueError, match=r"owner/name has no student.*--method teacher"):
+    with pytest.raises(ValueError, match=r"owner/name has no student.*--backbone"):
         edges_of("owner/name")
     for kind in (LocalEntryNotFoundError, OSError):
         monkeypatch.setattr("huggingface_hub.hf_hub_download", missing(kind))

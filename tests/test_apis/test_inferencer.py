@@ -25,7 +25,7 @@ def sobel():
 
 @pytest.fixture
 def teacher(flow_folder):
-    options = {"timesteps": (100, 300, 500), "show_progress": False}
+    options = {"model_options": {"timesteps": (100, 300, 500)}, "show_progress": False}
     return TraceInferencer(str(flow_folder), "teacher", device="cpu", **options)
 
 
@@ -78,6 +78,10 @@ def test_inputs_of_all_kinds_give_the_same(sobel, tmp_path):
         str(tmp_path / "*.png"),
         Image.open(path),
         [_image()],
+        torch.from_numpy(_image()).permute(2, 0, 1),
+        torch.from_numpy(_image()).permute(2, 0, 1)[None],
+        torch.from_numpy(_image()),
+        [torch.from_numpy(_image() / 255).requires_grad_()],
     ):
         (prediction,) = sobel(inputs)["predictions"]
         np.testing.assert_array_equal(prediction["edges"], expected)
@@ -129,7 +133,7 @@ def test_wrong_arguments(sobel, tmp_path, flow_folder):
     with pytest.raises(ValueError, match="'gpu' is not a device"):
         TraceInferencer(SOBEL, device="gpu")
     with pytest.raises(ValueError, match=r"cannot build the model.*timesteps"):
-        TraceInferencer(SOBEL, timesteps=[0])
+        TraceInferencer(SOBEL, model_options={"timesteps": [0]})
     with pytest.raises(ValueError, match="no dtype"):
         TraceInferencer(SOBEL, dtype="float16")
     with pytest.raises(ValueError, match="timestep must be"):
@@ -164,7 +168,7 @@ def test_models_of_all_kinds(flow_folder, tmp_path):
 
 
 def test_unusable_models(flow_folder, tmp_path):
-    with pytest.raises(ValueError, match=r"has no student.*method='teacher' \(--method teacher\)"):
+    with pytest.raises(ValueError, match=r"has no student.*backbone='.*' \(--backbone .*flow"):
         model_config(str(flow_folder), "student")
     for name in ("gone.pth", "work/gone.safetensors"):
         with pytest.raises(FileNotFoundError, match=f"no checkpoint {name}"):
@@ -195,7 +199,7 @@ def test_settings_name_what_results_depend_on(teacher, flow_folder):
     assert settings["seed"] == 0
     assert settings["device"] == "cpu"
     assert settings["backbone.pretrained"] == flow_folder.name
-    explicit = {"timesteps": (100, 300, 500), "seed": 0, "dtype": "float32"}
+    explicit = {"model_options": {"timesteps": (100, 300, 500)}, "seed": 0, "dtype": "float32"}
     again = TraceInferencer(
         str(flow_folder), "teacher", device="cpu", show_progress=False, **explicit
     )
@@ -236,9 +240,12 @@ def test_predictions_of_a_student(checkpoint, flow_folder):
     assert (prediction["timestep"], prediction["scores"]) == (1, {})
 
 
-@pytest.mark.parametrize("option", [{"timestep": "iep"}, {"noise_draws": 2}, {"timesteps": [0, 9]}])
+@pytest.mark.parametrize(
+    "option", [{"timestep": "iep"}, {"noise_draws": 2}, {"model_options": {"timesteps": [0]}}]
+)
 def test_a_student_has_no_options_of_the_teacher(checkpoint, flow_folder, option):
-    with pytest.raises(ValueError, match=rf"{next(iter(option))}=.*--method teacher"):
+    name = next(iter(option.get("model_options", option)))
+    with pytest.raises(ValueError, match=rf"{name}=.*--backbone"):
         _student(checkpoint, flow_folder, **option)
 
 
@@ -249,7 +256,7 @@ def test_options_of_a_student(checkpoint, flow_folder):
     (prediction,) = inferencer(_image(0, (26, 50)))["predictions"]
     assert prediction["edges"].shape == (26, 50)
     with pytest.raises(ValueError, match=r"cannot build the model.*colour"):
-        _student(checkpoint, flow_folder, colour="red")
+        _student(checkpoint, flow_folder, model_options={"colour": "red"})
 
 
 def test_configs_of_students(checkpoint, flow_folder, tmp_path):
@@ -284,7 +291,9 @@ def test_a_students_config_is_no_backbone(tmp_path):
 
 
 def test_a_student_is_no_teacher(checkpoint, flow_folder):
-    with pytest.raises(ValueError, match=r"a\.pth is a student.*name the backbone: flow"):
+    with pytest.raises(
+        ValueError, match=r"a\.pth is a student.*give the backbone.*--backbone flow"
+    ):
         TraceInferencer(checkpoint, "teacher", device="cpu")
     with pytest.raises(ValueError, match="the teacher is its backbone"):
         TraceInferencer(flow_folder, "teacher", device="cpu", backbone=flow_folder)
@@ -304,7 +313,7 @@ def test_settings_name_the_student(checkpoint, flow_folder, tmp_path):
 
 
 def test_the_student_is_the_default(checkpoint, flow_folder):
-    with pytest.raises(ValueError, match=r"has no student.*--method teacher"):
+    with pytest.raises(ValueError, match=r"has no student.*--backbone"):
         TraceInferencer(flow_folder, device="cpu")
     found = TraceInferencer(checkpoint, device="cpu", backbone=flow_folder)
     assert found.method == "student"
@@ -333,3 +342,18 @@ def test_images_are_not_written_onto(sobel, tmp_path):
     with pytest.raises(NotADirectoryError, match=r"a\.png"):
         sobel(path, out_dir=path / "out")
     assert path.read_bytes() == before
+
+
+def test_few_images_draw_no_bar(capsys):
+    inferencer = TraceInferencer(SOBEL, device="cpu")
+    inferencer([_image()] * 3)
+    assert capsys.readouterr().err == ""
+    inferencer([_image()] * 4)
+    assert "4/4" in capsys.readouterr().err
+
+
+def test_what_it_is_can_be_read(sobel, teacher, flow_folder):
+    assert repr(sobel) == "TraceInferencer('SobelDetector', method=None, device='cpu')"
+    text = repr(teacher)
+    assert text.startswith(f"TraceInferencer({str(flow_folder)!r}, method='teacher', device='cpu'")
+    assert "seed=0" in text and "noise_draws=" in text

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from trace_mm.apis import expand_inputs
@@ -93,3 +94,23 @@ def test_unusable_inputs(tmp_path):
         expand_inputs(str(tmp_path / "*.png"))
     with pytest.raises(TypeError, match=r"input 1 .*int"):
         expand_inputs([np.zeros((2, 2)), 3])
+
+
+def test_tensors_are_images_whatever_their_layout():
+    pixels = np.random.default_rng(0).random((4, 5, 3), dtype=np.float32)
+    tensor = torch.from_numpy(pixels)
+    for given in (tensor, tensor.permute(2, 0, 1), tensor.permute(2, 0, 1)[None]):
+        (source,) = expand_inputs(given)
+        assert source.name == "image_000000"
+        np.testing.assert_array_equal(source.image, pixels)
+    (half,) = expand_inputs(tensor.bfloat16())
+    np.testing.assert_allclose(half.image, pixels, atol=0.01)
+    square = torch.arange(27, dtype=torch.uint8).reshape(3, 3, 3)
+    (source,) = expand_inputs(square)  # channels first, as everywhere in torch
+    np.testing.assert_array_equal(source.image, square.permute(1, 2, 0))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 4, 5), (4, 5, 6), (1, 4, 5, 6)])
+def test_tensors_of_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match=r"input 0: a tensor must be \(3, H, W\), .* a batch as a"):
+        expand_inputs(torch.zeros(shape))

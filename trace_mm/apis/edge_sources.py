@@ -15,13 +15,14 @@ from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.results import edges_of
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import EdgeFolder
+from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample
 
 Image = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class NamedImage:
+@dataclass(frozen=True, repr=False)
+class NamedImage(ShortRepr):
     """An image and how it is called.
 
     Attributes:

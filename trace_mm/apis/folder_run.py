@@ -23,14 +23,15 @@ from trace_mm.apis.results import (
     write_results,
 )
 from trace_mm.files import check_outputs, decode_image, locked, read_file
+from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample
 
 Image = NDArray[np.float32]
 Predict = Callable[[list[Image]], Sequence[EdgeDataSample]]
 
 
-@dataclass(frozen=True)
-class FolderRunSummary:
+@dataclass(frozen=True, repr=False)
+class FolderRunSummary(ShortRepr):
     """What a run did.
 
     Attributes:

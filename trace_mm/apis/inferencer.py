@@ -1,9 +1,9 @@
 """Images in, instance edges out: the one class that most users need."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from trace_mm.registry import INFERENCERS
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay
 
+_SHOWN_OPTIONS = ("size", "tile", "seed", "timestep", "noise_draws")  # in a repr
+_FEW = 3  # images for which no progress bar is drawn
+
 
 @INFERENCERS.register_module()
 class TraceInferencer:
@@ -43,14 +46,21 @@ class TraceInferencer:
             says, and else the student.
         device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
         dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
-        show_progress: draw a progress bar on stderr.
+        show_progress: draw a progress bar on stderr, where there are more than a few images.
         backbone: folder or hub id of a student's backbone, if it is not where the student says.
             Without a model: the backbone whose edges are read, without training; also a name of
             ``trace-mm backbones`` or a config file.
-        **options: set arguments of the model, such as ``size=512``, ``tile=512`` or ``seed=1``, and
-            of the teacher ``timestep=200`` or ``noise_draws=4``; see
-            :class:`trace_mm.models.TraceStudent` and :class:`trace_mm.models.TraceTeacher`. None
-            leaves the default. ``tile="auto"`` is the size at which the model sees images.
+        size: show images to the model at ``size`` x ``size`` pixels or the same area. None, here
+            and below, is what the model or its config says.
+        tile: cut larger images into tiles of so many pixels; ``"auto"`` is the size at which the
+            model sees images.
+        seed: of the noise.
+        timestep: at which edges are read; ``"iep"`` (teacher only) searches for the one at which
+            instances emerge.
+        noise_draws: average the attention over so many draws of noise (teacher only).
+        model_options: other arguments of the model, by name; see
+            :class:`trace_mm.models.TraceStudent`, :class:`trace_mm.models.TraceTeacher` and
+            :class:`trace_mm.models.VisionTeacher`.
 
     Raises:
         FileNotFoundError: if there is no such model.
@@ -70,22 +80,36 @@ class TraceInferencer:
         dtype: str | None = None,
         show_progress: bool = True,
         backbone: str | os.PathLike[str] | None = None,
-        **options: Any,
+        *,
+        size: int | None = None,
+        tile: int | Literal["auto"] | None = None,
+        seed: int | None = None,
+        timestep: int | Literal["iep"] | None = None,
+        noise_draws: int | None = None,
+        model_options: Mapping[str, Any] | None = None,
     ) -> None:
+        options: dict[str, Any] = {"size": size, "seed": seed, "timestep": timestep}
+        options |= {"noise_draws": noise_draws, "tile": None if tile == "auto" else tile}
+        options |= model_options or {}
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = {name: value for name, value in options.items() if value is not None}
-        automatic_tile = chosen.get("tile") == "auto"
-        if automatic_tile:  # known once the model is
-            del chosen["tile"]
         self.device = _check_device(device)
         config = model_config(model, method, dtype, chosen, backbone)
         self.method = method_of(config.model)
         self.cfg = config
         self.show_progress = show_progress
         self.model: Any = build_model(config.model).to(self.device).eval()
-        if automatic_tile:
+        if tile == "auto":  # known once the model is
             self.model.tile = self.model.size
+
+    def __repr__(self) -> str:
+        backbone = self.cfg.model.get("backbone", {}).get("pretrained")
+        name = self.cfg.model.get("checkpoint") or backbone or type(self.model).__name__
+        given = {option: getattr(self.model, option, None) for option in _SHOWN_OPTIONS}
+        parts = [f"{option}={value!r}" for option, value in given.items() if value is not None]
+        parts = [repr(str(name)), f"method={self.method!r}", f"device={str(self.device)!r}", *parts]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def settings(self) -> dict[str, Any]:
         """What results depend on, as JSON values: version, model, options and kind of device."""
@@ -107,7 +131,8 @@ class TraceInferencer:
         :func:`trace_mm.apis.run_folder`, which also resume.
 
         Args:
-            inputs: a path, folder, pattern, array, PIL image, or a list of these; arrays are RGB.
+            inputs: a path, folder, pattern, array, tensor, PIL image, or a list of these; arrays
+                and tensors are RGB.
                 See :func:`trace_mm.apis.expand_inputs` and :func:`trace_mm.apis.load_image`.
             return_datasamples: return ``EdgeDataSample`` instead of dicts.
             batch_size: how many images the model is given at a time; it does not change results.
@@ -139,7 +164,8 @@ class TraceInferencer:
             load_image(source.image, source.label)
         samples: list[EdgeDataSample] = []
         overlays: list[NDArray[np.uint8]] = []
-        with progress_bar(len(sources), show=self.show_progress) as progress:
+        show = self.show_progress and len(sources) > _FEW
+        with progress_bar(len(sources), show=show) as progress:
             for batch in self.preprocess(sources, batch_size):
                 done = self.forward(batch)
                 images = [_as_pixels(tensor) for tensor in batch["inputs"]]

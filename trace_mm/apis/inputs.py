@@ -2,6 +2,7 @@
 
 import glob
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_mm.files import IMAGE_SUFFIXES, is_image_file, walk_images
+from trace_mm.short_repr import ShortRepr
 
 
-@dataclass(frozen=True)
-class ImageSource:
+@dataclass(frozen=True, repr=False)
+class ImageSource(ShortRepr):
     """One image to read.
 
     Attributes:
@@ -46,7 +48,9 @@ def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource
     under one name.
 
     Args:
-        inputs: a path, folder, pattern, array, PIL image, or a list of these.
+        inputs: a path, folder, pattern, array, tensor, PIL image, or a list of these. Arrays are as
+            :func:`trace_mm.apis.load_image` takes them; tensors are RGB, (3, H, W), (1, 3, H, W) or
+            (H, W, 3), uint8 or float in [0, 1], on any device.
         exclude: folders that are not searched, such as those that results go to.
 
     Returns:
@@ -54,7 +58,8 @@ def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource
 
     Raises:
         FileNotFoundError: if a path does not exist.
-        ValueError: if a folder or pattern holds no image, or there is no input at all.
+        ValueError: if a folder or pattern holds no image, a tensor is of another shape, or there is
+            no input at all.
         TypeError: if an input is of another type.
     """
     items = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
@@ -63,16 +68,44 @@ def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource
     skipped = {Path(folder).resolve() for folder in exclude}
     sources: list[ImageSource] = []
     for number, item in enumerate(items):
+        if _is_tensor(item):
+            item = _tensor_pixels(item, f"input {number}")
         if isinstance(item, (np.ndarray, Image.Image)):
             sources.append(ImageSource(f"image_{number:06d}", item))
         elif isinstance(item, (str, os.PathLike)):
             sources.extend(_expand_path(os.fspath(item), skipped))
         else:
             raise TypeError(
-                f"input {number} must be a path, a numpy array or a PIL image, got "
+                f"input {number} must be a path, a numpy array, a tensor or a PIL image, got "
                 f"{type(item).__name__}"
             )
     return _with_distinct_names(sources)
+
+
+def _is_tensor(item: Any) -> bool:
+    torch = sys.modules.get("torch")  # without it there are no tensors
+    return torch is not None and isinstance(item, torch.Tensor)
+
+
+def _tensor_pixels(tensor: Any, name: str) -> NDArray[Any]:
+    """The pixels (H, W, 3) of a tensor; where 3 is the first side and the last, the first counts.
+
+    Raises:
+        ValueError: if it is of another shape.
+    """
+    shape = tuple(tensor.shape)
+    pixels = tensor[0] if len(shape) == 4 and shape[0] == 1 else tensor
+    if pixels.ndim != 3 or 3 not in (pixels.shape[0], pixels.shape[2]):
+        raise ValueError(
+            f"{name}: a tensor must be (3, H, W), (1, 3, H, W) or (H, W, 3), got {shape}; give a "
+            f"batch as a list"
+        )
+    if pixels.shape[0] == 3:
+        pixels = pixels.permute(1, 2, 0)
+    if pixels.is_floating_point():
+        pixels = pixels.float()  # numpy has no bfloat16
+    array: NDArray[Any] = pixels.detach().cpu().numpy()
+    return array
 
 
 def input_files(sources: Iterable[ImageSource]) -> list[Path]:

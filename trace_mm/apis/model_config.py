@@ -149,7 +149,7 @@ def _named_config(name: str, method: str, backbone: str | None) -> Config:
         resolve_pretrained(name)
         raise ValueError(
             f"{name} has no student. Train one and name its folder, or read the edges out of the "
-            "model itself: method='teacher' (--method teacher)"
+            f"model itself, without training: backbone={name!r} (--backbone {name}) instead"
         )
     options = {} if backbone is None else {"pretrained": backbone}
     if backbone is None and student.backbone is not None:
@@ -163,13 +163,14 @@ def _named_config(name: str, method: str, backbone: str | None) -> Config:
 def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
     if backbone is not None:
         raise ValueError(
-            f"the teacher is its backbone: name {backbone} as the model, instead of {name}"
+            f"the teacher is its backbone: give backbone={backbone!r} (--backbone {backbone}) "
+            f"without the model {name}"
         )
     if path.suffix in _CHECKPOINTS or (path / WEIGHTS_FILE).is_file():
-        trained_on = read_description(path)["backbone"]["name"]
+        trained_on = _teacher_of(path)
         raise ValueError(
-            f"{name} is a student: it has no method='teacher'. For the teacher, name the backbone: "
-            f"{trained_on}"
+            f"{name} is a student: it has no method='teacher'. For the teacher, give the backbone "
+            f"instead: backbone={trained_on!r} (--backbone {trained_on})"
         )
     is_vision = _is_vision_model(name, path)
     if name in CATALOGUE and not is_vision and not (path / "model_index.json").is_file():
@@ -179,6 +180,14 @@ def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
         return Config({"model": {"type": _VISION_TEACHER, "backbone": source}})
     resolve_pretrained(name)
     return Config({"model": {"type": "TraceTeacher", "backbone": {"pretrained": name}}})
+
+
+def _teacher_of(student: str | Path, backbone: str | None = None) -> str:
+    """What a student's teacher is called: its backbone, of a merged student the one before."""
+    description = read_description(student)
+    if "merged" in description:
+        return str(description["merged"]["backbone"])
+    return backbone or str(description["backbone"]["name"])
 
 
 def _is_vision_model(name: str, path: Path) -> bool:
@@ -237,9 +246,10 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
     if options.get("timestep") == "iep":
         foreign.append("timestep='iep'")
     if foreign:
+        source = _teacher_of(config["checkpoint"], config["backbone"]["pretrained"])
         raise ValueError(
-            f"a student reads edges in one pass, without {', '.join(foreign)}; "
-            "method='teacher' (--method teacher) has that"
+            f"a student reads edges in one pass, without {', '.join(foreign)}; its teacher has "
+            f"that: backbone={source!r} (--backbone {source}) instead of a model"
         )
 
 

@@ -39,12 +39,13 @@ from trace_mm.apis.ranks import barrier, ranks
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.files import locked
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
+from trace_mm.short_repr import ShortRepr
 
 PICTURES_SHOWN = 24  # in the summary
 
 
-@dataclass(frozen=True)
-class PanopticSummary:
+@dataclass(frozen=True, repr=False)
+class PanopticSummary(ShortRepr):
     """What a run did.
 
     Attributes:

@@ -3,9 +3,11 @@
 import os
 from dataclasses import dataclass, field
 
+from trace_mm.short_repr import ShortRepr
 
-@dataclass(frozen=True)
-class RefinementSummary:
+
+@dataclass(frozen=True, repr=False)
+class RefinementSummary(ShortRepr):
     """What a run did.
 
     Attributes:

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from trace_mm.evaluation.counting_pool import CountingPool
 from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts
+from trace_mm.short_repr import ShortRepr
 
 
-@dataclass(frozen=True)
-class EdgeScores:
+@dataclass(frozen=True, repr=False)
+class EdgeScores(ShortRepr):
     """Scores of a set of edge maps; every score is in [0, 1].
 
     Attributes:
