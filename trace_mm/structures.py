@@ -14,12 +14,18 @@ class EdgeDataSample(BaseDataElement):
         gt_edges: bool array (A, H, W), one thin edge map for each of A annotators
             (A = 1 for instance and panoptic annotations).
         pred_edges: float32 tensor (H, W) in [0, 1], at the image's own size.
+        token_edges: the prediction before it was enlarged, float32 tensor (h, w) in [0, 1] on the
+            model's token grid; of models that have one, for images that are read as a whole.
+        pseudo_edges: what a student is to learn, float32 tensor (h, w) in [0, 1]: the teacher's
+            edges on its token grid, or at the image's own size.
         timestep: the diffusion timestep t* that the edges were read at.
         scores: dict that maps each timestep of the search to its emergence score (Eq. 1).
     """
 
     gt_edges: np.ndarray
     pred_edges: torch.Tensor
+    token_edges: torch.Tensor
+    pseudo_edges: torch.Tensor
     timestep: int
     scores: dict[int, float]
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from trace_mm.apis.pseudo_edges import describe_summary, fill_pseudo_edges
+from trace_mm.apis.pseudo_edges import describe_labels, describe_summary, fill_pseudo_edges
 from trace_mm.datasets import UnlabelledImageDataset
+from trace_mm.models.distillation import OURS, PAPER
 
 FORK = multiprocessing.get_context("fork")
 
@@ -40,6 +41,25 @@ def brightness(image):
 
 def entries(folder):
     return sorted((folder / "cache").rglob("*.png"))
+
+
+def test_the_labels_of_a_filled_cache_are_described(folder):
+    dataset = make_dataset(folder)
+
+    def skewed(image):  # a strong edge and little else, on a grid coarser than the image
+        edges = 0.001 + 0.01 * image.mean(0)[:4, :4]
+        edges[0] = 1.0
+        return edges
+
+    fill_pseudo_edges(dataset, skewed, show_progress=False)
+    lines = describe_labels(dataset, PAPER)
+    assert lines[0] == (
+        "labels by 'mu_sigma' of 12 images: 25.0% edge, 0.0% interior, 75.0% uncertain"
+    )
+    assert lines[1].startswith("12 of 12 images have no interior label by 'mu_sigma': there the")
+    (line,) = describe_labels(dataset, OURS)
+    assert "mu_sigma_median" in line and " 0.0%" not in line
+    assert describe_labels(make_dataset(folder, cached=False), OURS) == []
 
 
 def test_fill_and_fill_again(folder):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mm.ops import pseudo_edges, suppress_non_maxima
+from trace_mm.ops import PSEUDO_LABELS, pseudo_edges, suppress_non_maxima, upsample_edges
 
 grids = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
@@ -31,6 +31,46 @@ def test_pseudo_edges_match_the_oracle(seed, grid, scheme):
                 expected = 1 if value > limits[1] else 0 if value < limits[0] else -1
             if all(abs(value - limit) > 1e-12 for limit in limits):
                 assert label == expected
+
+
+def log_normal(seed, grid=(12, 16)):
+    """Strength as skewed as attention's is: its deviation is larger than its mean."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, 1, *grid, generator=generator).mul(1.5).exp()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_skewed_strength_has_interior_below_the_median(seed):
+    strength = log_normal(seed)
+    papers, mended = pseudo_edges(strength), pseudo_edges(strength, "mu_sigma_median")
+    assert (papers == 0).float().mean() < 0.05
+    assert torch.equal(mended == 1, papers == 1)
+    assert 0.45 < (mended == 0).float().mean() < 0.55
+    assert strength[mended == 0].max() < strength[mended != 0].min()
+
+
+def test_where_the_paper_labels_enough_interior_the_mend_changes_nothing():
+    strength = torch.ones(1, 1, 10, 10)
+    strength[..., :3] = 0.1  # 30 of 100 tokens below mu - sigma
+    strength[..., 8:] = 2.5
+    papers = pseudo_edges(strength)
+    assert (papers == 0).sum() == 30 and (papers == 1).sum() == 20
+    assert torch.equal(pseudo_edges(strength, "mu_sigma_median"), papers)
+
+
+@pytest.mark.parametrize("scheme", PSEUDO_LABELS)
+def test_statistics_are_the_token_grids_whatever_size_labels_have(scheme):
+    tokens = log_normal(3)
+    labels = pseudo_edges(tokens, scheme, (36, 64))
+    assert labels.shape == (1, 1, 36, 64)
+    assert torch.equal(pseudo_edges(tokens, scheme, (12, 16)), pseudo_edges(tokens, scheme))
+    if scheme != "mu":
+        return
+    # Enlarging blurs, so that the statistics of the enlarged map are others.
+    enlarged = upsample_edges(tokens.double(), (36, 64), "bicubic")
+    assert torch.equal(labels == 1, enlarged >= tokens.double().mean())
+    assert enlarged.mean() != tokens.mean()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1e-7, 123.456])
@@ -117,5 +157,7 @@ def test_pseudo_edge_errors(boundary, message):
 
 
 def test_unknown_schemes_are_errors():
-    with pytest.raises(ValueError, match="scheme must be one of mu_sigma, mu, ridge"):
+    with pytest.raises(
+        ValueError, match="scheme must be one of mu_sigma, mu_sigma_median, "
+    ):
         pseudo_edges(torch.rand(1, 1, 2, 2), "otsu")

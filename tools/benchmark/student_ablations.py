@@ -19,11 +19,11 @@ TOOLS = Path(__file__).parents[1]
 BASE = "trace_trace-tiny_lora64_scenes.py"
 
 GRID_FREE = {"type": "GridFreeDecoder", "latent_channels": 8, "upsampling": 4}
-RECONSTRUCTION = {"reconstruction": "latent", "reconstruction_weight": 1e5}
 CASES: dict[str, dict[str, Any]] = {
     "base": {},
     "labels mu": {"pseudo_label": "mu"},
     "labels mu_sigma": {"pseudo_label": "mu_sigma"},
+    "labels mu_sigma_median": {"pseudo_label": "mu_sigma_median"},
     "decoder conv": {"decoder": {"type": "ConvDecoder", "tokens": 32 * 32}},
     "decoder grid-free without latents": {"decoder": {**GRID_FREE, "latent_channels": 0}},
     "decoder unet": {"decoder": {**GRID_FREE, "type": "UNetDecoder"}},
@@ -32,7 +32,12 @@ CASES: dict[str, dict[str, Any]] = {
     "LoRA rank 4": {"lora": {"rank": 4}},
     "LoRA rank 16": {"lora": {"rank": 16}},
     "all layers that the teacher reads": {"backbone": {"pretrained": "trace-tiny"}},
-    "reconstruction": RECONSTRUCTION,
+    "reconstruction of the output": {"reconstruction": "output"},
+    "reconstruction of the output, weight 1": {
+        "reconstruction": "output",
+        "reconstruction_weight": 1.0,
+    },
+    "reconstruction of pixels": {"reconstruction": "pixel", "reconstruction_weight": 1.0},
     "recursion": {"teacher": {"checkpoint": "trace-tiny"}},
 }
 """What differs from the base, by name: options of ``TraceStudent``.

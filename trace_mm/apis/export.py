@@ -257,6 +257,7 @@ def _facts(
         size=options["size"],
         training_images=images,
         license=license,
+        trained_dtype=backbone.get("dtype", "float32"),
         backbone_weights=sum(weight.numel() for weight in student.backbone.parameters()),
         decoder_weights=_count(state, "decoder."),
         lora_weights=_count(state, "backbone."),
@@ -279,6 +280,7 @@ def _marker(
         "trace_mm": __version__,
         "merged": merge,
         "dtype": dtype,
+        "trained_dtype": facts.trained_dtype,
         "backbone": {
             "name": facts.backbone,
             "revision": facts.revision,

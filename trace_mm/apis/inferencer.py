@@ -45,7 +45,9 @@ class TraceInferencer:
             read them out of a diffusion model itself, without training. None is what a config
             says, and else the student.
         device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
-        dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
+        dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``. If None what a
+            config says, of a student what it was trained in (on a CPU without instructions for
+            that float32, with a warning), and else float32.
         show_progress: draw a progress bar on stderr, where there are more than a few images.
         backbone: folder or hub id of a student's backbone, if it is not where the student says.
             Without a model: the backbone whose edges are read, without training; also a name of
@@ -95,7 +97,7 @@ class TraceInferencer:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = {name: value for name, value in options.items() if value is not None}
         self.device = _check_device(device)
-        config = model_config(model, method, dtype, chosen, backbone)
+        config = model_config(model, method, dtype, chosen, backbone, self.device)
         self.method = method_of(config.model)
         self.cfg = config
         self.show_progress = show_progress

@@ -32,6 +32,7 @@ class CardFacts:
         size: side in pixels of the area at which images are shown to the model.
         training_images: in words; None if unknown.
         license: as model hubs spell it.
+        trained_dtype: in which the denoiser computed in training, and is to compute.
         backbone_weights: how many numbers the backbone has, the VAE's among them.
         decoder_weights: likewise the decoder.
         lora_weights: likewise LoRA.
@@ -46,6 +47,7 @@ class CardFacts:
     size: int
     training_images: str | None
     license: str
+    trained_dtype: str
     backbone_weights: int
     decoder_weights: int
     lora_weights: int
@@ -79,7 +81,8 @@ def render_card(
         "one pass at": f"timestep {facts.timestep}, images at the area of "
         f"{facts.size} x {facts.size} pixels",
         "trained on": facts.training_images or "not recorded",
-        "precision": f"rounded to {dtype}" if dtype else "as trained",
+        "precision": f"trained, and run unless another is asked for, in {facts.trained_dtype}"
+        + (f"; weights rounded to {dtype}" if dtype else ""),
         "made with": f"trace_mm {__version__}",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
@@ -131,11 +134,18 @@ def _front_matter(facts: CardFacts) -> str:
         f"license: {json.dumps(facts.license)}",
         "library_name: trace_mm",
         "pipeline_tag: image-segmentation",
-        f"base_model: {json.dumps(facts.backbone)}",  # JSON strings are YAML strings
+        *_base_model(facts),
         "tags:",
         *(f"- {tag}" for tag in _TAGS),
     ]
     return "\n".join(["---", *lines, "---"])
+
+
+def _base_model(facts: CardFacts) -> list[str]:
+    """A hub looks the base model up: only a hub id is of use there."""
+    if facts.backbone.count("/") != 1:
+        return []
+    return [f"base_model: {json.dumps(facts.backbone)}"]  # JSON strings are YAML strings
 
 
 def _needs(facts: CardFacts, merged: bool) -> str:

@@ -3,9 +3,11 @@
 import copy
 import inspect
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from torch import nn
 
@@ -20,7 +22,9 @@ from trace_mm.models.student_weights import (
     read_description,
     student_backbone,
     student_fingerprint,
+    trained_dtype,
 )
+from trace_mm.ops.dtypes import is_fast_on
 from trace_mm.registry import MODELS
 
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
@@ -32,6 +36,9 @@ _NOT_OF_PREDICTIONS = {  # arguments of models that their edges do not depend on
     "backbone",
     "data_preprocessor",
     "decoder",
+    "dice_smoothing",
+    "label_grid",
+    "preset",
     "pseudo_label",
     "reconstruction",
     "reconstruction_weight",
@@ -44,17 +51,20 @@ def model_config(
     dtype: str | None = None,
     options: dict[str, Any] | None = None,
     backbone: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
 ) -> Config:
     """The config of a model.
 
     Args:
         model: see :class:`trace_mm.apis.TraceInferencer`.
         method: likewise.
-        dtype: of the denoiser; None leaves it as it is.
+        dtype: of the denoiser; if None that of a config, and of a student the one that it was
+            trained in, unless the device is a CPU that would have to emulate it.
         options: arguments of the model, which replace those of a config.
         backbone: where the backbone is, if not where the model says. Without a model it is one: the
             teacher on this backbone, a name of ``trace-mm backbones``, a folder, a hub id or a
             config file.
+        device: on which the model is to run.
 
     Returns:
         A config with ``model``, resolved and independent of the argument, for
@@ -86,11 +96,26 @@ def model_config(
         if _class_name(config.model) != _VISION_TEACHER:
             source = resolve_pretrained(config.model.backbone.pretrained)
             config.model.backbone["pretrained"] = source
+        if dtype is None and "dtype" not in config.model.backbone:
+            dtype = _usual_dtype(config.model, device)
         if dtype is not None:
             config.model.backbone["dtype"] = dtype
     elif dtype is not None:
         raise ValueError(f"model {config.model.type} has no dtype to set")
     return config
+
+
+def _usual_dtype(model: dict[str, Any], device: str | torch.device) -> str | None:
+    """The dtype of a model that names none; None for float32."""
+    trained = trained_dtype(model["checkpoint"]) if method_of(model) == "student" else "float32"
+    if is_fast_on(trained, device):
+        return None if trained == "float32" else trained
+    warnings.warn(
+        f"this student was trained in {trained}, which this CPU can only emulate: it computes in "
+        f"float32 instead, unless dtype (--dtype) says {trained}",
+        stacklevel=3,
+    )
+    return "float32"
 
 
 def _backbone_as_model(backbone: str | os.PathLike[str]) -> str | Config:

@@ -10,12 +10,17 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from trace_mm.apis.model_config import method_of
 from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
+from trace_mm.models.distillation import Distillation, distillation, label_shares
+from trace_mm.models.label_watch import missing_class_warning
+from trace_mm.ops import pseudo_edges
 from trace_mm.registry import DATASETS, MODELS
 from trace_mm.structures import EdgeDataSample
 
 _POLL_SECONDS = 0.5
+_LABELLED = 200  # images whose labels are counted
 _READING_ERRORS = (ValueError, FileNotFoundError)
 
 
@@ -28,12 +33,14 @@ class FillSummary:
         done: how many entries this process made.
         present: how many were there, or were made by other processes meanwhile.
         unreadable: why images could not be read, in the order of the dataset.
+        labels: what labels a student gets of the entries, in words; empty if no student is known.
     """
 
     folder: Path
     done: int = 0
     present: int = 0
     unreadable: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
 
 def fill_from_config(
@@ -62,10 +69,49 @@ def fill_from_config(
     @torch.no_grad()
     def predict(image: Tensor) -> Tensor:
         batch = {"inputs": [image], "data_samples": [EdgeDataSample()]}
-        edges: Tensor = teacher.test_step(batch)[0].pred_edges
+        found = teacher.test_step(batch)[0]
+        edges: Tensor = found.get("token_edges", found.pred_edges)
         return edges
 
-    return fill_pseudo_edges(dataset, predict, rank=rank, world_size=world_size)
+    summary = fill_pseudo_edges(dataset, predict, rank=rank, world_size=world_size)
+    model = cfg.get("model", {})
+    if "type" in model and method_of(model) == "student":
+        options = {"pseudo_label": model.get("pseudo_label"), "label_grid": model.get("label_grid")}
+        summary.labels = describe_labels(dataset, distillation(model.get("preset"), **options))
+    return summary
+
+
+def describe_labels(dataset: UnlabelledImageDataset, how: Distillation) -> list[str]:
+    """The labels that a student gets of a dataset's pseudo edges, in words.
+
+    Args:
+        dataset: with a filled cache, of which up to 200 images are looked at.
+        how: labels are made.
+
+    Returns:
+        Their shares, and a warning for each class that more than half of the images lack.
+    """
+    cache = dataset.pseudo_edges
+    shares: list[dict[str, float]] = []
+    for index in range(0, len(dataset), -(-len(dataset) // _LABELLED)):
+        source, number = dataset.locate(index)
+        try:
+            key = cache.key(source.digest(number), dataset.size) if cache else ""
+        except _READING_ERRORS:
+            continue  # among the unreadable
+        if cache and cache.has(key):
+            edges = cache.load(key, f"image {index}")[None, None]
+            labels = pseudo_edges(edges, how.pseudo_label, how.label_size(dataset.size))
+            shares.append({name: float(part) for name, part in label_shares(labels).items()})
+    if not shares:
+        return []
+    parts = ", ".join(f"{sum(s[n] for s in shares) / len(shares):.1%} {n}" for n in shares[0])
+    lines = [f"labels by {how.pseudo_label!r} of {len(shares)} images: {parts}"]
+    for name in ("edge", "interior"):
+        count = sum(part[name] == 0 for part in shares)
+        if 2 * count > len(shares):
+            lines.append(missing_class_warning(count, len(shares), name, how.pseudo_label))
+    return lines
 
 
 def build_teacher(config: dict[str, Any], device: str | torch.device) -> Any:
@@ -94,7 +140,7 @@ def fill_pseudo_edges(
     Args:
         dataset: with a cache.
         predict: from an image as the model is shown it, float32 (3, H, W) in [0, 1], to its edges
-            (H, W) in [0, 1].
+            in [0, 1], on a token grid (h, w) or (H, W).
         rank: of this process; it does images ``rank``, ``rank + world_size``, ...
         world_size: between how many processes the images are shared out.
         show_progress: draw a progress bar on stderr.
@@ -161,4 +207,5 @@ def describe_summary(summary: FillSummary) -> str:
         f"{summary.done} done, {summary.present} were there, {len(summary.unreadable)} unreadable: "
         f"{summary.folder}"
     )
-    return "\n".join([first, *(f"  {reason}" for reason in summary.unreadable)])
+    unreadable = [f"  {reason}" for reason in summary.unreadable]
+    return "\n".join([first, *unreadable, *summary.labels])

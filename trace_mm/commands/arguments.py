@@ -50,7 +50,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--backbone", metavar="NAME_OR_CONFIG", help=_BACKBONE_OR_TEACHER)
     group.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 (default: cuda if any)")
-    add_dtype(group, "(default: float32, or what a config says)")
+    add_dtype(group, "(default: what a config says or a student was trained in, else float32)")
     group.add_argument("--seed", type=natural, metavar="N", help="of the noise (default: 0)")
     group.add_argument(
         "--timestep",

@@ -18,11 +18,15 @@ from trace_mm.files import try_claim, write_atomically
 
 SETTINGS_FILE = "teacher.json"
 _CLAIMS_FILE = ".claims"
+_ENTRIES = "on the token grid"  # what older versions stored was enlarged to the image's size
 _LEVELS = 65535  # of a 16-bit PNG
 
 
 class PseudoEdgeCache:
     """Edge maps by image content and teacher, one 16-bit PNG each.
+
+    A map is on the teacher's token grid where it has one, so that labels can be made of it as the
+    paper does (Alg. 2), and else at the size at which the image is shown.
 
     An entry's name is made from the content of the image, the size at which it is shown, and
     everything that decides the teacher's answer: its options and the content of its weights. So an
@@ -41,7 +45,7 @@ class PseudoEdgeCache:
 
     def __init__(self, folder: str | os.PathLike[str], teacher: dict[str, Any]) -> None:
         self.teacher = teacher
-        self.settings = describe_teacher(teacher)
+        self.settings = {"entries": _ENTRIES, **describe_teacher(teacher)}
         text = json.dumps(self.settings, sort_keys=True)
         self.root = Path(folder).expanduser()
         self.folder = self.root / hashlib.sha256(text.encode()).hexdigest()[:16]

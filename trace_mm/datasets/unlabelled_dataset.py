@@ -76,7 +76,8 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
 
         Returns:
             ``inputs`` float32 (3, H, W) in [0, 1], and ``data_samples``, an ``EdgeDataSample`` with
-            ``pseudo_edges`` float32 (H, W) in [0, 1] if they are cached.
+            ``pseudo_edges`` float32 (h, w) in [0, 1] if they are cached: on the teacher's token
+            grid, or at the size of ``inputs``.
 
         Raises:
             IndexError: if there is no such image.
@@ -143,7 +144,7 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
     def _mirror(item: dict[str, Any]) -> dict[str, Any]:
         sample = item["data_samples"]
         if "pseudo_edges" in sample:
-            sample.pseudo_edges = sample.pseudo_edges.flip(1)  # (H, W)
+            sample.pseudo_edges = sample.pseudo_edges.flip(1)  # (h, w)
         return {"inputs": item["inputs"].flip(2), "data_samples": sample}  # (3, H, W)
 
 
@@ -173,7 +174,7 @@ def _check_size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def _check_fit(edges: Tensor, pixels: Tensor, image: SourceImage) -> None:
-    if edges.shape != pixels.shape[1:]:
+    if any(theirs > own for theirs, own in zip(edges.shape, pixels.shape[1:], strict=True)):
         raise ValueError(
             f"{image.path or image.image_id}: its cached edges are {tuple(edges.shape)}, but the "
             f"image is {tuple(pixels.shape[1:])} (H, W)"

@@ -123,8 +123,8 @@ class DiffusionBackbone(nn.Module):
     def least_noisy_timestep(self) -> int:
         """The timestep of the student's one pass: the smallest at which there is some noise.
 
-        0 for DDPM schedules, whose first step adds a little. 1 for flow matching: at 0 an image is
-        its own reconstruction whatever the denoiser says, which teaches nothing.
+        0 for DDPM schedules, whose first step adds a little, and 1 for flow matching, where 0 is no
+        noise at all.
         """
         return 1 if self.is_flow_matching else 0
 
@@ -205,22 +205,15 @@ class DiffusionBackbone(nn.Module):
         """
         forward_process.check_timestep(self.scheduler, timestep)
 
-    def reconstruct(self, noisy: Tensor, output: Tensor, timestep: int) -> Tensor:
-        """The latents X0 that the denoiser's output for X_t means (Eq. 5, App. C.2).
+    def reconstruct(
+        self, noisy: Tensor, output: Tensor, timestep: int, noise: Tensor | None = None
+    ) -> Tensor:
+        """The latents X0 that the denoiser's output for X_t means; see ``forward_process``."""
+        return forward_process.reconstruct(self.scheduler, noisy, output, timestep, noise)
 
-        Args:
-            noisy: X_t, (B, C, h', w').
-            output: of :meth:`denoise` for it: noise or velocity, as the scheduler's config says;
-                for flow matching the velocity e - x0.
-            timestep: the noise level t.
-
-        Returns:
-            (B, C, h', w'), float32.
-
-        Raises:
-            ValueError: if the scheduler names a kind of output that is not known.
-        """
-        return forward_process.reconstruct(self.scheduler, noisy, output, timestep)
+    def wanted_output(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+        """What a perfect denoiser says of X_t (Eq. 4); see ``forward_process``."""
+        return forward_process.wanted_output(self.scheduler, latents, noise, timestep)
 
     def denoise(self, noisy: Tensor, timestep: Timestep) -> Tensor:
         """The denoiser's output for X_t (B, C, h', w') under the empty prompt.

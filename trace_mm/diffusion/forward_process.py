@@ -43,7 +43,9 @@ def add_noise(scheduler: Any, latents: Tensor, noise: Tensor, timestep: int) -> 
     return noisy
 
 
-def reconstruct(scheduler: Any, noisy: Tensor, output: Tensor, timestep: int) -> Tensor:
+def reconstruct(
+    scheduler: Any, noisy: Tensor, output: Tensor, timestep: int, noise: Tensor | None = None
+) -> Tensor:
     """The latents X0 that the denoiser's output for X_t means (Eq. 5, App. C.2).
 
     Args:
@@ -52,6 +54,9 @@ def reconstruct(scheduler: Any, noisy: Tensor, output: Tensor, timestep: int) ->
         noisy: X_t, (B, C, h', w').
         output: of the denoiser for it.
         timestep: the noise level t.
+        noise: e, that was mixed in, for flow matching as App. C.2 has it: then X0 = e - output,
+            whose error is the output's at any t. Without it X0 = X_t - s output, whose error is
+            s = t / 1000 times that.
 
     Returns:
         (B, C, h', w'), float32.
@@ -61,14 +66,53 @@ def reconstruct(scheduler: Any, noisy: Tensor, output: Tensor, timestep: int) ->
     """
     noisy, output = noisy.float(), output.float()
     if is_flow_matching(scheduler):
+        if noise is not None:
+            return noise.float() - output
         return noisy - timestep / scheduler.config.num_train_timesteps * output
-    signal = float(scheduler.alphas_cumprod[timestep])
-    alpha, sigma = signal**0.5, (1.0 - signal) ** 0.5
-    kind = scheduler.config.prediction_type
+    alpha, sigma = _signal_and_noise(scheduler, timestep)
+    kind = _prediction(scheduler)
     if kind == "epsilon":
         return (noisy - sigma * output) / alpha
     if kind == "v_prediction":
         return alpha * noisy - sigma * output
+    return output
+
+
+def wanted_output(scheduler: Any, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+    """What a perfect denoiser says of X_t: what models are trained to say (Eq. 4, App. C.2).
+
+    Args:
+        scheduler: see :func:`reconstruct`.
+        latents: X0, (B, C, h', w').
+        noise: e, that was mixed in.
+        timestep: the noise level t.
+
+    Returns:
+        (B, C, h', w'): e; for flow matching e - x0.
+
+    Raises:
+        ValueError: if the scheduler names a kind of output that is not known.
+    """
+    if is_flow_matching(scheduler):
+        return noise - latents
+    kind = _prediction(scheduler)
+    if kind == "epsilon":
+        return noise
     if kind == "sample":
-        return output
-    raise ValueError(f"cannot reconstruct from predictions of type {kind!r}")
+        return latents
+    alpha, sigma = _signal_and_noise(scheduler, timestep)
+    return alpha * noise - sigma * latents
+
+
+def _signal_and_noise(scheduler: Any, timestep: int) -> tuple[float, float]:
+    """The factors alpha and sigma of Eq. 3 in a DDPM schedule."""
+    signal = float(scheduler.alphas_cumprod[timestep])
+    return signal**0.5, (1.0 - signal) ** 0.5
+
+
+def _prediction(scheduler: Any) -> str:
+    """What a DDPM model's output is."""
+    kind: str = scheduler.config.prediction_type
+    if kind not in ("epsilon", "v_prediction", "sample"):
+        raise ValueError(f"cannot reconstruct from predictions of type {kind!r}")
+    return kind

@@ -12,6 +12,7 @@ from trace_mm.ops import (
     attention_boundary_divergence,
     normalize_edges,
     region_attention,
+    token_edges_at,
     upsample_edges,
 )
 from trace_mm.runner_model import RunnerModel
@@ -96,8 +97,9 @@ class AttentionEdges(RunnerModel):
             data_samples: one an image; the prediction is added to it. New ones if None.
 
         Returns:
-            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU; the teacher's
-            also with ``timestep`` and ``scores`` (empty for a fixed timestep).
+            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU and, of images
+            that are not cut into tiles, ``token_edges`` (h, w), the same on the token grid; the
+            teacher's also with ``timestep`` and ``scores`` (empty for a fixed timestep).
         """
         samples = data_samples or [EdgeDataSample() for _ in inputs]
         for image, sample in zip(inputs, samples, strict=True):
@@ -117,27 +119,37 @@ class AttentionEdges(RunnerModel):
         )
         return resize_images(image[None], size)
 
-    def _edges(
-        self, image: Tensor, read: Callable[[Tensor], Tensor], whole: Tensor | None = None
-    ) -> Tensor:
-        """Edges (H, W) in [0, 1] of an image, read as a whole or tile by tile.
+    def _add_edges(
+        self,
+        sample: EdgeDataSample,
+        image: Tensor,
+        read: Callable[[Tensor], Tensor],
+        whole: Tensor | None = None,
+    ) -> None:
+        """Add the edges of an image, read as a whole or tile by tile, to its sample.
 
         Args:
+            sample: of the image.
             image: (3, H, W).
-            read: from an image or a tile (3, h, w) to boundary strength (h, w).
-            whole: boundary strength (H, W) of the whole image, if it is known already.
+            read: from an image or a tile to boundary strength on its token grid, (1, 1, h, w).
+            whole: that of the whole image, if it is known already.
         """
         if self.tile is not None and max(image.shape[1:]) > self.tile:
-            boundary = read_tiles(image, self.tile, self.tile_overlap, read)
-        else:
-            boundary = read(image) if whole is None else whole
-        edges: Tensor = normalize_edges(boundary[None, None])[0, 0].float()
-        return edges.clamp(0, 1)
 
-    def _boundary(self, attention: Tensor, grid: tuple[int, int], size: Sequence[int]) -> Tensor:
-        """Boundary strength (H, W) on the CPU, enlarged from the token grid."""
+            def read_tile(part: Tensor) -> Tensor:
+                size = part.shape[1], part.shape[2]
+                return upsample_edges(read(part), size, "bicubic")[0, 0].cpu()
+
+            boundary = read_tiles(image, self.tile, self.tile_overlap, read_tile)
+            sample.pred_edges = normalize_edges(boundary[None, None])[0, 0].float().clamp(0, 1)
+            return
+        tokens = read(image) if whole is None else whole
+        sample.token_edges = normalize_edges(tokens)[0, 0].cpu().float()
+        sample.pred_edges = token_edges_at(tokens, image.shape[1:])[0, 0].cpu().float()
+
+    def _boundary(self, attention: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Boundary strength (1, 1, h, w) on the token grid (Eq. 2)."""
         regions = region_attention(attention, grid, self.region_cell, self.walk_steps)
-        boundary = attention_boundary_divergence(
+        return attention_boundary_divergence(
             regions, grid, self.boundary_divergence, self.neighbors
         )
-        return upsample_edges(boundary, (size[0], size[1]), "bicubic")[0, 0].cpu()

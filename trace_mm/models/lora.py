@@ -122,4 +122,5 @@ def merge_lora_weights(denoiser: nn.Module, weights: Mapping[str, Tensor], scali
         if matrix_b is None or (matrix_b.shape[0], matrix_a.shape[1]) != tuple(weight.shape):
             raise ValueError(f"the LoRA matrices of layer {layer} do not fit its weight")
         product = matrix_b.float() @ matrix_a.float()  # (out, in)
-        weight.add_((scaling * product).to(weight.device, weight.dtype))
+        # Rounded once, after the sum: what was learned is small beside a weight in bfloat16.
+        weight.copy_(weight.float() + (scaling * product).to(weight.device))

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
+from trace_mm.models.distillation import distillation, label_shares, resize_logits
+from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
-from trace_mm.ops import PSEUDO_LABELS, masked_dice_loss, pseudo_edges
 from trace_mm.registry import MODELS
 from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
@@ -30,6 +31,7 @@ class StudentPass:
     Attributes:
         images: as the model was shown them, (B, 3, H, W) in [0, 1].
         latents: theirs, X0, (B, C, h', w').
+        wanted: what a perfect denoiser would say, (B, C, h', w').
         output: the denoiser's, (B, C, h', w').
         reconstruction: the latents that the output means, (B, C, h', w').
         logits: of edges, (B, 1, h * k, w * k), k the decoder's upsampling.
@@ -37,6 +39,7 @@ class StudentPass:
 
     images: Tensor
     latents: Tensor
+    wanted: Tensor
     output: Tensor
     reconstruction: Tensor
     logits: Tensor
@@ -51,9 +54,13 @@ class TraceStudent(StudentState, RunnerModel):
     the denoiser itself, the VAE and the empty prompt are not. The loss is the masked Dice loss
     (Eq. 10) to the teacher's edges, plus the error of the image that the denoiser reconstructs.
 
-    Edges are compared at the size of the pseudo-edges, to which the decoder's logits are enlarged
-    as they are for a prediction: so training minds what the enlargement does, and thin pseudo-edges
-    are not blurred by being made small. Their ternary map (Alg. 2) is made at that size too.
+    Edges are compared at the image's size, to which the decoder's logits are enlarged as they are
+    for a prediction: so training minds what the enlargement does, and thin pseudo-edges are not
+    blurred by being made small. The statistics of the ternary map (Alg. 2) are those of the
+    teacher's token grid.
+
+    The losses come with the shares of the batch's pixels that are labelled edge, interior and
+    uncertain, for the log.
 
     As with the teacher, noise is seeded from an image's content, and each image is predicted on its
     own, so that a result does not depend on batch, order or file name.
@@ -76,11 +83,16 @@ class TraceStudent(StudentState, RunnerModel):
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
             to the model like an image.
         tile_overlap: the least part of a tile that its neighbour covers too.
-        reconstruction: what is compared with the reconstruction: ``"latent"``, ``"pixel"`` (through
-            the VAE's decoder), or None for no such loss.
-        reconstruction_weight: its factor. The reconstruction's error is the denoiser's times the
-            noise's share at the timestep: squared about 1e-3 for DDPM, 1e-6 for flow matching.
-        pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`.
+        preset: ``"paper"`` starts from what the paper does instead of what we do: ``timestep`` 0,
+            and the options of :data:`trace_mm.models.distillation.PAPER`. Options that are given
+            count all the same.
+        pseudo_label: this and the next four are options of
+            :class:`trace_mm.models.distillation.Distillation`, which says what they do; None is the
+            preset's.
+        label_grid: likewise.
+        dice_smoothing: likewise.
+        reconstruction: likewise, but ``"auto"`` is the preset's, and None is no such loss.
+        reconstruction_weight: likewise.
         gradient_checkpointing: spend time to save memory in training.
         seed: of the noise.
         checkpoint: to start from: a file or folder of :func:`save_student`, a file of MMEngine's,
@@ -99,9 +111,12 @@ class TraceStudent(StudentState, RunnerModel):
         lora: Mapping[str, Any] | None = PAPER_LORA,
         timestep: int | None = None,
         size: int | None = None,
-        reconstruction: str | None = "latent",
-        reconstruction_weight: float = 1.0,
-        pseudo_label: str = "mu_sigma",
+        preset: str | None = None,
+        pseudo_label: str | None = None,
+        label_grid: str | None = None,
+        dice_smoothing: float | None = None,
+        reconstruction: str | None = "auto",
+        reconstruction_weight: float | None = None,
         gradient_checkpointing: bool = False,
         seed: int = 0,
         checkpoint: str | None = None,
@@ -110,23 +125,22 @@ class TraceStudent(StudentState, RunnerModel):
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor)
-        if reconstruction not in ("latent", "pixel", None):
-            raise ValueError(
-                f"reconstruction must be 'latent', 'pixel' or None, got {reconstruction!r}"
-            )
-        if pseudo_label not in PSEUDO_LABELS:
-            raise ValueError(
-                f"pseudo_label must be one of {', '.join(PSEUDO_LABELS)}, got {pseudo_label!r}"
-            )
+        self.distillation = distillation(
+            preset,
+            pseudo_label=pseudo_label,
+            label_grid=label_grid,
+            dice_smoothing=dice_smoothing,
+            reconstruction=reconstruction,
+            reconstruction_weight=reconstruction_weight,
+        )
+        self._label_watch = LabelWatch(self.distillation.pseudo_label)
         self.backbone, recommended = load_recommended(**backbone)
-        self.timestep = self.backbone.least_noisy_timestep if timestep is None else timestep
+        usual = 0 if preset == "paper" else self.backbone.least_noisy_timestep
+        self.timestep = usual if timestep is None else timestep
         self.backbone.check_timestep(self.timestep)
         self.size = self.backbone.native_size if size is None else size
         self.tile = tile
         self.tile_overlap = tile_overlap
-        self.reconstruction = reconstruction
-        self.reconstruction_weight = reconstruction_weight
-        self.pseudo_label = pseudo_label
         self.seed = seed
         self.decoder_only = False
         # In a tuple: weights that are not the student's must not be among its parameters.
@@ -186,33 +200,36 @@ class TraceStudent(StudentState, RunnerModel):
 
         Args:
             inputs: float (3, H, W) in [0, 1] each, all of one size.
-            data_samples: one an image, with ``pseudo_edges`` (H, W) in [0, 1] unless there is a
-                teacher.
+            data_samples: one an image, with ``pseudo_edges`` in [0, 1], (H, W) or on the teacher's
+                token grid, unless there is a teacher.
 
         Returns:
-            ``loss_edge`` and, unless switched off, ``loss_reconstruction``: the mean over images.
+            ``loss_edge`` and, unless switched off, ``loss_reconstruction``: the mean over images;
+            ``labels_edge``, ``labels_interior`` and ``labels_uncertain``: shares, (B,).
 
         Raises:
             ValueError: if sizes differ, or pseudo-edges are missing and there is no teacher.
         """
         images = _stack(inputs)
-        strength = self._pseudo_edges(images, data_samples)  # (B, 1, H, W)
-        whole_pass = self.reconstruction is not None and not self.decoder_only
+        self.note_dtype(images.device)
+        strength = self._pseudo_edges(images, data_samples)  # (B, 1, h, w)
+        whole_pass = self.distillation.reconstruction is not None and not self.decoder_only
         found = self.run(images) if whole_pass else None
         logits = self.read(images) if found is None else found.logits
         with torch.autocast(images.device.type, enabled=False):
-            target = pseudo_edges(strength, self.pseudo_label)
-            edges = _resize_logits(logits, tuple(target.shape[2:])).sigmoid()
-            losses = {"loss_edge": masked_dice_loss(edges, target).mean()}
+            edge_loss, labels = self.distillation.edge_loss(logits, strength, images.shape[2:])
+            losses = {"loss_edge": edge_loss}
             if found is not None:
                 error = self._reconstruction_error(found)
-                losses["loss_reconstruction"] = self.reconstruction_weight * error
+                losses["loss_reconstruction"] = self.distillation.reconstruction_weight * error
             else:
                 # Gives every LoRA matrix a gradient, if of zeros: distributed training waits for
                 # each, and attention does not depend on those after the last layer that is read.
                 trained = (part for part in self.parameters() if part.requires_grad)
                 losses["loss_edge"] += 0.0 * torch.stack([part.sum() for part in trained]).sum()
-        return losses
+        shares = label_shares(labels)
+        self._label_watch.see(shares)
+        return {**losses, **{f"labels_{name}": share for name, share in shares.items()}}
 
     @torch.no_grad()
     def predict(
@@ -242,7 +259,7 @@ class TraceStudent(StudentState, RunnerModel):
     def _edges(self, image: Tensor) -> Tensor:
         """Edges (H, W) in [0, 1] of an image (3, H, W), on the CPU."""
         logits = self.read(image[None])
-        return _resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
+        return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
 
     def run(self, images: Tensor) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.
@@ -253,13 +270,15 @@ class TraceStudent(StudentState, RunnerModel):
         Raises:
             ValueError: if the shape is another.
         """
-        shown, latents, noisy = self._noise(images)
+        shown, latents, noise = self._noise(images)
+        noisy = self.backbone.add_noise(latents, noise, self.timestep)
         output, attention = self.backbone.denoise_and_attend(noisy, self.timestep)
         return StudentPass(
             images=shown,
             latents=latents,
+            wanted=self.backbone.wanted_output(latents, noise, self.timestep),
             output=output,
-            reconstruction=self.backbone.reconstruct(noisy, output, self.timestep),
+            reconstruction=self.backbone.reconstruct(noisy, output, self.timestep, noise),
             logits=self.decoder(attention, self.backbone.grid(latents), latents),
         )
 
@@ -275,13 +294,14 @@ class TraceStudent(StudentState, RunnerModel):
         Raises:
             ValueError: if the shape is another.
         """
-        _, latents, noisy = self._noise(images)
+        _, latents, noise = self._noise(images)
+        noisy = self.backbone.add_noise(latents, noise, self.timestep)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
             attention = self.backbone.attention(noisy, self.timestep)
         return self.decoder(attention, self.backbone.grid(latents), latents)
 
     def _noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images as they are shown (B, 3, h, w), their latents (B, C, h', w'), and X_t."""
+        """Images as they are shown (B, 3, h, w), their latents (B, C, h', w'), and their noise."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be (3, H, W) each, got {tuple(images.shape[1:])}")
         shown = resize_images(
@@ -294,7 +314,7 @@ class TraceStudent(StudentState, RunnerModel):
                 for image in images
             ]
         ).to(latents.device)  # (B, C, h', w')
-        return shown, latents, self.backbone.add_noise(latents, noise, self.timestep)
+        return shown, latents, noise
 
     def _working_size(self, size: tuple[int, ...]) -> tuple[int, int]:
         """The size at which an image of this size is shown to the model."""
@@ -307,7 +327,9 @@ class TraceStudent(StudentState, RunnerModel):
         return working_size((size[0], size[1]), self.size, self.backbone.size_multiple)
 
     def _reconstruction_error(self, found: StudentPass) -> Tensor:
-        if self.reconstruction == "latent":
+        if self.distillation.reconstruction == "output":
+            return functional.mse_loss(found.output.float(), found.wanted)
+        if self.distillation.reconstruction == "latent":
             return functional.mse_loss(found.reconstruction, found.latents)
         return functional.mse_loss(self.backbone.decode(found.reconstruction), found.images)
 
@@ -326,24 +348,27 @@ class TraceStudent(StudentState, RunnerModel):
         return MODELS.build({**options, "type": kind}).requires_grad_(False).eval()
 
     def _pseudo_edges(self, images: Tensor, samples: Sequence[EdgeDataSample]) -> Tensor:
-        """The teacher's edge strength (B, 1, H, W) of a batch."""
-        size = tuple(images.shape[2:])
+        """The teacher's edge strength (B, 1, h, w) of a batch, on its token grid if it has one."""
         found = []
         for number, (image, sample) in enumerate(zip(images, samples, strict=True)):
             edges = sample.get("pseudo_edges")
             if edges is None:
                 edges = self._ask_teacher(image, _name(sample, number))
-            if tuple(edges.shape) != size:
-                raise ValueError(
-                    f"pseudo-edges of {_name(sample, number)} are {tuple(edges.shape)}, "
-                    f"the image is {size}"
-                )
             found.append(edges)
+            wrong = edges.ndim != 2 or any(
+                own > shown for own, shown in zip(edges.shape, images.shape[2:], strict=True)
+            )
+            if wrong or edges.shape != found[0].shape:
+                raise ValueError(
+                    f"pseudo-edges of {_name(sample, number)} are {tuple(edges.shape)}: for the "
+                    f"image, {tuple(images.shape[2:])}, they must be of its size or a coarser "
+                    f"grid, the same for all of a batch (first: {tuple(found[0].shape)})"
+                )
         return torch.stack([edges.to(images.device).float() for edges in found])[:, None]
 
     @torch.no_grad()
     def _ask_teacher(self, image: Tensor, name: str) -> Tensor:
-        """The teacher's edges (H, W) of an image."""
+        """The teacher's edges of an image, on its token grid (h, w) or (H, W)."""
         (teacher,) = self._teacher
         if teacher is None:
             raise ValueError(
@@ -355,7 +380,8 @@ class TraceStudent(StudentState, RunnerModel):
             lora_disabled(self.backbone.denoiser),
             torch.autocast(image.device.type, enabled=False),
         ):
-            return teacher.predict([image])[0].pred_edges
+            found = teacher.predict([image])[0]
+            return found.get("token_edges", found.pred_edges)
 
 
 def _stack(inputs: Sequence[Tensor] | Tensor) -> Tensor:
@@ -364,11 +390,6 @@ def _stack(inputs: Sequence[Tensor] | Tensor) -> Tensor:
     if len(sizes) != 1:
         raise ValueError(f"all images of a batch must have one size, got {sizes}")
     return inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
-
-
-def _resize_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Logits (B, 1, h, w) as float32 (B, 1, H, W)."""
-    return functional.interpolate(logits.float(), size, mode="bicubic", antialias=True)
 
 
 def _name(sample: EdgeDataSample, number: int) -> str:

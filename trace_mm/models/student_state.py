@@ -15,6 +15,7 @@ from trace_mm.diffusion import (
     shipped_models,
 )
 from trace_mm.models.lora import merge_lora, merge_lora_weights
+from trace_mm.ops.dtypes import dtype_name
 
 DESCRIPTION = "_extra_state"
 """Where a student's state dict describes it: torch's name for what is neither weight nor buffer."""
@@ -30,9 +31,10 @@ class StudentState(nn.Module):
     """Gives a student a state dict of LoRA and decoder only, which knows its backbone.
 
     The frozen backbone is neither saved nor expected. Beside weights the state dict holds a
-    description: ``backbone`` (name, revision, layers, identity of the denoiser) and ``student``
-    (the options that build it anew). Weights of another backbone, or of a student that is built
-    otherwise, are refused before anything is loaded.
+    description: ``backbone`` (name, revision, layers, identity of the denoiser, and the dtype that
+    it computes in during training) and ``student`` (the options that build it anew). Weights of
+    another backbone, or of a student that is built otherwise, are refused before anything is
+    loaded.
     """
 
     backbone: Any
@@ -55,7 +57,18 @@ class StudentState(nn.Module):
             "revision": options.get("revision"),
             "layers": [layer.name for layer in self.backbone.layers],
             "denoiser": denoiser_identity(self.backbone.denoiser),
+            "dtype": dtype_name(self.backbone.denoiser.dtype),
         }
+
+    def note_dtype(self, device: torch.device) -> None:
+        """Put down in which precision a pass of the training is computed, that of autocast or own.
+
+        To be called in each, since it is not known before whether there is autocast.
+        """
+        kind = self.backbone.denoiser.dtype
+        if torch.is_autocast_enabled(device.type):
+            kind = torch.get_autocast_dtype(device.type)
+        self._description["backbone"]["dtype"] = dtype_name(kind)
 
     def describe(self, backbone: dict[str, Any], **options: Any) -> None:
         """Fix what state dicts say of this student. To be called when all parts are in place.

@@ -113,6 +113,24 @@ def read_description(path: str | Path) -> dict[str, Any]:
         return unpack_description({DESCRIPTION: pack_description(_read_metadata(file))})
 
 
+def trained_dtype(path: str | Path) -> str:
+    """The dtype that a student's denoiser computed in when it was trained.
+
+    Returns:
+        ``"float32"`` or another; float32 of files that do not say.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or not a student's; names it.
+    """
+    return _trained_dtype(read_description(path))
+
+
+def _trained_dtype(description: Mapping[str, Any]) -> str:
+    dtype: str = description["backbone"].get("dtype", "float32")
+    return dtype
+
+
 def read_training_config(path: str | Path) -> str | None:
     """The text of the config that MMEngine trained a student with; None if the file has none.
 
@@ -175,7 +193,7 @@ def build_student(
         path: a file or folder that :func:`save_student` wrote, a ``.pth`` file of MMEngine's, or
             the name of a shipped model, for its student.
         backbone: arguments of :func:`trace_mm.diffusion.load_backbone`, instead of those of
-            :func:`student_backbone`.
+            :func:`student_backbone`. Without a ``dtype``, that of the training.
         merge: put LoRA into the denoiser's weights, to predict as fast as a plain pass, without
             peft.
         options: of ``TraceStudent``, instead of those in the checkpoint.
@@ -189,7 +207,7 @@ def build_student(
     """
     state = read_student(path)
     description = unpack_description(state)
-    source = student_backbone(path, **(backbone or {}))
+    source = {"dtype": _trained_dtype(description), **student_backbone(path, **(backbone or {}))}
     _check_kind(path, description["backbone"], source)
     config = {**description["student"], **options, "type": "TraceStudent"}
     if merge:

@@ -9,10 +9,12 @@ from torch import Tensor
 from trace_mm.diffusion import (
     DiffusionBackbone,
     content_seed,
+    load_backbone,
     load_recommended,
     seeded_noise,
 )
 from trace_mm.models.attention_edges import AttentionEdges
+from trace_mm.models.distillation import check_preset
 from trace_mm.ops import EmergencePoint
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
@@ -57,6 +59,8 @@ class TraceTeacher(AttentionEdges):
         timestep_batch: how many timesteps of the search go through the denoiser in one pass. Takes
             the memory of so many (N, N) maps (twice that with several noise draws), and changes
             results by no more than rounding.
+        preset: ``"paper"`` takes the paper's value for each option that is None, and reads all
+            layers unless the backbone's arguments choose some, whatever the folder recommends.
     """
 
     def __init__(
@@ -76,8 +80,10 @@ class TraceTeacher(AttentionEdges):
         seed: int = 0,
         data_preprocessor: dict[str, Any] | None = None,
         timestep_batch: int = 1,
+        preset: str | None = None,
     ) -> None:
-        loaded, settings = backbone if isinstance(backbone, tuple) else load_recommended(**backbone)
+        check_preset(preset)
+        loaded, settings = _loaded(backbone, follow_folder=preset is None)
 
         def choose(name: str, given: Any, paper: Any) -> Any:
             return given if given is not None else settings.get(name, paper)
@@ -158,24 +164,30 @@ class TraceTeacher(AttentionEdges):
         else:
             timestep = int(self.timestep)
         sample.timestep, sample.scores = timestep, scores
-        sample.pred_edges = self._edges(
-            image, lambda part: self._read_boundary(part, timestep), boundary
-        )
+        self._add_edges(sample, image, lambda part: self._read_boundary(part, timestep), boundary)
 
     def _search(self, image: Tensor) -> tuple[int, dict[int, float], Tensor]:
-        """The emergence point, the scores, and the boundary strength (H, W) there."""
+        """The emergence point, the scores, and the boundary strength (1, 1, h, w) there."""
         search, grid = EmergencePoint(self.divergence), (0, 0)
         for timestep, attention, step_grid in self.attention_maps(image):
             search.update(timestep, attention)
             grid = step_grid
         found = search.result()
-        boundary = self._boundary(found.attention, grid, image.shape[1:])
-        return found.timestep, found.scores, boundary
+        return found.timestep, found.scores, self._boundary(found.attention, grid)
 
     def _read_boundary(self, image: Tensor, timestep: int) -> Tensor:
-        """Boundary strength (H, W) at one timestep."""
+        """Boundary strength (1, 1, h, w) at one timestep."""
         _, attention, grid = next(self.attention_maps(image, [timestep]))
-        return self._boundary(attention, grid, image.shape[1:])
+        return self._boundary(attention, grid)
+
+
+def _loaded(
+    backbone: dict[str, Any] | tuple[DiffusionBackbone, dict[str, Any]], follow_folder: bool
+) -> tuple[DiffusionBackbone, dict[str, Any]]:
+    """A backbone, and what its folder recommends unless that is not to be followed."""
+    if isinstance(backbone, tuple):
+        return backbone[0], backbone[1] if follow_folder else {}
+    return load_recommended(**backbone) if follow_folder else (load_backbone(**backbone), {})
 
 
 def _check_timestep(timestep: int | str) -> int | str:

@@ -76,9 +76,8 @@ class VisionTeacher(AttentionEdges):
         return self.backbone.attention(shown), self.backbone.grid(shown.shape[2], shown.shape[3])
 
     def _predict_image(self, image: Tensor, sample: EdgeDataSample) -> None:
-        sample.pred_edges = self._edges(image, self._read_boundary)
+        self._add_edges(sample, image, self._read_boundary)
 
     def _read_boundary(self, image: Tensor) -> Tensor:
-        """Boundary strength (H, W)."""
-        attention, grid = self.attention_map(image)
-        return self._boundary(attention, grid, image.shape[1:])
+        """Boundary strength (1, 1, h, w) on the token grid."""
+        return self._boundary(*self.attention_map(image))

@@ -4,6 +4,7 @@ from trace_mm.ops.affinity import edge_affinities, random_walk_laplacian
 from trace_mm.ops.boundary import (
     attention_boundary_divergence,
     normalize_edges,
+    token_edges_at,
     upsample_edges,
 )
 from trace_mm.ops.dice import masked_dice_loss
@@ -81,6 +82,7 @@ __all__ = [
     "suppress_non_maxima",
     "symmetric_kl_divergence",
     "thin",
+    "token_edges_at",
     "upsample_edges",
     "wasserstein_distance",
 ]

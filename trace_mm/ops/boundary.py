@@ -1,7 +1,7 @@
 """Attention Boundary Divergence and its use as an edge map (paper Sec. 3.3, Eq. 2)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -241,6 +241,25 @@ def upsample_edges(edges: Tensor, size: tuple[int, int], mode: str = "bilinear")
     return torch.minimum(
         resized.clamp(min=0), values.amax(dim=(1, 2, 3), keepdim=True).clamp(min=0)
     )
+
+
+def token_edges_at(tokens: Tensor, size: Sequence[int]) -> Tensor:
+    """Edges at an image's size from boundary strength on the token grid.
+
+    The scale of the strength, which is each image's own, does not matter.
+
+    Args:
+        tokens: (B, 1, h, w), at least 0 up to rounding.
+        size: (H, W) of the image.
+
+    Returns:
+        (B, 1, H, W) in [0, 1].
+
+    Raises:
+        ValueError: if the shape is wrong or a value is nan or infinite.
+    """
+    enlarged = upsample_edges(tokens, (size[0], size[1]), "bicubic")
+    return normalize_edges(enlarged).clamp(0, 1)
 
 
 def check_maps(maps: Tensor, name: str) -> Tensor:

@@ -1,0 +1,121 @@
+"""What a student is taught, and how far it is from that (paper Sec. 3.4, Alg. 2 and 3, Eq. 10)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+from trace_mm.ops import PSEUDO_LABELS, masked_dice_loss, pseudo_edges
+
+LABEL_GRIDS = ("image", "token")
+RECONSTRUCTIONS = ("output", "latent", "pixel", None)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How labels are made of the teacher's edges, and what the loss consists of.
+
+    Attributes:
+        pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`.
+        label_grid: where labels are made and compared: at the size of the ``"image"``, or on the
+            teacher's ``"token"`` grid as in Alg. 2. The teacher's edges may be without a token
+            grid; they are then compared as they are.
+        dice_smoothing: of :func:`trace_mm.ops.masked_dice_loss`; Eq. 10 has none.
+        reconstruction: the error that is added: of the ``"pixel"`` image through the VAE's decoder
+            (the paper's), of the ``"latent"`` one, of the denoiser's ``"output"`` against what it
+            should have been (Eq. 4), or None for none. The output's error is the latents' without
+            the noise's share at the timestep, (sigma / alpha)^2 in a DDPM, which is 1e-3 at t = 0.
+        reconstruction_weight: its factor.
+
+    Raises:
+        ValueError: if an option is none of these.
+    """
+
+    pseudo_label: str = "mu_sigma_median"
+    label_grid: str = "image"
+    dice_smoothing: float = 1e-6
+    reconstruction: str | None = "output"
+    reconstruction_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("pseudo_label", PSEUDO_LABELS),
+            ("label_grid", LABEL_GRIDS),
+            ("reconstruction", RECONSTRUCTIONS),
+        ):
+            if getattr(self, name) not in known:
+                names = ", ".join(map(str, known))
+                raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
+        if not self.dice_smoothing >= 0:
+            raise ValueError(f"dice_smoothing must be at least 0, got {self.dice_smoothing}")
+
+    def edge_loss(
+        self, logits: Tensor, strength: Tensor, size: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """The Dice loss of a batch (Eq. 10), and the labels that it is against (Alg. 2).
+
+        Args:
+            logits: the decoder's, (B, 1, h, w).
+            strength: the teacher's edges, (B, 1, h', w'), on its token grid or at the image's size.
+            size: (H, W) of the images.
+
+        Returns:
+            The mean loss over images, and int8 labels (B, 1, H, W) or (B, 1, h', w').
+        """
+        labels = pseudo_edges(strength, self.pseudo_label, self.label_size(size))
+        edges = resize_logits(logits, tuple(labels.shape[2:])).sigmoid()
+        return masked_dice_loss(edges, labels, self.dice_smoothing).mean(), labels
+
+    def label_size(self, size: Sequence[int] | None) -> tuple[int, int] | None:
+        """The size at which labels are made for images of a size; None for the teacher's grid."""
+        return None if size is None or self.label_grid == "token" else (size[0], size[1])
+
+
+OURS = Distillation()
+PAPER = Distillation("mu_sigma", "token", 0.0, "pixel", 1.0)
+PRESETS = {None: OURS, "paper": PAPER}
+"""The starting point of a student's options; None is ours."""
+
+
+def distillation(preset: str | None, **given: Any) -> Distillation:
+    """The options of a preset, but for those that are given.
+
+    Args:
+        preset: ``"paper"``, or None for ours.
+        given: attributes of :class:`Distillation`; None (of ``reconstruction`` ``"auto"``) leaves
+            the preset's.
+
+    Raises:
+        ValueError: if there is no such preset, or an option is wrong.
+    """
+    check_preset(preset)
+    left = {"reconstruction": "auto"}
+    chosen = {name: value for name, value in given.items() if value != left.get(name)}
+    return replace(PRESETS[preset], **chosen)
+
+
+def check_preset(preset: str | None) -> None:
+    """Refuse a preset that is not known.
+
+    Raises:
+        ValueError: if it is neither None nor ``"paper"``.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be 'paper' or None, got {preset!r}")
+
+
+def label_shares(labels: Tensor) -> dict[str, Tensor]:
+    """Shares of a batch's labels (B, 1, H, W) that are edge, interior and uncertain, (B,) each."""
+    return {
+        name: (labels == value).float().mean(dim=(1, 2, 3))
+        for name, value in (("edge", 1), ("interior", 0), ("uncertain", -1))
+    }
+
+
+def resize_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Logits (B, 1, h, w) as float32 (B, 1, H, W)."""
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits.float()
+    return functional.interpolate(logits.float(), size, mode="bicubic", antialias=True)
