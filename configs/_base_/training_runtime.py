@@ -1,4 +1,5 @@
-# Runtime of iteration-based training. Validation and checkpoints come every 1000 iterations.
+# Runtime of iteration-based training. Checkpoints come after each tenth of the run, at the latest
+# every 1000 iterations, and at its end.
 default_scope = "trace_mm"
 default_hooks = dict(
     runtime_info=dict(type="RuntimeInfoHook"),
@@ -8,7 +9,7 @@ default_hooks = dict(
     checkpoint=dict(
         type="WholeCheckpointHook",
         by_epoch=False,
-        interval=1000,
+        interval="auto",
         max_keep_ckpts=3,
         save_best="edges/ODS",
         rule="greater",
@@ -30,7 +31,11 @@ visualizer = dict(
         dict(type="mmengine.TensorboardVisBackend"),
     ],
 )
-log_processor = dict(by_epoch=False)
+log_processor = dict(
+    by_epoch=False,
+    num_digits=6,  # a reconstruction's error may be small
+    mean_pattern=r".*(loss|labels|time|data_time|grad_norm).*",
+)
 log_level = "INFO"
 load_from = None
 resume = False

@@ -25,7 +25,7 @@ param_scheduler = [
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 default_hooks = dict(
     checkpoint=dict(
-        type="trace_mm.WholeCheckpointHook", by_epoch=False, interval=1000, max_keep_ckpts=2
+        type="trace_mm.WholeCheckpointHook", by_epoch=False, interval="auto", max_keep_ckpts=2
     )
 )
 log_processor = dict(by_epoch=False)

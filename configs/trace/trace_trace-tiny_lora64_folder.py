@@ -28,4 +28,4 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.02),
 ]
 auto_scale_lr = dict(base_batch_size=1)
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=500))
+default_hooks = dict(logger=dict(interval=20))

@@ -9,4 +9,3 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=50),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.02),
 ]
-default_hooks = dict(checkpoint=dict(interval=200))

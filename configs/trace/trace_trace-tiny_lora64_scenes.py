@@ -38,5 +38,5 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min_ratio=0.02),
 ]
 auto_scale_lr = dict(base_batch_size=1)
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200))
+default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [*_base_.custom_hooks, dict(type="DecoderFirstHook", iterations=decoder_iters)]

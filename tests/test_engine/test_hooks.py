@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from PIL import Image
 from torch import nn
 
@@ -17,9 +17,10 @@ from trace_mm.engine import (
     ReproducibleTrainingHook,
     UnreadableImagesHook,
     WholeCheckpointHook,
+    brief_console,
 )
 from trace_mm.engine.edge_visualization_hook import draw_panel
-from trace_mm.engine.whole_checkpoint_hook import WholeFileBackend
+from trace_mm.engine.whole_checkpoint_hook import WholeFileBackend, automatic_interval
 from trace_mm.registry import HOOKS, OPTIM_WRAPPERS
 from trace_mm.structures import EdgeDataSample
 
@@ -186,6 +187,52 @@ def test_old_checkpoints_go_after_new_ones_are_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         WholeFileBackend().put(b"new", tmp_path / "x.pth")
     assert (tmp_path / "x.pth").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("iterations", "counts", "interval"),
+    [(1000, 1, 100), (1000, 8, 104), (200, 4, 20), (7, 1, 1), (7, 4, 4), (20000, 1, 1000)],
+)
+def test_checkpoints_fit_the_length_of_a_run(iterations, counts, interval):
+    assert automatic_interval(iterations, counts) == interval
+    hook = WholeCheckpointHook(interval="auto", by_epoch=False)
+    runner = SimpleNamespace(
+        optim_wrapper=SimpleNamespace(_accumulative_counts=counts),
+        train_loop=SimpleNamespace(max_iters=iterations),
+    )
+    hook.before_run(runner)
+    assert hook.interval == interval
+    fixed = WholeCheckpointHook(interval=3, by_epoch=False)
+    fixed.before_run(runner)
+    assert fixed.interval == 3
+
+
+def test_other_intervals_are_refused():
+    for options in ({"interval": "often", "by_epoch": False}, {"interval": "auto"}):
+        with pytest.raises(ValueError, match="interval must be a number, or 'auto' with by_epoch"):
+            WholeCheckpointHook(**options)
+
+
+def test_a_validation_without_scores_has_no_best():
+    hook = WholeCheckpointHook(interval=1, by_epoch=False, save_best="edges/ODS", rule="greater")
+    hook.after_val_epoch(SimpleNamespace(), {})  # asks the runner for nothing
+
+
+def test_long_messages_go_to_the_file_only(tmp_path, capsys):
+    with brief_console():
+        logger = MMLogger.get_instance("brief", log_file=str(tmp_path / "log.txt"))
+        logger.info("Config:\n" + "line\n" * 50)
+        logger.info("short")
+        logger.warning("matters\n" * 9)
+        logger.warning('"FileClient" will be deprecated in future. Please use io functions')
+        logger.debug("level\n" * 9)
+    logger.info("after\n" * 9)
+    shown, written = capsys.readouterr().out, (tmp_path / "log.txt").read_text()
+    assert shown.count("line") == 0 and written.count("line") == 50
+    assert "FileClient" in written and "FileClient" not in shown
+    assert "level" not in written + shown
+    for text, count in (("short", 1), ("matters", 9), ("after", 9)):
+        assert shown.count(text) == written.count(text) == count
 
 
 def test_history_is_stored_without_objects(tmp_path):

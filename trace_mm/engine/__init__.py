@@ -1,6 +1,7 @@
 """What MMEngine's training loop is hung with: hooks, checkpoint files, mixed precision."""
 
 from trace_mm.engine.autocast_optim_wrapper import AutocastOptimWrapper
+from trace_mm.engine.brief_console import brief_console
 from trace_mm.engine.decoder_first_hook import DecoderFirstHook
 from trace_mm.engine.edge_folder_hook import EdgeFolderHook
 from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
@@ -18,5 +19,6 @@ __all__ = [
     "ReproducibleTrainingHook",
     "UnreadableImagesHook",
     "WholeCheckpointHook",
+    "brief_console",
     "latest_checkpoint",
 ]

@@ -32,21 +32,35 @@ register_backend(_BACKEND, WholeFileBackend, force=True)
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, with four gaps closed.
+    """mmengine's ``CheckpointHook``, with six gaps closed.
 
     A checkpoint that is being written when the process is killed does not leave half a file under
     its name. With ``max_keep_ckpts`` an old one is removed after the new one is there, not before.
     And the history of the logged scalars is stored as tensors, so that whoever gets the file can
     read it by ``torch.load(..., weights_only=True)``, which runs no code. With ``FlexibleRunner``,
     a checkpoint that is saved after a validation says how many iterations are done, not one more.
+    The interval may be ``"auto"``, to fit the length of the run: a tenth of its iterations, but at
+    most 1000, and a whole number of the optimizer's steps. And where a validation has no scores,
+    as on photos without annotations, there is no best checkpoint, and nothing fails.
 
-    Arguments are those of ``CheckpointHook``; files are local.
+    Other arguments are those of ``CheckpointHook``; files are local.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, interval: int | str = -1, *args: Any, **kwargs: Any) -> None:
+        if isinstance(interval, str) and (interval != "auto" or kwargs.get("by_epoch", True)):
+            raise ValueError(
+                f"interval must be a number, or 'auto' with by_epoch=False, got {interval!r}"
+            )
         kwargs.setdefault("backend_args", {"backend": _BACKEND})
-        super().__init__(*args, **kwargs)
+        self._is_automatic = interval == "auto"
+        super().__init__(-1 if self._is_automatic else interval, *args, **kwargs)
         self._is_after_validation = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the interval, if that is left to the hook."""
+        if self._is_automatic:
+            steps = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+            self.interval = automatic_interval(runner.train_loop.max_iters, steps)
 
     def before_train(self, runner: Runner) -> None:
         """Refuse a way of saving that would not keep what this class promises.
@@ -63,6 +77,8 @@ class WholeCheckpointHook(CheckpointHook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Save the best checkpoint."""
+        if not metrics:
+            return
         self._is_after_validation = True
         try:
             super().after_val_epoch(runner, metrics)
@@ -105,6 +121,20 @@ class WholeCheckpointHook(CheckpointHook):
         super()._save_checkpoint_with_step(runner, step, meta)
         if outdated is not None and is_main_process():
             (Path(self.out_dir) / self.filename_tmpl.format(outdated)).unlink(missing_ok=True)
+
+
+def automatic_interval(iterations: int, accumulative_counts: int = 1) -> int:
+    """How many iterations lie between two checkpoints of a run.
+
+    Args:
+        iterations: of the whole run.
+        accumulative_counts: iterations that make a step of the optimizer.
+
+    Returns:
+        A tenth, at most 1000, rounded up to whole steps.
+    """
+    interval = min(max(1, iterations // 10), 1000)
+    return -(-interval // accumulative_counts) * accumulative_counts
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
