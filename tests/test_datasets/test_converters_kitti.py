@@ -54,6 +54,33 @@ def test_instances(masks_root):
     assert scores.touching.image_ids == [1, 2] and scores.instances == 6
 
 
+def test_ids_as_cityscapes_has_them(masks_root):
+    for path in (masks_root / "instance").iterdir():
+        ids = np.asarray(Image.open(path)).astype(int)
+        kinds, numbers = ids // 256, ids % 256
+        counted = np.where(numbers > 0, kinds * 1000 + numbers - 1, kinds)
+        Image.fromarray(counted.astype(np.uint16)).save(path)
+    content = convert_kitti_instances(masks_root, progress=False)
+    assert describe(content) == "2 images, 6 instances, 2 crowds"
+    assert content["info"]["ids"] == "class * 1000 + number"
+
+
+def test_two_ways_to_number_are_not_mixed(masks_root):
+    path = masks_root / "instance" / "000001_10.png"
+    ids = np.full((100, 120), 7, dtype=np.uint16)
+    ids[10:30, 10:40], ids[10:30, 40:70] = CAR * 1000, CAR * 1000 + 1
+    Image.fromarray(ids).save(path)
+    with pytest.raises(
+        ValueError, match=r"000001_10\.png: ids are class \* 1000 \+ number, but in"
+    ):
+        convert_kitti_instances(masks_root, progress=False)
+
+
+def test_when_nothing_is_left_it_is_no_success(masks_root):
+    with pytest.raises(ValueError, match="no pixel is of a class with instances, if ids are class"):
+        convert_kitti_instances(masks_root, progress=False, divisor=1000)
+
+
 def test_a_semantic_map_is_refused(masks_root):
     path = masks_root / "instance" / "000001_10.png"
     Image.fromarray(np.full((100, 120), CAR, dtype=np.uint8)).save(path)

@@ -6,7 +6,6 @@ import pytest
 import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from pycocotools import mask as mask_utils
 from scipy import ndimage
 
@@ -16,7 +15,6 @@ from trace_mm.datasets.ground_truth import (
     instance_borders,
     layer_masks,
     read_bsds_borders,
-    read_id_map,
 )
 from trace_mm.ops import thin
 
@@ -131,30 +129,6 @@ def test_crowd_is_behind_all_instances():
     annotations[0]["segmentation"] = rle(square(size, 4, 4, 8, 8), compressed=False)
     assert set(np.unique(coco_instance_ids(annotations, size))) == {0, 1, 2}
     assert set(np.unique(coco_instance_ids(annotations, size, crowd=False))) == {0, 1}
-
-
-def test_id_maps(tmp_path):
-    ids = np.array([[0, 1, 2], [3, 40000, 5]])
-    Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "deep.png")
-    np.testing.assert_array_equal(read_id_map(tmp_path / "deep.png"), ids)
-    palette = Image.fromarray((ids % 256).astype(np.uint8), mode="L").convert("P")
-    palette.putpalette(list(range(255, -1, -1)) * 3)
-    palette.save(tmp_path / "palette.png")
-    assert read_id_map(tmp_path / "palette.png")[1, 2] == 5
-    rgb = np.stack([ids % 256, ids // 256, np.full_like(ids, 1)], axis=2).astype(np.uint8)
-    Image.fromarray(rgb).save(tmp_path / "panoptic.png")
-    np.testing.assert_array_equal(read_id_map(tmp_path / "panoptic.png"), ids + 65536)
-
-
-def test_bad_id_maps(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.png"):
-        read_id_map(tmp_path / "none.png")
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"broken\.png"):
-        read_id_map(tmp_path / "broken.png")
-    Image.new("RGBA", (3, 3)).save(tmp_path / "alpha.png")
-    with pytest.raises(ValueError, match=r"alpha\.png.*RGBA"):
-        read_id_map(tmp_path / "alpha.png")
 
 
 def test_bsds_file(tmp_path):

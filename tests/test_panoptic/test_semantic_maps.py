@@ -94,8 +94,8 @@ def test_bad_images(tmp_path):
         ValueError, match=r"a\.png: is \(2, 3\) \(H, W\), but the image is \(4, 3\)"
     ):
         read(tmp_path, size=(4, 3))
-    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a\.png: must hold ids"):
+    Image.new("RGB", (3, 2), (1, 2, 3)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png: must hold ids.*colours that are not VOC's"):
         read(tmp_path)
     Image.fromarray(np.full((2, 3), 9, dtype=np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png: ids 9 mean no class"):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests import peer_masks
+from trace_mm.files.palette import voc_palette
 from trace_mm.refine.readers import BadMaskError, CupsReader, DhrReader, VocReader, open_masks
 
 IMAGES = peer_masks.some_images()
@@ -115,8 +116,8 @@ def test_maps_of_another_size_or_kind(writer, tmp_path):
     record = reader.records()[0]
     with pytest.raises(BadMaskError, match=r"139\.png: is \(12, 17\) .*image is \(17, 12\)"):
         reader.read(record, (17, 12))
-    Image.new("RGB", (17, 12)).save(record.content)
-    with pytest.raises(BadMaskError, match=r"139\.png: must hold ids.*RGB"):
+    Image.new("RGBA", (17, 12)).save(record.content)
+    with pytest.raises(BadMaskError, match=r"139\.png: holds transparent pixels \(RGBA\)"):
         reader.read(record, (12, 17))
     record.content.write_bytes(b"no image")
     with pytest.raises(BadMaskError, match=r"139\.png: not an image"):
@@ -127,3 +128,90 @@ def test_maps_of_another_size_or_kind(writer, tmp_path):
 def test_folders_without_maps(name, tmp_path):
     with pytest.raises(ValueError, match="no "):
         open_masks(tmp_path, name)
+
+
+def squares(values, cell=9):
+    """A map (H, W) of squares of ids in a row."""
+    ids = np.zeros((cell + 2, cell * len(values) + 2), dtype=np.int32)
+    for index, value in enumerate(values):
+        ids[1:-1, 1 + index * cell : 1 + (index + 1) * cell] = value
+    return ids
+
+
+def read_one(folder, ids, format="auto"):
+    reader = open_masks(folder, format)
+    return reader, reader.read(reader.records()[0], ids.shape)
+
+
+def test_300_objects_of_a_deep_map(tmp_path):
+    ids = np.repeat(np.repeat(np.arange(301).reshape(7, 43), 4, 0), 4, 1)
+    Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "a.png")
+    reader, instances = read_one(tmp_path, ids)
+    assert type(reader) is VocReader
+    assert len(instances) == 300
+    np.testing.assert_array_equal(instances.masks[254], ids == 255)
+
+
+@pytest.mark.parametrize("divisor, first", [(1000, 0), (256, 1)])
+def test_ids_of_class_and_number(divisor, first, tmp_path):
+    numbers = [26 * divisor + first, 26 * divisor + first + 1, 24 * divisor + first, 7, 11]
+    ids = squares(numbers)
+    Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "a.png")
+    reader, instances = read_one(tmp_path, ids)
+    assert type(reader) is VocReader
+    assert instances.labels.tolist() == [24, 26, 26]
+    np.testing.assert_array_equal(instances.masks[0], ids == 24 * divisor + first)
+    assert any(f"class * {divisor} + number" in note for note in reader.notes)
+
+
+def test_numbers_of_kitti_count_from_one(tmp_path):
+    ids = squares([26 * 256, 26 * 256 + 1, 24 * 256 + 1])
+    Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "a.png")
+    assert read_one(tmp_path, ids)[1].labels.tolist() == [24, 26]
+
+
+def test_voc_classes_without_their_palette(tmp_path):
+    ids = squares([15, 2, 7])
+    Image.fromarray(voc_palette()[ids]).save(tmp_path / "a.png")
+    Image.fromarray(voc_palette()[np.where(ids == 7, 7, 0)]).save(tmp_path / "b.png")  # all grey
+    reader = open_masks(tmp_path)
+    assert type(reader) is DhrReader
+    first, second = (reader.read(record, ids.shape).labels.tolist() for record in reader.records())
+    assert (first, second) == ([2, 7, 15], [7])
+
+
+def test_objects_as_colors(tmp_path):
+    ids = squares([1234, 70321, 5])
+    peer_masks.save_colors(tmp_path / "a.png", ids)
+    reader, instances = read_one(tmp_path, ids)
+    assert type(reader) is VocReader
+    assert len(instances) == 3
+
+
+@pytest.mark.parametrize("save", [lambda ids: ids, lambda ids: np.stack([ids] * 3, axis=2)])
+def test_grey_maps_of_classes(save, tmp_path):
+    ids = squares([15, 2, 7])
+    Image.fromarray(save(ids).astype(np.uint8)).save(tmp_path / "a.png")
+    reader, instances = read_one(tmp_path, ids)
+    assert type(reader) is DhrReader
+    assert instances.labels.tolist() == [2, 7, 15]
+
+
+def test_what_was_taken_is_told(tmp_path):
+    ids = squares([1, 2, 3])
+    Image.fromarray(ids.astype(np.uint8)).save(tmp_path / "a.png")
+    reader, _ = read_one(tmp_path, ids)
+    assert reader.notes == [
+        f"{tmp_path}: taken for numbers of objects; if they are numbers of classes, say --format dhr"
+    ]
+    reader, instances = read_one(tmp_path, ids, "dhr")
+    assert not reader.notes
+    assert instances.labels.tolist() == [1, 2, 3]
+
+
+def test_pictures_are_no_maps(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    reader = open_masks(tmp_path, "dhr")
+    with pytest.raises(BadMaskError, match=r"a\.png: holds \d+ values, most of them as specks"):
+        reader.read(reader.records()[0], (20, 30))

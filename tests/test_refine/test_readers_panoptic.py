@@ -92,7 +92,7 @@ def test_images_must_be_colours_of_the_right_size(tmp_path):
     with pytest.raises(BadMaskError, match=r"139\.png: is \(12, 17\) .*image is \(24, 34\)"):
         reader.read(reader.records()[0], (24, 34))
     Image.new("L", (17, 12)).save(tmp_path / "cocotrain_300/000000000139.png")
-    with pytest.raises(BadMaskError, match=r"139\.png: must hold ids as RGB"):
+    with pytest.raises(BadMaskError, match=r"139\.png: must hold segment ids as RGB"):
         reader.read(reader.records()[0], (12, 17))
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import uniform_filter
 
 from tests import peer_masks
-from trace_mm.refine.readers import BadMaskError, BinaryPngReader, open_masks
+from trace_mm.refine.readers import BadMaskError, BinaryPngReader, DhrReader, open_masks
 
 IMAGES = peer_masks.some_images()
 NAMES = list(IMAGES)
@@ -86,3 +87,54 @@ def test_a_folder_without_masks(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no PNG file"):
         open_masks(tmp_path, "png")
+
+
+def disc(size=(60, 80)):
+    rows, columns = np.indices(size)
+    return (rows - 30) ** 2 + (columns - 40) ** 2 < 15**2
+
+
+def test_soft_rims_are_cut_and_told(tmp_path):
+    soft = np.rint(uniform_filter(disc() * 255.0, 3)).astype(np.uint8)
+    Image.fromarray(soft).save(tmp_path / "a.png")
+    reader = open_masks(tmp_path)
+    assert type(reader) is BinaryPngReader
+    mask = reader.read(reader.records()[0], (60, 80)).masks[0]
+    assert (mask & disc()).sum() / (mask | disc()).sum() > 0.97
+    assert any("soft rims" in note and "--format dhr" in note for note in reader.notes)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_black_and_white_with_a_palette(order, tmp_path):
+    for number in (0, 1):
+        image = Image.fromarray((disc() if order == 1 else ~disc()).astype(np.uint8))
+        image.putpalette([0, 0, 0, 255, 255, 255] if order == 1 else [255, 255, 255, 0, 0, 0])
+        image.save(tmp_path / f"a_{number}.png")
+    reader = open_masks(tmp_path)
+    assert type(reader) is BinaryPngReader
+    (record,) = reader.records()
+    for mask in reader.read(record, (60, 80)).masks:
+        np.testing.assert_array_equal(mask, disc())
+
+
+def test_names_of_images_are_not_split(tmp_path):
+    for name in ("frame_001", "frame_002", "shot_1", "shot_2"):
+        Image.fromarray(disc()).save(tmp_path / f"{name}.png")
+    reader = open_masks(tmp_path)
+    images = {"frame_001", "frame_002", "shot"}
+    records = reader.records(images.__contains__)
+    assert {record.image: len(record.content) for record in records} == {
+        "frame_001": 1,
+        "frame_002": 1,
+        "shot": 2,
+    }
+
+
+@pytest.mark.parametrize("values", [(15, 7), (15, 15)])
+def test_grey_maps_of_one_class_each_are_no_masks(values, tmp_path):
+    for name, value in zip(("a", "b"), values, strict=True):
+        Image.fromarray((disc() * value).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    reader = open_masks(tmp_path)
+    assert type(reader) is DhrReader
+    found = [reader.read(record, (60, 80)).labels.tolist() for record in reader.records()]
+    assert found == [[value] for value in values]

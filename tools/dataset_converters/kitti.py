@@ -8,8 +8,7 @@ from trace_mm.datasets.converters import (
     describe,
     write_annotation_file,
 )
-
-CONVERTERS = {"boxes": convert_kitti_boxes, "instances": convert_kitti_instances}
+from trace_mm.files.id_maps import DIVISORS
 
 
 def main() -> None:
@@ -19,13 +18,25 @@ def main() -> None:
     )
     parser.add_argument(
         "--kind",
-        choices=list(CONVERTERS),
+        choices=["boxes", "instances"],
         default="boxes",
         help="object detection (label_2) or instance segmentation (instance); default: boxes",
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
+    parser.add_argument(
+        "--divisor",
+        type=int,
+        choices=DIVISORS,
+        help="ids of instances are class * DIVISOR + number (default: as the maps show)",
+    )
     options = parser.parse_args()
-    content = CONVERTERS[options.kind](options.data_root)
+    if options.kind == "boxes":
+        if options.divisor is not None:
+            parser.error("--divisor is for --kind instances")
+        content = convert_kitti_boxes(options.data_root)
+    else:
+        content = convert_kitti_instances(options.data_root, divisor=options.divisor)
+        print(f"ids are read as {content['info']['ids']}; --divisor says otherwise")
     write_annotation_file(content, options.out)
     print(f"{options.out}: {describe(content)}")
 

@@ -172,6 +172,9 @@ def refine_masks(
                             job = replace(job, image=replace(job.image, pixels=_NO_PIXELS))
                         pool.submit(_refine, refiner, pictures, job, lines)
                 pool.wait()
+            notes = [note for note in reader.notes if note not in inputs.notes]
+            for note in notes:  # what reading has brought to light
+                progress.write(note, file=sys.stderr)
         known = read_records([manifest], settings, states)
         _check_some_are_left(known, Path(masks))
         categories = _categories(known, reader.categories)
@@ -191,7 +194,7 @@ def refine_masks(
         },
         empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
         others=len(inputs.others),
-        remarks=inputs.notes,
+        remarks=[*inputs.notes, *notes],
     )
 
 

@@ -47,7 +47,7 @@ def find_inputs(
             record at all; names the file and the record.
     """
     root, index = Path(images), ImageIndex(images, annotations)
-    records = reader.records()
+    records = reader.records(index.has)
     if not records:
         raise ValueError(f"{reader.path}: there are no masks in it")
     found: list[tuple[Path, MaskRecord]] = []

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trace_mm.datasets.ground_truth import instance_borders, read_bsds_borders, read_id_map
+from trace_mm.datasets.ground_truth import instance_borders, read_bsds_borders
 from trace_mm.evaluation.counting_pool import CountingPool
 from trace_mm.evaluation.edge_counts import CountingSettings
 from trace_mm.evaluation.edge_scores import EdgeScores, summarize
 from trace_mm.files.edge_maps import EdgeMaps
+from trace_mm.files.id_maps import read_id_map
 
 
 def score_folders(
@@ -50,7 +51,7 @@ def score_folders(
             if path.suffix == ".mat":
                 targets = read_bsds_borders(path)
             else:
-                targets = instance_borders(read_id_map(path))[None]
+                targets = instance_borders(read_id_map(path).ids)[None]
             prediction = reader.read(path.stem, (targets.shape[1], targets.shape[2]))
             pool.submit(prediction, targets, name=str(path))
         counts = pool.results()

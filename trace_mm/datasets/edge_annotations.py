@@ -15,8 +15,9 @@ from trace_mm.datasets.ground_truth import (
     coco_instance_ids,
     instance_borders,
     read_bsds_borders,
-    read_id_map,
 )
+from trace_mm.files.id_maps import VOID, read_id_map, read_mask
+from trace_mm.files.panoptic import read_panoptic_png
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -106,11 +107,16 @@ class CocoPanoptic:
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Borders bool (1, H, W)."""
-        return instance_borders(read_id_map(info["mask_path"]), self.void)[None]
+        return instance_borders(read_panoptic_png(info["mask_path"]), self.void)[None]
 
 
 class IdMaps:
-    """Folder of PNGs of segment ids, named as the photos are. See ``EdgeAnnotation``."""
+    """Folder of PNGs of segment ids, named as the photos are. See ``EdgeAnnotation``.
+
+    All that :func:`trace_mm.files.id_maps.read_id_map` reads. As ``void``, 255 counts in maps of 8
+    bits only. Where an id is class * 1000 + number, borders between classes without objects count
+    too, since they are borders of segments.
+    """
 
     suffix = ".png"
 
@@ -141,7 +147,9 @@ class IdMaps:
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Borders bool (1, H, W)."""
-        return instance_borders(read_id_map(info["mask_path"]), self.void)[None]
+        found = read_id_map(info["mask_path"])
+        void = found.void if self.void == VOID else self.void
+        return instance_borders(found.ids, void)[None]
 
 
 class Bsds500(IdMaps):
@@ -187,7 +195,7 @@ class MaskFolders:
         """Borders bool (1, H, W)."""
         masks = []
         for path in sorted(Path(info["mask_path"]).glob("*.png")):
-            mask = read_id_map(path) > 0
+            mask, _ = read_mask(path)
             if mask.shape != size:
                 raise ValueError(f"{path}: the mask is {mask.shape} (H, W), the image {size}")
             masks.append(mask)

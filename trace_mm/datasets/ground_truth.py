@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 import scipy.io
-from PIL import Image, UnidentifiedImageError
 from scipy.io.matlab import MatReadError
 
 from trace_mm.files import decode_segmentation
 from trace_mm.ops.thinning import thin
-
-_ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
 def instance_borders(ids: np.ndarray, void: int | None = None) -> np.ndarray:
@@ -97,33 +94,6 @@ def coco_instance_ids(
         (crowds if is_crowd else instances).append(mask)
     back, front = layer_masks(crowds, size), layer_masks(instances, size)
     return np.where(front > 0, front, np.where(back > 0, back + len(instances), 0)).astype(np.int32)
-
-
-def read_id_map(path: str | Path) -> np.ndarray:
-    """Segment ids of a PNG: grey or palette indices with up to 16 bits, or COCO panoptic colours.
-
-    Args:
-        path: image file; colours are read as R + 256 G + 65536 B.
-
-    Returns:
-        int32 (H, W).
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not an image of this kind.
-    """
-    try:
-        with Image.open(path) as image:
-            pixels, mode = np.asarray(image), image.mode
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such id map") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image: {error}") from error
-    if mode in _ID_MODES:
-        return pixels.astype(np.int32)
-    if mode == "RGB":
-        return pixels.astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)
-    raise ValueError(f"{path}: ids must be grey, palette or RGB pixels, got mode {mode}")
 
 
 def read_bsds_borders(path: str | Path) -> np.ndarray:

@@ -58,16 +58,19 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
         index_of_id = {info["image_id"]: index for index, info in enumerate(infos)}
         paths = [Path(info["img_path"]) for info in infos]
         index_of_path = {path: index for index, path in enumerate(paths)}
-        records = self.reader.records()
+        index_of_images = ImageIndex(paths)
+        records = self.reader.records(index_of_images.has)
         found: dict[int, MaskRecord] = {}
         left_out = []
-        for record, path in zip(records, ImageIndex(paths).match(records), strict=True):
+        for record, path in zip(records, index_of_images.match(records), strict=True):
             if record.image is None and record.image_id in index_of_id:
                 found[index_of_id[record.image_id]] = record
             elif isinstance(path, Path):
                 found[index_of_path[path]] = record
             else:
                 left_out.append(path)
+        for note in self.reader.notes:
+            print_log(note, "current", logging.WARNING)
         if not found:
             raise ValueError(f"{self.reader.path}: masks of none of the images: {left_out[:1]}")
         if left_out:

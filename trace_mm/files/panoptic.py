@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_mm.files.coco import mask_box
+from trace_mm.files.id_maps import ID_COLORS, ids_in, read_id_map
 
 VOID = 0
 """Id of the pixels that belong to no segment."""
@@ -41,24 +42,6 @@ def encode_ids(ids: NDArray[Any]) -> NDArray[np.uint8]:
     return np.stack(channels, axis=2).astype(np.uint8)  # (H, W, 3)
 
 
-def decode_ids(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Segment ids of colours, the inverse of ``encode_ids``.
-
-    Args:
-        rgb: uint8 (H, W, 3), RGB.
-
-    Returns:
-        int32 (H, W).
-
-    Raises:
-        ValueError: if this is no RGB image.
-    """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        raise ValueError(f"colours must be uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}")
-    red, green, blue = (rgb[:, :, channel].astype(np.int32) for channel in range(3))
-    return red | green << 8 | blue << 16  # (H, W)
-
-
 def panoptic_png(ids: NDArray[Any]) -> bytes:
     """A PNG file of segment ids (H, W); the same ids give the same bytes.
 
@@ -77,7 +60,7 @@ def read_panoptic_png(path: str | Path, size: tuple[int, int] | None = None) -> 
     """Segment ids of a panoptic PNG.
 
     Args:
-        path: an RGB image file. Of RGBA the alpha channel is dropped.
+        path: an RGB image file, see :func:`trace_mm.files.id_maps.read_id_map`.
         size: (H, W) that it must have, if known.
 
     Returns:
@@ -88,19 +71,10 @@ def read_panoptic_png(path: str | Path, size: tuple[int, int] | None = None) -> 
         ValueError: if it is not a readable image, has no colours, or is of another size; names the
             file.
     """
-    try:
-        with Image.open(path) as image:
-            mode, found = image.mode, (image.height, image.width)
-            pixels = np.asarray(image)  # (H, W) or (H, W, C)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such panoptic PNG") from None
-    except Exception as error:  # decoders raise many kinds on damaged data
-        raise ValueError(f"{path}: not a readable image: {error}") from error
-    if size is not None and found != tuple(size):
-        raise ValueError(f"{path}: the map is {found} (H, W), it should be {tuple(size)}")
-    if mode not in ("RGB", "RGBA"):
-        raise ValueError(f"{path}: must hold segment ids as RGB colours, but its mode is {mode}")
-    return decode_ids(pixels[:, :, :3])
+    found = read_id_map(path, size, colors="ids")
+    if found.stored != ID_COLORS:
+        raise ValueError(f"{path}: must hold segment ids as RGB colours, but holds {found.stored}")
+    return found.ids
 
 
 def segment_ids(ids: NDArray[Any]) -> list[int]:
@@ -110,9 +84,7 @@ def segment_ids(ids: NDArray[Any]) -> list[int]:
         ValueError: if this is no map of whole numbers.
     """
     _check_ids(ids)
-    flat = ids.ravel()
-    starts = flat[:1], flat[1:][flat[1:] != flat[:-1]]  # of runs, far fewer than pixels
-    return [number for number in np.unique(np.concatenate(starts)).tolist() if number != VOID]
+    return [number for number in ids_in(ids) if number != VOID]
 
 
 def segments_info(

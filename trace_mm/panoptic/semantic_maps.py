@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.panoptic.classes import PanopticClasses
-from trace_mm.refine.readers.id_maps import read_ids
 
 _SUFFIXES = (".png", ".npy")
 
@@ -20,11 +20,11 @@ _SUFFIXES = (".png", ".npy")
 class SemanticMaps:
     """Semantic maps in a folder, and which image each is of.
 
-    ``<stem>.png`` holds ids as grey or palette pixels of 8 or 16 bits, as DHR, MARS, VOC and
-    COCO-Stuff write it. ``<stem>.npy`` holds whole numbers (H, W), which are ids as well, or floats
-    (C, h, w), the scores of the C classes by rising id, of which each pixel's highest counts. Maps
-    of ids must have the image's size; scores are resized to it, bilinearly, before they are
-    compared.
+    ``<stem>.png`` holds ids as DHR, MARS, VOC and COCO-Stuff write them, see
+    :func:`trace_mm.files.id_maps.read_id_map`; of colours, VOC's. ``<stem>.npy`` holds whole
+    numbers (H, W), which are ids as well, or floats (C, h, w), the scores of the C classes by
+    rising id, of which each pixel's highest counts. Maps of ids must have the image's size; scores
+    are resized to it, bilinearly, before they are compared.
 
     Args:
         folder: searched with its subfolders.
@@ -48,6 +48,8 @@ class SemanticMaps:
                 raise ValueError(f"{other} and {path}: two semantic maps of one name")
         if not self._paths:
             raise ValueError(f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})")
+        pictures = [path for path in self._paths.values() if path.suffix.lower() == ".png"]
+        self._colors = folder_colors(pictures)
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -92,7 +94,12 @@ class SemanticMaps:
                 classes; names the file.
         """
         if path.suffix.lower() != ".npy":
-            return self.classes.classes_of(read_ids(path, size), str(path))
+            found = read_id_map(path, size, self._colors)
+            if found.stored == ID_COLORS:
+                raise ValueError(
+                    f"{path}: must hold ids of classes, but holds colours that are not VOC's"
+                )
+            return self.classes.classes_of(found.ids, str(path))
         values = _load(path)
         if values.ndim == 3 and values.dtype.kind == "f":
             return self._best(values, size, path)

@@ -71,6 +71,10 @@ class ImageIndex:
             name = number if isinstance(number, str) else ""
         return self._one(self._files.find(name, number), record)
 
+    def has(self, name: str) -> bool:
+        """Whether there is an image, or several, of a name with or without suffix."""
+        return bool(self._by_name(name))
+
     def ids(self) -> dict[Path, int]:
         """The ids that the COCO file has for images; those that it does not list are left out.
 

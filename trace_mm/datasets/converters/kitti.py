@@ -8,8 +8,8 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from trace_mm.datasets.converters.annotation_file import annotation_file, rectangle
-from trace_mm.datasets.ground_truth import read_id_map
 from trace_mm.files.coco import instance_annotation
+from trace_mm.files.id_maps import DIVISORS, numbering, read_id_map
 
 # Cityscapes' ids of the classes that have instances.
 _THINGS = {
@@ -29,42 +29,83 @@ _IGNORED = "DontCare"
 _FIELDS = 15  # of a line of a label file
 
 
-def convert_kitti_instances(data_root: str | Path, progress: bool = True) -> dict[str, Any]:
+def convert_kitti_instances(
+    data_root: str | Path, progress: bool = True, divisor: int | None = None
+) -> dict[str, Any]:
     """Masks of the instance segmentation benchmark.
 
     Pixels of ``instance/*.png`` are class * 256 + instance number, with the class ids of
-    Cityscapes. Classes without instances are left out. Number 0 marks pixels of a class whose
-    instances were not told apart; they become a crowd.
+    Cityscapes, or class * 1000 + number, as Cityscapes itself has them. Classes without instances
+    are left out. Pixels of a class whose instances were not told apart become a crowd: number 0 of
+    KITTI, and the class alone in Cityscapes.
 
     Args:
         data_root: ``training`` of KITTI's ``data_semantics``, with ``instance`` and ``image_2``.
         progress: show a progress bar.
+        divisor: 256 or 1000; None for the one that the maps show.
 
     Returns:
         Content of a class-agnostic annotation file. Images are numbered from 1 by name.
 
     Raises:
         FileNotFoundError: if a folder or file is missing.
-        ValueError: if a file is not as it should be; names it.
+        ValueError: if a file is not as it should be, names it; if the maps do not show how they
+            number, or differ; or if no pixel is of a class with instances.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     paths = _files(Path(data_root) / "instance", ".png")
+    chosen = _divisor(paths) if divisor is None else divisor
+    if chosen not in DIVISORS:
+        raise ValueError(f"the divisor must be one of {DIVISORS}, got {chosen}")
     for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=not progress), 1):
         images.append(_image(Path(data_root), path.stem, number))
-        ids = read_id_map(path)  # (H, W)
+        found = read_id_map(path)
+        ids = found.ids  # (H, W)
         size = images[-1]["height"], images[-1]["width"]
         if ids.shape != size:
             raise ValueError(f"{path}: the map is {ids.shape} (H, W), the image {size}")
-        if ids.max() < 256:
+        if ids.max() < 256 and chosen == 256:
             raise ValueError(f"{path}: all values are below 256, this is not an instance map")
-        for value in np.unique(ids).tolist():
-            category, instance = divmod(value, 256)
+        for value in found.present():
+            category, instance = divmod(value, chosen)
+            crowd = instance == 0 if chosen == 256 else category == 0
+            category = value if chosen != 256 and crowd else category
             if category in _THINGS:
                 record = instance_annotation(ids == value, category)
-                annotations.append({**record, "image_id": number, "iscrowd": int(instance == 0)})
+                annotations.append({**record, "image_id": number, "iscrowd": int(crowd)})
+    if not annotations:
+        raise ValueError(
+            f"{Path(data_root) / 'instance'}: no pixel is of a class with instances, if ids are "
+            f"class * {chosen} + number; the classes are {min(_THINGS)} to {max(_THINGS)}"
+        )
     categories = [{"id": key, "name": name} for key, name in _THINGS.items()]
-    return annotation_file("KITTI instances", images, annotations, categories)
+    content = annotation_file("KITTI instances", images, annotations, categories)
+    content["info"]["ids"] = f"class * {chosen} + number"
+    return content
+
+
+def _divisor(paths: list[Path]) -> int:
+    """How the ids of instance maps number, from all of them.
+
+    Raises:
+        ValueError: if they do not show it, or differ.
+    """
+    found = {path: numbering([read_id_map(path).present()]) for path in paths}
+    known = {path: divisor for path, divisor in found.items() if divisor is not None}
+    if not known:
+        raise ValueError(
+            f"{paths[0]}: its ids and those of the other maps are neither class * 256 + number nor "
+            "class * 1000 + number; this is no folder of instance maps"
+        )
+    first = next(iter(known))
+    for path, divisor in known.items():
+        if divisor != known[first]:
+            raise ValueError(
+                f"{path}: ids are class * {divisor} + number, but in {first} class * "
+                f"{known[first]} + number: convert them apart"
+            )
+    return known[first]
 
 
 def convert_kitti_boxes(data_root: str | Path, progress: bool = True) -> dict[str, Any]:

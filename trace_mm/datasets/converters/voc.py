@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from trace_mm.datasets.converters.annotation_file import annotation_file
-from trace_mm.datasets.ground_truth import read_id_map
 from trace_mm.files.coco import encode_rle, instance_annotation
+from trace_mm.files.id_maps import IdMap, read_id_map
 
 VOC_CLASSES = (
     "aeroplane",
@@ -34,8 +34,8 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
-VOC_VOID = 255
-"""Value of void pixels in both kinds of maps."""
+VOC_VOID = -1
+"""Value of void pixels in both kinds of maps, as :func:`read_voc_maps` returns them."""
 _SAME_BOX = 0.5  # IoU from which an object of the XML is taken for that of a mask
 
 _Object = tuple[str, NDArray[np.float64], bool]  # class, box x1 y1 x2 y2, difficult
@@ -49,7 +49,7 @@ def convert_voc2012(
     An instance's class is the one that most of its pixels have. It is difficult if its object in
     ``Annotations/<name>.xml`` is: the one of that class whose box overlaps the mask's most, with an
     IoU of at least 0.5. Without such an object, or such a file, it is not. Pixels of value 255 are
-    void and go with the image as ``void_segmentation``.
+    void, in maps of 8 bits, and go with the image as ``void_segmentation``.
 
     Args:
         data_root: ``VOCdevkit/VOC2012``.
@@ -114,8 +114,8 @@ def read_voc_maps(
     """What VOC says of the pixels of an image.
 
     Returns:
-        The maps of objects and of classes, int32 (H, W) each, 0 for background and 255 for void;
-        and the class of each object, which is the one that most of its pixels have.
+        The maps of objects and of classes, int32 (H, W) each, 0 for background and -1 for void; and
+        the class of each object, which is the one that most of its pixels have.
 
     Raises:
         FileNotFoundError: if a map is missing.
@@ -123,17 +123,23 @@ def read_voc_maps(
             names the file.
     """
     path = root / "SegmentationObject" / f"{stem}.png"
-    objects = read_id_map(path)  # (H, W)
-    classes = read_id_map(root / "SegmentationClass" / f"{stem}.png")  # (H, W)
+    objects = _with_void(read_id_map(path))  # (H, W)
+    classes = _with_void(read_id_map(root / "SegmentationClass" / f"{stem}.png"))  # (H, W)
     if objects.shape != classes.shape:
         raise ValueError(
             f"{path}: the map is {objects.shape} (H, W), the map of classes {classes.shape}"
         )
-    values = np.unique(objects[(objects > 0) & (objects != VOC_VOID)]).tolist()
+    values = np.unique(objects[objects > 0]).tolist()
     found = {
         value: _class_of(classes[objects == value], f"{path}: object {value}") for value in values
     }
     return objects, classes, found
+
+
+def _with_void(found: IdMap) -> NDArray[np.int32]:
+    if found.void is None:
+        return found.ids
+    return np.where(found.ids == found.void, VOC_VOID, found.ids).astype(np.int32)
 
 
 def voc_image(stem: str, size: tuple[int, ...]) -> dict[str, Any]:
@@ -149,8 +155,7 @@ def voc_image(stem: str, size: tuple[int, ...]) -> dict[str, Any]:
 
 def _class_of(pixels: NDArray[np.int32], label: str) -> int:
     """The class of most pixels of an object, from 1."""
-    counts = np.bincount(pixels, minlength=256)
-    counts[[0, VOC_VOID]] = 0
+    counts = np.bincount(pixels[pixels > 0], minlength=1)
     category = int(counts.argmax())
     if not counts[category]:
         raise ValueError(f"{label} has no class in SegmentationClass")

@@ -2,7 +2,8 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ class BadMaskError(ValueError):
 
 
 OnBad = Callable[[BadMaskError], None]
+
+IsImage = Callable[[str], bool]
+"""Whether there is an image of some name, such as the stem of a file of masks."""
+
+
+@contextmanager
+def as_bad_masks() -> Iterator[None]:
+    """Turns what reading a file raises into a ``BadMaskError`` of the same message."""
+    try:
+        yield
+    except BadMaskError:
+        raise
+    except (ValueError, OSError) as error:
+        raise BadMaskError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,9 @@ class MaskRecord:
 
 class MaskReader(ABC):
     """The masks of one method: which images have some, and the masks of each.
+
+    ``notes`` say what was left out or taken for granted, as of files that could mean two things, and
+    how to say otherwise; more may come as masks are read.
 
     Empty masks are left out, and so is background. Sizes come from the masks themselves and must
     be the image's; sizes that a file states are not looked at.
@@ -94,8 +112,12 @@ class MaskReader(ABC):
         self.notes: list[str] = []
         self._records = self._index(source)
 
-    def records(self) -> list[MaskRecord]:
-        """A record for each image that is listed or has masks, and for each that is bad."""
+    def records(self, is_image: IsImage | None = None) -> list[MaskRecord]:
+        """A record for each image that is listed or has masks, and for each that is bad.
+
+        Args:
+            is_image: decides where the names of files may mean more than one image.
+        """
         return self._records
 
     @property

@@ -11,7 +11,12 @@ from trace_mm.refine.readers.coco_json import (
     ProMergeReader,
 )
 from trace_mm.refine.readers.irn import IrnReader
-from trace_mm.refine.readers.palette_png import CupsReader, DhrReader, VocReader
+from trace_mm.refine.readers.palette_png import (
+    CupsReader,
+    DhrReader,
+    VocReader,
+    is_voc_folder,
+)
 from trace_mm.refine.readers.panoptic import U2SegReader
 from trace_mm.refine.readers.source import MaskSource
 from trace_mm.refine.readers.unsam import UnSamReader
@@ -31,6 +36,13 @@ MASK_FORMATS: dict[str, type[MaskReader]] = {
     "mars": DhrReader,
 }
 """Readers by the name that users write; the first that recognises a source is its format."""
+
+_TAKEN: dict[type[MaskReader], str] = {
+    VocReader: "taken for numbers of objects; if they are numbers of classes, say --format dhr",
+    DhrReader: "taken for numbers of classes, one mask each; if they are numbers of objects, say "
+    "--format voc, if masks in black and white, --format png",
+}
+"""What is said of maps that could mean something else."""
 
 _TOKENCUT = (
     "TokenCut saves boxes (preds.pkl) and pictures, but no masks. Make masks with it by "
@@ -66,7 +78,11 @@ def open_masks(
             known = ", ".join(["auto", *MASK_FORMATS])
             raise ValueError(f"format must be one of {known}, got {format!r}")
         return MASK_FORMATS[format](source, allow_pickle, crowds)
-    return recognize(source)(source, allow_pickle, crowds)
+    kind = recognize(source)
+    reader = kind(source, allow_pickle, crowds)
+    if kind in _TAKEN and not is_voc_folder(source):
+        reader.notes.insert(0, f"{source.path}: {_TAKEN[kind]}")
+    return reader
 
 
 def recognize(source: MaskSource) -> type[MaskReader]:

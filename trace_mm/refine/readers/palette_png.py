@@ -1,21 +1,30 @@
 """Readers of folders with an id map for each image: semantic masks, VOC's objects, CUPS."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files.id_maps import (
+    DEEP_GREY,
+    ID_COLORS,
+    VOID,
+    IdMap,
+    folder_colors,
+    ids_in,
+    numbering,
+    read_id_map,
+)
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import (
     BadMaskError,
     MaskReader,
     MaskRecord,
     OnBad,
+    as_bad_masks,
     masks_of_ids,
 )
-from trace_mm.refine.readers.id_maps import VOID, read_ids
 from trace_mm.refine.readers.source import MaskSource, some_of
 from trace_mm.registry import TASK_UTILS
 
@@ -27,8 +36,9 @@ _OBJECT_FOLDER, _CLASS_FOLDER = "SegmentationObject", "SegmentationClass"
 class DhrReader(MaskReader):
     """DHR, MARS and other semantic masks: ``<stem>.png`` of class ids, 0 background, 255 void.
 
-    One mask for each class of an image, with the class as its label; BGP splits it. Images without
-    tags have no file. See ``MaskReader``.
+    All that :func:`trace_mm.files.id_maps.read_id_map` reads; 255 is void in maps of 8 bits. One
+    mask for each class of an image, with the class as its label; BGP splits it. Images without tags
+    have no file. See ``MaskReader``.
     """
 
     @classmethod
@@ -37,34 +47,47 @@ class DhrReader(MaskReader):
         return bool(_sample(source)) and not VocReader.recognizes(source)
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
+        self._colors = folder_colors([source.path / name for name in source.files(".png")])
         return _png_records(source)
 
     def _read(
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
-        ids = read_ids(record.content, size)
-        classes = present_ids(ids)
-        return _checked(record, ids, classes, classes)
+        found = _read_ids(record.content, size, self._colors)
+        return _checked(record, found.ids, found.present(), found.present())
 
 
 @TASK_UTILS.register_module()
 class VocReader(MaskReader):
-    """VOC's ``SegmentationObject``: ``<stem>.png`` of object numbers, 0 background, 255 void.
+    """Numbers of objects, such as VOC's ``SegmentationObject``: ``<stem>.png``, 0 background.
 
-    The folder may be that of the dataset, which has it as a subfolder. If ``SegmentationClass``
-    stands beside it, labels are VOC's classes, else 1. See ``MaskReader``.
+    All that :func:`trace_mm.files.id_maps.read_id_map` reads; 255 is void in maps of 8 bits. The
+    folder may be that of the dataset, which has ``SegmentationObject`` as a subfolder. If
+    ``SegmentationClass`` stands beside it, labels are VOC's classes. If ids are class * 1000 +
+    number of the object, as in Cityscapes' ``instanceIds``, or class * 256 + number, as in KITTI,
+    labels are these classes, and what has no number is no object. Else labels are 1. See
+    ``MaskReader``.
     """
 
     @classmethod
     def recognizes(cls, source: MaskSource) -> bool:
-        """Whether the folder is called so, or holds maps that number 1, 2, ... without a gap."""
-        if source.is_folder and _OBJECT_FOLDER in (source.path.name, *source.folders()):
-            return True
-        if source.path.name == _CLASS_FOLDER:
-            return False
+        """Whether the folder is called so, or its maps number objects.
+
+        They do if they count 1, 2, ... without a gap, are class * 1000 + number, have ids as
+        colours, or ids above 255.
+        """
+        if is_voc_folder(source):
+            return source.path.name != _CLASS_FOLDER
         maps = _sample(source)
-        return bool(maps) and all(
-            len(present) == max(present, default=0) for present in map(present_ids, maps)
+        present = [found.present() for found in maps]
+        return bool(maps) and (
+            all(len(ids) == max(ids, default=0) for ids in present)
+            or numbering(present) is not None
+            or any(found.stored == ID_COLORS for found in maps)
+            or any(
+                found.stored == DEEP_GREY and max(found.present(), default=0) > VOID
+                for found in maps
+            )
         )
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
@@ -73,6 +96,15 @@ class VocReader(MaskReader):
         self._maps = source.path
         classes = source.path.parent / _CLASS_FOLDER
         self._classes = classes if source.path.name == _OBJECT_FOLDER and classes.is_dir() else None
+        self._colors = folder_colors([source.path / name for name in source.files(".png")])
+        self._divisor: int | None = None
+        if self._classes is None:
+            self._divisor = numbering(found.present() for found in _sample(source))
+        if self._divisor is not None:
+            self.notes.append(
+                f"{source.path}: ids are read as class * {self._divisor} + number of the object: labels are these "
+                "classes, and what has no number is left out"
+            )
         return _png_records(source)
 
     @property
@@ -83,12 +115,17 @@ class VocReader(MaskReader):
     def _read(
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
-        ids = read_ids(record.content, size)
-        objects = present_ids(ids)
-        if self._classes is None:
-            return _checked(record, ids, objects, [1] * len(objects))
-        classes = read_ids(self._classes / record.content.name, size)
-        return _checked(record, ids, objects, [_commonest(classes[ids == one]) for one in objects])
+        found = _read_ids(record.content, size, self._colors)
+        ids, objects = found.ids, found.present()
+        if self._classes is not None:
+            classes = _read_ids(self._classes / record.content.name, size)
+            labels = [_commonest(classes.ids[ids == one], classes.void) for one in objects]
+        elif self._divisor is not None:
+            objects = [one for one in objects if _is_numbered(one, self._divisor)]
+            labels = [one // self._divisor for one in objects]
+        else:
+            labels = [1] * len(objects)
+        return _checked(record, ids, objects, labels)
 
 
 @TASK_UTILS.register_module()
@@ -129,8 +166,8 @@ class CupsReader(MaskReader):
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
         stem: Path = record.content
-        semantic = read_ids(stem.with_name(stem.name + _SEMANTIC))
-        instance = read_ids(stem.with_name(stem.name + _INSTANCE))
+        kinds = _read_ids(stem.with_name(stem.name + _SEMANTIC))
+        semantic, instance = kinds.ids, _read_ids(stem.with_name(stem.name + _INSTANCE)).ids
         (height, width), own = size, instance.shape
         if semantic.shape != own or own[0] * width != own[1] * height:
             raise BadMaskError(
@@ -139,30 +176,39 @@ class CupsReader(MaskReader):
             )
         rows = (2 * np.arange(height) + 1) * own[0] // (2 * height)
         columns = (2 * np.arange(width) + 1) * own[1] // (2 * width)
-        values = np.unique(instance)
-        values = values[values != 0]
-        labels = [_commonest(semantic[instance == value]) for value in values]
+        values = [value for value in ids_in(instance) if value]
+        labels = [_commonest(semantic[instance == value], kinds.void) for value in values]
         return _checked(record, instance[rows[:, None], columns], values, labels)
 
 
-def present_ids(ids: NDArray[Any]) -> NDArray[Any]:
-    """The ids of a map, ascending, without background 0 and void 255."""
-    values = np.unique(ids)
-    return values[(values != 0) & (values != VOID)]
+def is_voc_folder(source: MaskSource) -> bool:
+    """Whether names say that this is VOC's: the folder of the dataset, its objects or classes."""
+    names = (source.path.name, *source.folders())
+    return source.is_folder and (_OBJECT_FOLDER in names or source.path.name == _CLASS_FOLDER)
 
 
-def _commonest(classes: NDArray[Any]) -> int:
+def _read_ids(path: Path, size: tuple[int, int] | None = None, colors: str = "auto") -> IdMap:
+    with as_bad_masks():
+        return read_id_map(path, size, colors)
+
+
+def _is_numbered(value: int, divisor: int) -> bool:
+    """Whether an id class * divisor + number has a number: KITTI's count from 1."""
+    return value >= divisor and (divisor != 256 or value % divisor > 0)
+
+
+def _commonest(classes: NDArray[Any], void: int | None) -> int:
     """The commonest of some pixels' classes; void only if there is no other."""
-    known = classes[classes != VOID]
+    known = classes[classes != void]
     values, counts = np.unique(known if known.size else classes, return_counts=True)
     return int(values[counts.argmax()])
 
 
 def _checked(
-    record: MaskRecord, ids: NDArray[Any], values: NDArray[Any], labels: Iterable[Any]
+    record: MaskRecord, ids: NDArray[Any], values: list[int], labels: list[int]
 ) -> InstanceMasks:
     try:
-        return masks_of_ids(ids, values.tolist(), [int(label) for label in labels])
+        return masks_of_ids(ids, values, labels)
     except ValueError as error:
         raise BadMaskError(f"{record.content}: {error}") from error
 
@@ -174,7 +220,7 @@ def _png_records(source: MaskSource) -> list[MaskRecord]:
     return [MaskRecord(Path(name).stem, None, source.path / name) for name in names]
 
 
-def _sample(source: MaskSource) -> list[NDArray[Any]]:
+def _sample(source: MaskSource) -> list[IdMap]:
     """Some of a folder's id maps, those that can be read; none of CUPS's."""
     names = source.files(".png")
     if any(name.endswith((_SEMANTIC, _INSTANCE)) for name in names):
@@ -182,7 +228,7 @@ def _sample(source: MaskSource) -> list[NDArray[Any]]:
     maps = []
     for name in some_of(names):
         try:
-            maps.append(read_ids(source.path / name))
-        except BadMaskError:
+            maps.append(read_id_map(source.path / name))
+        except (ValueError, OSError):  # reading it says so
             continue
     return maps

@@ -7,6 +7,7 @@ import numpy as np
 
 from trace_mm.files.coco_file import CocoImage
 from trace_mm.files.json_values import ImageId, as_flag, as_id, as_whole_number
+from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.files.panoptic_file import (
     PanopticAnnotation,
     PanopticFile,
@@ -15,8 +16,14 @@ from trace_mm.files.panoptic_file import (
 )
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.annotations import first_annotations
-from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, MaskStack, OnBad
-from trace_mm.refine.readers.id_maps import read_color_ids
+from trace_mm.refine.readers.base import (
+    BadMaskError,
+    MaskReader,
+    MaskRecord,
+    MaskStack,
+    OnBad,
+    as_bad_masks,
+)
 from trace_mm.refine.readers.source import MaskSource
 from trace_mm.registry import TASK_UTILS
 
@@ -127,7 +134,8 @@ class U2SegReader(MaskReader):
                 continue
             if is_mask:
                 things[value] = label
-        ids = read_color_ids(self._pngs.path(annotation.file_name), size)
+        with as_bad_masks():
+            ids = read_panoptic_png(self._pngs.path(annotation.file_name), size)
         present = set(np.unique(ids).tolist())
         shown = [value for value in things if value in present]
         try:
