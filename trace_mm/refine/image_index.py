@@ -73,7 +73,7 @@ class ImageIndex:
 
     def has(self, name: str) -> bool:
         """Whether there is an image, or several, of a name with or without suffix."""
-        return bool(self._by_name(name))
+        return bool(self._files.find(name))
 
     def ids(self) -> dict[Path, int]:
         """The ids that the COCO file has for images; those that it does not list are left out.

@@ -73,8 +73,8 @@ class MaskRecord:
 class MaskReader(ABC):
     """The masks of one method: which images have some, and the masks of each.
 
-    ``notes`` say what was left out or taken for granted, as of files that could mean two things, and
-    how to say otherwise; more may come as masks are read.
+    ``notes`` say what was left out or taken for granted, as of files that could mean two things,
+    and how to say otherwise; more may come as masks are read.
 
     Empty masks are left out, and so is background. Sizes come from the masks themselves and must
     be the image's; sizes that a file states are not looked at.

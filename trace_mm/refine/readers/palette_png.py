@@ -102,8 +102,8 @@ class VocReader(MaskReader):
             self._divisor = numbering(found.present() for found in _sample(source))
         if self._divisor is not None:
             self.notes.append(
-                f"{source.path}: ids are read as class * {self._divisor} + number of the object: labels are these "
-                "classes, and what has no number is left out"
+                f"{source.path}: ids are read as class * {self._divisor} + number of the object: "
+                "labels are these classes, and what has no number is left out"
             )
         return _png_records(source)
 
