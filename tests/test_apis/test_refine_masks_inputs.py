@@ -206,3 +206,22 @@ def test_nothing_that_is_read_is_written_onto(tmp_path, what):
             masks, tmp_path / "photos", out, edges, refiner, show_progress=False, **options
         )
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_pictures_are_called_like_their_images(tmp_path):
+    (tmp_path / "photos").mkdir()
+    names = ["a.jpg", "a.png", "b.jpg"]
+    images, annotations = [], []
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[4:16, 4:16] = True
+    for number, name in enumerate(names, start=1):
+        Image.new("RGB", (30, 20), "gray").save(tmp_path / "photos" / name)
+        images.append({"id": number, "file_name": name})
+        annotations.append({"id": number, "image_id": number, **instance_annotation(mask)})
+    categories = [{"id": 1, "name": "object"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "masks.json").write_text(json.dumps(content))
+    for _ in range(2):  # a second run finds them all
+        refine(tmp_path, tmp_path / "out.json", show_dir=tmp_path / "pictures")
+        found = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+        assert found == ["a.jpg.png", "a.png.png", "b.png"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trace_mm.visualization import draw_instances, draw_refinement
-from trace_mm.visualization.refinement import instance_color, split_borders
+from trace_mm.visualization.refinement import instance_color, matching_colors, split_borders
 
 YELLOW, LIGHT_BLUE = (255, 217, 0), (0, 230, 255)
 
@@ -31,7 +31,10 @@ def test_a_split_is_marked_in_the_third_picture():
         [[0], [0]],
     )
 
-    assert drawn.shape == (40, 3 * 60 + 2 * 4, 3)
+    assert drawn.shape[0] > 40  # there is a strip with captions below
+    assert drawn.shape[1:] == (3 * 60 + 2 * 4, 3)
+    for start in (0, 64, 128):
+        assert (drawn[40:, start : start + 60] < 128).any()
     marked = has_color(drawn, YELLOW)
     assert marked[:, 128:][8:32, 29:31].all()
     assert not marked[:, :128].any()
@@ -67,6 +70,26 @@ def test_each_instance_has_a_colour_of_its_own():
     assert (drawn[0] == 0).all()
 
 
+def test_an_object_keeps_its_colour():
+    left, right = halves()
+    part = left.copy()
+    part[:, 15:] = False
+    image = np.full((40, 60, 3), 0.4, dtype=np.float32)
+    before = np.stack([left, right])
+    after = np.stack([right, part, left & ~part])  # in another order, the first mask in two
+    sources = [[1], [0], [0]]
+
+    assert matching_colors(before, after, sources) == [1, 2, 0]
+    drawn = draw_refinement(image, before, np.zeros((40, 60), np.float32), after, sources)
+    for place in ((20, 25), (20, 45)):
+        assert (drawn[place] == drawn[place[0], place[1] + 128]).all()
+    assert (drawn[20, 12] != drawn[20, 12 + 128]).any()
+
+    whole = (left | right)[None]
+    assert matching_colors(before, whole, [[0, 1]]) == [0]
+    assert matching_colors(before[:0], whole, [[]]) == [0]
+
+
 def test_only_masks_of_one_source_share_a_split():
     left, right = halves()
 
@@ -80,4 +103,4 @@ def test_images_of_any_shape_are_drawn(shape):
     drawn = draw_refinement(
         np.zeros((*shape, 3), np.float32), nothing, np.zeros(shape, np.float32), nothing, []
     )
-    assert drawn.shape == (shape[0], 3 * shape[1] + 8, 3)
+    assert drawn.shape[0] > shape[0] and drawn.shape[1:] == (3 * shape[1] + 8, 3)

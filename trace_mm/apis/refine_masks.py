@@ -31,7 +31,7 @@ from trace_mm.apis.refinement_summary import RefinementSummary
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.datasets.edge_dataset import read_photo
-from trace_mm.files import check_outputs, load_image, locked, write_atomically
+from trace_mm.files import check_outputs, distinct_stems, load_image, locked, write_atomically
 from trace_mm.files.coco import instance_annotation
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
@@ -46,11 +46,12 @@ _NO_FILE = -1, -1  # the state of an image that a record does not have
 
 @dataclass(frozen=True)
 class _Job:
-    """One image's masks, read, and waiting for edges."""
+    """One image's masks, read, and waiting for edges; and where its picture goes, if anywhere."""
 
     record: Record
     image: NamedImage
     instances: InstanceMasks
+    picture: Path | None = None
 
 
 def refine_masks(
@@ -89,7 +90,8 @@ def refine_masks(
         crowds: what becomes of crowd regions: "auto", "keep" or "skip", see
             :class:`trace_mm.refine.readers.MaskReader`.
         skip_bad: leave bad masks and records without an image out, and note them in the manifest.
-        show_dir: folder for a picture of each image: before, edges, after. None for none.
+        show_dir: folder for a picture of each image, ``<stem>.png``: before, edges, after. Images
+            that differ in the suffix only keep it. None for none.
         batch_size: how many images ``edges`` is given at a time.
         workers: processes that refine, with one thread each; 0 means this one.
         overwrite: forget what an earlier run has done.
@@ -106,7 +108,7 @@ def refine_masks(
     """
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
-    out, pictures = Path(out), None if show_dir is None else Path(show_dir)
+    out = Path(out)
     check_places(
         masks, images, out, edges=edges.folders(), annotations=annotations, show_dir=show_dir
     )
@@ -125,6 +127,7 @@ def refine_masks(
         "refiner": {"type": type(refiner).__name__, **refiner.settings()},
     }
     settings = as_json(settings)
+    pictures = {} if show_dir is None else _pictures(Path(show_dir), list(names))
     parts = _parts(out)
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
@@ -137,7 +140,7 @@ def refine_masks(
         done = {
             name
             for name, record in known.items()
-            if _is_done(record, pictures, skip_bad) and record.edges == edges.state(name)
+            if _is_done(record, pictures.get(name), skip_bad) and record.edges == edges.state(name)
         }
         with (
             RecordFile(manifest, settings) as records,
@@ -162,15 +165,17 @@ def refine_masks(
             waiting = {name: names[name] for name in sorted(names) if name not in done}
             with WorkerPool(workers, finish) as pool:
                 jobs = _jobs(reader, waiting, skip_bad, finish)
-                if pictures is None:
+                if not pictures:
                     jobs = _with_masks(jobs, edges, finish)
                 for batch in batched(jobs, batch_size):
                     for job, lines in with_edges(edges, batch, fail):
                         state = edges.state(job.record.name)
-                        job = replace(job, record=replace(job.record, edges=state))
-                        if pictures is None:  # pixels are large, and on their way to a worker
+                        picture = pictures.get(job.record.name)
+                        record = replace(job.record, edges=state)
+                        job = replace(job, record=record, picture=picture)
+                        if picture is None:  # pixels are large, and on their way to a worker
                             job = replace(job, image=replace(job.image, pixels=_NO_PIXELS))
-                        pool.submit(_refine, refiner, pictures, job, lines)
+                        pool.submit(_refine, refiner, job, lines)
                 pool.wait()
             notes = [note for note in reader.notes if note not in inputs.notes]
             for note in notes:  # what reading has brought to light
@@ -303,12 +308,7 @@ def _read(
     return pixels, reader.read(source, (pixels.shape[0], pixels.shape[1]), on_bad)
 
 
-def _refine(
-    refiner: BoundaryGuidedPropagation,
-    pictures: Path | None,
-    job: _Job,
-    edges: NDArray[np.float32],
-) -> Record:
+def _refine(refiner: BoundaryGuidedPropagation, job: _Job, edges: NDArray[np.float32]) -> Record:
     """Refine one image, and draw it if asked for; uses one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # here too, so that rounding is the same in all processes
@@ -320,11 +320,11 @@ def _refine(
         torch.set_num_threads(threads)
     result = refined.instances
     scores = np.ones(len(result)) if result.scores is None else result.scores
-    if pictures is not None:
+    if job.picture is not None:
         drawing = draw_refinement(
             job.image.pixels, job.instances.masks, edges, result.masks, refined.sources
         )
-        write_atomically(_picture(pictures, job.record.name), encode_png(drawing))
+        write_atomically(job.picture, encode_png(drawing))
     annotations = [
         {
             **instance_annotation(mask, int(label)),
@@ -339,14 +339,15 @@ def _refine(
     return replace(job.record, annotations=annotations)
 
 
-def _is_done(record: Record, pictures: Path | None, skip_bad: bool) -> bool:
+def _is_done(record: Record, picture: Path | None, skip_bad: bool) -> bool:
     """Whether an image need not be refined again."""
-    drawn = pictures is None or _picture(pictures, record.name).is_file()
+    drawn = picture is None or picture.is_file()
     return record.error is None and drawn and (skip_bad or not record.notes)
 
 
-def _picture(folder: Path, name: str) -> Path:
-    return folder / (name if name.endswith(".png") else f"{name}.png")
+def _pictures(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Where the picture of each image goes, by the image's name."""
+    return {name: folder / f"{stem}.png" for name, stem in distinct_stems(names).items()}
 
 
 def _categories(records: dict[str, Record], names: dict[int, str]) -> dict[int, str]:

@@ -13,7 +13,7 @@ from trace_mm.files.coco import (
     instance_annotation,
     mask_box,
 )
-from trace_mm.files.folders import IMAGE_SUFFIXES, is_image_file, walk_images
+from trace_mm.files.folders import IMAGE_SUFFIXES, distinct_stems, is_image_file, walk_images
 from trace_mm.files.images import decode_image, load_image, read_file
 from trace_mm.files.locking import locked, try_claim
 from trace_mm.files.outputs import check_outputs
@@ -25,6 +25,7 @@ __all__ = [
     "decode_image",
     "decode_rle",
     "decode_segmentation",
+    "distinct_stems",
     "encode_rle",
     "instance_annotation",
     "is_image_file",
