@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trace_mm.ops import connected_parts, fill_labels, merge_small_labels
+from trace_mm.ops import compact_labels, connected_parts, fill_labels, merge_small_labels
 
 maps = arrays(np.int32, st.tuples(st.integers(1, 8), st.integers(1, 9)), elements=st.integers(0, 4))
 
@@ -90,3 +90,18 @@ def test_merging_goes_on_until_all_are_large_enough():
     labels = np.array([[1, 2, 2, 3, 3, 3, 3]], dtype=np.int32)
     assert merge_small_labels(labels, 2).tolist() == [[2, 2, 2, 3, 3, 3, 3]]
     assert merge_small_labels(labels, 4).tolist() == [[3] * 7]
+
+
+@given(arrays(np.int32, (4, 5), elements=st.sampled_from([0, 2, 3, 7])))
+def test_compact_labels_number_without_a_gap(labels):
+    compact = compact_labels(labels)
+    present = [value for value in np.unique(labels).tolist() if value]
+    for number, value in enumerate(present, start=1):
+        np.testing.assert_array_equal(compact == number, labels == value)
+    assert ((compact == 0) == (labels == 0)).all()
+
+
+def test_each_label_may_have_its_own_limit():
+    labels = np.array([[1, 1, 1, 2, 3, 3, 3, 3]], dtype=np.int32)
+    assert merge_small_labels(labels, np.array([0.0, 4, 2, 2])).tolist() == [[3] * 8]
+    assert merge_small_labels(labels, np.array([0.0, 2, 0, 2])).tolist() == labels.tolist()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trace_mm.ops import edge_cores, edge_fragments, split_by_edges
+from trace_mm.ops import edge_cores, edge_fragments, enclosed_components, split_by_edges
 
 
 def picture(*rows):
@@ -144,3 +144,41 @@ def test_each_component_has_a_core(mask, on_edge, gap):
     assert (components[cores > 0] > 0).all()
     for component in range(1, components.max() + 1):
         assert cores[components == component].any()
+
+
+def naive_enclosed(components, mask, edges, strength, side):
+    height, width = mask.shape
+    enclosed = [False] * (components.max() + 1)
+    for number in range(1, components.max() + 1):
+        own = components == number
+        thick = any(
+            own[row : row + side, column : column + side].all()
+            for row in range(height - side + 1)
+            for column in range(width - side + 1)
+        )
+        around = [
+            (row, column)
+            for row in range(height)
+            for column in range(width)
+            if mask[row, column] and not own[row, column]
+            and any(
+                0 <= row + y < height and 0 <= column + x < width and own[row + y, column + x]
+                for y, x in ((1, 0), (-1, 0), (0, 1), (0, -1))
+            )
+        ]  # fmt: skip
+        weak = sum(edges[pixel] <= strength for pixel in around)
+        enclosed[number] = thick and 10 * weak <= len(around)
+    return enclosed
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    arrays(np.int32, (9, 10), elements=st.sampled_from([0, 1, 1, 1, 3])),
+    arrays(bool, (9, 10), elements=st.sampled_from([True, True, False])),
+    arrays(np.float32, (9, 10), elements=st.sampled_from([0.5, 1, 1, 1, 1, 1])),
+    st.sampled_from([1, 3]),
+)
+def test_enclosed_components(components, mask, edges, side):
+    components = np.where(mask, components, 0).astype(np.int32)
+    found = enclosed_components(components, mask, edges, 0.8, side)
+    assert found.tolist() == naive_enclosed(components, mask, edges, 0.8, side)

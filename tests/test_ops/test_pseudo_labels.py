@@ -157,7 +157,5 @@ def test_pseudo_edge_errors(boundary, message):
 
 
 def test_unknown_schemes_are_errors():
-    with pytest.raises(
-        ValueError, match="scheme must be one of mu_sigma, mu_sigma_median, "
-    ):
+    with pytest.raises(ValueError, match="scheme must be one of mu_sigma, mu_sigma_median, "):
         pseudo_edges(torch.rand(1, 1, 2, 2), "otsu")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trace_mm.apis.edge_sources import EdgeSource
 
 _LABELER_OPTIONS: dict[str, tuple[Any, str, str]] = {  # type, metavar and help by name
+    "preset": (str, "NAME", "default, or paper: components and walk as in the paper, no more"),
     "threshold": (float, "X", "an edge above it separates"),
     "gap": (float, "X", "lines with gaps of up to twice so many pixels separate"),
     "radius": (positive, "N", "reach of a step, in pixels"),
@@ -24,8 +25,9 @@ _LABELER_OPTIONS: dict[str, tuple[Any, str, str]] = {  # type, metavar and help 
     "merge_iou": (float, "X", "unite walked components above this IoU"),
     "resolution": (positive, "N", "longer side of the working grid"),
     "level": (float, "X", "share of the largest probability that reaches a pixel"),
-    "min_fragment": (float, "X", "smallest piece that edges cut off, as a share of the image"),
-    "min_area": (float, "X", "smallest part of a class of things, as a share of the image"),
+    "min_fragment": (float, "N", "smallest piece that edges cut off, in pixels of that grid"),
+    "enclosed": (float, "X", "smaller pieces count if edges above it are all around"),
+    "min_area": (float, "N", "smallest part of a class of things, in pixels of the image"),
 }
 
 

@@ -27,9 +27,19 @@ from trace_mm.ops.emergence import (
     mean_row_divergence,
 )
 from trace_mm.ops.fusion import AttentionFusion, finest_grid, fuse_attention
-from trace_mm.ops.label_maps import connected_parts, fill_labels, merge_small_labels
+from trace_mm.ops.label_maps import (
+    compact_labels,
+    connected_parts,
+    fill_labels,
+    merge_small_labels,
+)
 from trace_mm.ops.mask_merging import mask_ious, merge_groups, merge_masks
-from trace_mm.ops.mask_splitting import edge_cores, edge_fragments, split_by_edges
+from trace_mm.ops.mask_splitting import (
+    edge_cores,
+    edge_fragments,
+    enclosed_components,
+    split_by_edges,
+)
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
 from trace_mm.ops.normalized_cut import NormalizedCut, normalized_cut, similar_patches
@@ -47,6 +57,7 @@ __all__ = [
     "NormalizedCut",
     "attention_boundary_divergence",
     "candidate_graph",
+    "compact_labels",
     "connected_parts",
     "cosine_distance",
     "divergence",
@@ -54,6 +65,7 @@ __all__ = [
     "edge_cores",
     "edge_fragments",
     "emergence_point",
+    "enclosed_components",
     "entropy_difference",
     "fill_labels",
     "finest_grid",

@@ -40,7 +40,16 @@ def fill_labels(labels: LabelMap, mask: NDArray[np.bool_]) -> LabelMap:
     return filled
 
 
-def merge_small_labels(labels: LabelMap, least: float) -> LabelMap:
+def compact_labels(labels: LabelMap) -> LabelMap:
+    """Labels (H, W) numbered anew from 1 without a gap, in the same order; 0 stays."""
+    table = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int32)
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(table)))
+    present = present[present > 0]
+    table[present] = np.arange(1, len(present) + 1)
+    return table[labels]
+
+
+def merge_small_labels(labels: LabelMap, least: float | NDArray[np.float64]) -> LabelMap:
     """Unite segments that are too small with the neighbour they share the longest border with.
 
     The smallest segment goes first, and what it becomes is measured again. Of equal neighbours the
@@ -48,7 +57,8 @@ def merge_small_labels(labels: LabelMap, least: float) -> LabelMap:
 
     Args:
         labels: (H, W), 0 is no segment, and no neighbour.
-        least: area in pixels from which a segment is large enough.
+        least: area in pixels from which a segment is large enough, for all or by label, (K + 1,).
+            What segments merge into keeps its own.
 
     Returns:
         (H, W) with the numbers of the segments that remain.
@@ -56,7 +66,8 @@ def merge_small_labels(labels: LabelMap, least: float) -> LabelMap:
     areas = np.bincount(labels.ravel()).tolist()
     borders = _border_lengths(labels)
     merged_into: dict[int, int] = {}
-    small = {label for label in borders if areas[label] < least}
+    limits = np.broadcast_to(least, len(areas)).tolist()
+    small = {label for label in borders if areas[label] < limits[label]}
     while small:
         label = min(small, key=lambda one: (areas[one], one))
         neighbors = borders.pop(label)
@@ -68,7 +79,7 @@ def merge_small_labels(labels: LabelMap, least: float) -> LabelMap:
                 borders[target][other] = borders[target].get(other, 0) + length
         areas[target] += areas[label]
         merged_into[label] = target
-        small = {one for one, beside in borders.items() if areas[one] < least and beside}
+        small = {one for one, beside in borders.items() if areas[one] < limits[one] and beside}
     table = np.arange(len(areas), dtype=np.int32)
     for label in reversed(merged_into):  # what is merged last knows its segment first
         table[label] = table[merged_into[label]]

@@ -1,15 +1,20 @@
 """Panoptic labels of one image: things told apart by instance edges, stuff kept whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 from torch.nn import functional
 
 from trace_mm.ops import (
+    compact_labels,
     connected_parts,
     edge_cores,
+    enclosed_components,
     fill_labels,
     merge_groups,
     merge_small_labels,
@@ -19,7 +24,57 @@ from trace_mm.refine.boundary_guided_propagation import check_range
 from trace_mm.refine.working_grid import resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
 
+LABELER_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {
+        "threshold": 0.2,
+        "gap": 3,
+        "radius": 5,
+        "beta": 5,
+        "steps": 256,
+        "merge_iou": 0.5,
+        "resolution": 128,
+        "level": 0.5,
+        "min_fragment": 49,
+        "enclosed": 0.8,
+        "min_area": 16,
+        "within_class": True,
+    },
+    "paper": {
+        "threshold": 0.5,
+        "gap": 0,
+        "radius": 5,
+        "beta": 10,
+        "steps": 256,
+        "merge_iou": 0.5,
+        "resolution": 4096,
+        "level": 0.5,
+        "min_fragment": 0,
+        "enclosed": 1,
+        "min_area": 0,
+        "within_class": False,
+    },
+}
+"""Settings of :class:`PanopticLabeler` by the name of a preset."""
+
+_RANGES = {
+    "threshold": (0, 0.999),
+    "gap": (0, 64),
+    "radius": (1, 64),
+    "beta": (1e-6, 1e6),
+    "steps": (0, 10**6),
+    "merge_iou": (0, 1),
+    "resolution": (8, 4096),
+    "level": (1e-6, 1),
+    "min_fragment": (0, 10**6),
+    "enclosed": (0, 1),
+    "min_area": (0, 10**6),
+    "within_class": (False, True),
+}
+_THICK = 5  # pixels of the working grid
 _REACHED = 1e-6  # a walk that is less likely than this to get somewhere does not
+
+_Labels = NDArray[np.int32]
+_Edges = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,67 +94,92 @@ class PanopticLabels:
 class PanopticLabeler:
     """Makes a panoptic map of a class map and instance edges (Sec. 3.5, 4).
 
-    Each class of things is taken by itself, on a working grid:
+    Each connected part of a class of things is taken by itself, on a working grid of its own, so
+    that small things in large images have pixels enough:
 
     1. Edges cut it into components, also through gaps of a line (``gap``; see
-       :func:`trace_mm.ops.edge_cores`). Those below ``min_fragment`` are left out.
-    2. Components spread by Boundary-Guided Propagation (Eq. 11), inside the class only. Those whose
+       :func:`trace_mm.ops.edge_cores`). Those below ``min_fragment`` are left out, unless they
+       are thick and edges above ``enclosed`` are all around: noise leaves no such edges.
+    2. Components spread by Boundary-Guided Propagation (Eq. 11), inside the part only. Those whose
        IoU then exceeds ``merge_iou`` are one object.
-    3. At the image's size, a pixel of the class belongs to the object whose walk is most likely to
-       reach it, else to the nearest object in its connected part of the class. A part that has no
-       object is one. Parts that do not touch are never one object.
-    4. An object below ``min_fragment`` goes to the neighbour of its class with which it shares the
+    3. At the image's size, a pixel belongs to the object whose walk is most likely to reach it,
+       else to the nearest object. A part that has no object is one.
+    4. Any other object below ``min_fragment`` goes to the neighbour with which it shares the
        longest border. A whole part below ``min_area`` is void.
 
     Without edges, objects are the connected parts of the class. Stuff is one segment for each
     class, however small. Every pixel has one segment or is void.
 
+    The preset "paper" leaves out what is ours: edges cut and hold back the walk, and nothing else
+    does. So objects may leave their class (``within_class``), over stuff and void as well; of
+    several that reach a pixel the likeliest has it, and what no walk reaches of a class of things
+    is void.
+
     Args:
+        preset: "default" or "paper", whose settings :data:`LABELER_PRESETS` lists. It holds for the
+            arguments that are None.
         threshold: an edge above it separates, in [0, 0.999].
         gap: lines with gaps of up to twice this many pixels of the working grid separate.
         radius: a step of the walk goes less than this many pixels of the working grid far.
         beta: exponent of the affinities.
         steps: length of the walk.
         merge_iou: tau_BGP, in [0, 1].
-        resolution: longer side of the working grid in pixels; smaller images keep their own size.
+        resolution: longer side of working grids in pixels; what is smaller keeps its own size.
         level: in 2., a pixel is reached from where the walk has this share of its largest
             probability, in (0, 1].
-        min_fragment: least area of what edges cut off, as a share of the image.
-        min_area: least area of a connected part of a class of things, as a share of the image.
+        min_fragment: least area of what edges cut off, in pixels of the working grid that the whole
+            image would have.
+        enclosed: a smaller piece counts all the same if a square of 5 pixels of its working grid
+            fits in and nine tenths of the pixels around it have an edge above this, in [0, 1].
+        min_area: least area of a connected part of a class of things, in pixels of the image.
+        within_class: whether objects stay inside their class.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if the preset is unknown or a number out of range.
     """
 
     def __init__(
         self,
-        threshold: float = 0.2,
-        gap: float = 3,
-        radius: int = 5,
-        beta: float = 5,
-        steps: int = 256,
-        merge_iou: float = 0.5,
-        resolution: int = 128,
-        level: float = 0.5,
-        min_fragment: float = 0.003,
-        min_area: float = 0.0005,
+        preset: str = "default",
+        threshold: float | None = None,
+        gap: float | None = None,
+        radius: int | None = None,
+        beta: float | None = None,
+        steps: int | None = None,
+        merge_iou: float | None = None,
+        resolution: int | None = None,
+        level: float | None = None,
+        min_fragment: float | None = None,
+        enclosed: float | None = None,
+        min_area: float | None = None,
+        within_class: bool | None = None,
     ) -> None:
-        check_range("threshold", threshold, 0, 0.999)
-        check_range("gap", gap, 0, 64)
-        check_range("radius", radius, 1, 64)
-        check_range("beta", beta, 1e-6, 1e6)
-        check_range("steps", steps, 0, 10**6)
-        check_range("merge_iou", merge_iou, 0, 1)
-        check_range("resolution", resolution, 8, 4096)
-        check_range("level", level, 1e-6, 1)
-        check_range("min_fragment", min_fragment, 0, 1)
-        check_range("min_area", min_area, 0, 1)
-        self.threshold, self.gap, self.radius, self.beta = threshold, gap, radius, beta
-        self.steps, self.merge_iou, self.resolution = steps, merge_iou, resolution
-        self.level, self.min_fragment, self.min_area = level, min_fragment, min_area
+        if preset not in LABELER_PRESETS:
+            known = ", ".join(LABELER_PRESETS)
+            raise ValueError(f"preset must be one of {known}, got {preset!r}")
+        given = {name: value for name, value in locals().items() if name in _RANGES}
+        values = dict(LABELER_PRESETS[preset])
+        values |= {name: value for name, value in given.items() if value is not None}
+        for name, (low, high) in _RANGES.items():
+            check_range(name, values[name], low, high)
+        for name in ("min_fragment", "min_area"):
+            if 0 < values[name] < 1:
+                raise ValueError(f"{name} is a number of pixels, got the share {values[name]}")
+        self.threshold: float = values["threshold"]
+        self.gap: float = values["gap"]
+        self.radius: int = values["radius"]
+        self.beta: float = values["beta"]
+        self.steps: int = values["steps"]
+        self.merge_iou: float = values["merge_iou"]
+        self.resolution: int = values["resolution"]
+        self.level: float = values["level"]
+        self.min_fragment: float = values["min_fragment"]
+        self.enclosed: float = values["enclosed"]
+        self.min_area: float = values["min_area"]
+        self.within_class: bool = values["within_class"]
 
     def settings(self) -> dict[str, float]:
-        """All arguments by name."""
+        """All settings by name, those of the preset included."""
         return dict(vars(self))
 
     def __call__(
@@ -126,72 +206,146 @@ class PanopticLabeler:
             raise ValueError(
                 f"edges {edges.shape} and classes {classes.shape} (H, W) are not of one size"
             )
-        ids = np.zeros(classes.shape, dtype=np.int32)
-        numbers: list[int] = []
-        for number in np.unique(classes[classes >= 0]).tolist():
+        if edges is not None and not self.within_class:
+            return _numbered(*self._spread_freely(classes, num_things, edges), num_things)
+        objects = np.zeros(classes.shape, dtype=np.int32)
+        for number in np.unique(classes[(classes >= 0) & (classes < num_things)]).tolist():
             mask = classes == number
-            segments = self._objects(mask, edges) if number < num_things else mask.astype(np.int32)
-            for segment in _by_first_pixel(segments):
-                numbers.append(number)
-                ids[segments == segment] = len(numbers)
-        return PanopticLabels(ids, np.array(numbers, dtype=np.int64))
+            objects[mask] = self._objects(mask, edges)[mask]
+        kept = (classes >= num_things) | (objects > 0)
+        return _numbered(np.where(kept, classes, -1), objects, num_things)
 
-    def _objects(
-        self, mask: NDArray[np.bool_], edges: NDArray[np.float32] | None
-    ) -> NDArray[np.int32]:
-        """Numbers of the objects of a class, (H, W)."""
+    def _objects(self, mask: NDArray[np.bool_], edges: _Edges | None) -> _Labels:
+        """Numbers of the objects of a class, (H, W), 0 in parts that are too small."""
         parts = connected_parts(mask)
-        too_small = np.bincount(parts.ravel()) < self.min_area * mask.size
-        parts = np.where(too_small[parts], 0, parts)
-        labels = parts if edges is None else _apart(self._split(parts > 0, edges), parts)
-        return merge_small_labels(labels, self.min_fragment * mask.size)
-
-    def _split(self, mask: NDArray[np.bool_], edges: NDArray[np.float32]) -> NDArray[np.int32]:
-        """The object of each pixel of a class, (H, W) from 1; 0 in parts that have none."""
+        objects = np.zeros(mask.shape, dtype=np.int32)
         grid = working_grid((mask.shape[0], mask.shape[1]), self.resolution)
-        coarse = resize_masks(torch.from_numpy(mask[None]), grid)[0].numpy()  # (h, w)
-        lines = resize_edges(torch.from_numpy(np.ascontiguousarray(edges)).float(), grid).numpy()
-        labels = np.zeros(mask.shape, dtype=np.int32)
-        if coarse.any():
-            shares = self._walk(coarse, lines)  # (G, h, w)
-            strongest = np.full(mask.shape, _REACHED, dtype=np.float32)
-            for number, share in enumerate(shares, start=1):
-                large = _enlarge(share, labels.shape)  # (H, W)
-                nearer = large > strongest
-                labels[nearer], strongest[nearer] = number, large[nearer]
-        return fill_labels(labels, mask)
+        least = self.min_fragment * mask.size / (grid[0] * grid[1])  # in pixels of the image
+        count = 0
+        for number, box in enumerate(find_objects(parts), start=1):
+            part = parts[box] == number  # (bh, bw)
+            if np.count_nonzero(part) < self.min_area:
+                continue
+            labels = (
+                part.astype(np.int32) if edges is None else self._split(part, edges[box], least)
+            )
+            objects[box][part] = labels[part] + count
+            count += int(labels.max())
+        return objects
 
-    def _walk(self, mask: NDArray[np.bool_], edges: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How likely each object of a class (h, w) reaches each pixel, (G, h, w)."""
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        inside, lines = mask[box], edges[box]
-        cores = edge_cores(inside, lines, self.threshold, self.gap)
-        pieces = edge_cores(inside, lines, self.threshold, 0)  # without closing gaps
-        large = np.bincount(pieces.ravel()) >= self.min_fragment * mask.size
-        cores[~large[pieces]] = 0
-        numbers = np.unique(cores[cores > 0])
-        seeds = torch.from_numpy(cores == numbers[:, None, None])  # (F, bh, bw)
-        walls = torch.from_numpy(np.where(inside, lines, 1).astype(np.float32))
-        walked = propagate_masks(seeds, walls, self.radius, self.beta, self.steps)
+    def _split(self, part: NDArray[np.bool_], edges: _Edges, least: float) -> _Labels:
+        """Numbers from 1 of the objects of a connected part (bh, bw), from so many pixels on."""
+        whole = part.astype(np.int32)
+        if not (edges[part] > self.threshold).any():
+            return whole
+        grid, lines = self._on_grid(edges)
+        coarse = resize_masks(torch.from_numpy(part[None]), grid)[0].numpy()  # (h, w)
+        cores, sure = self._cores(coarse, lines, least * coarse.size / part.size)
+        if not cores.any():
+            return whole
+        walls = np.where(coarse, lines, 1).astype(np.float32)
+        shares, group_of = self._walk(cores, walls)
+        labels = fill_labels(_strongest(shares, part.shape)[0], part)
+        if not labels.any():
+            return whole
+        limits = np.full(len(shares) + 1, least)
+        limits[group_of[sure] + 1] = 0
+        return merge_small_labels(labels, limits[: int(labels.max()) + 1])
+
+    def _cores(
+        self, part: NDArray[np.bool_], lines: _Edges, least: float
+    ) -> tuple[_Labels, NDArray[np.int32]]:
+        """What edges cut a part (h, w) into, from so many pixels on, or less if it is enclosed.
+
+        Returns:
+            Numbers from 1 of the cores, (h, w), and the rising indices of the enclosed ones.
+        """
+        cores = edge_cores(part, lines, self.threshold, self.gap)
+        pieces = edge_cores(part, lines, self.threshold, 0)  # without closing gaps
+        areas = np.bincount(pieces.ravel())
+        small = areas < least
+        enclosed = small & enclosed_components(pieces, part, lines, self.enclosed, _THICK)
+        cores[(small & ~enclosed)[pieces]] = 0
+        cores = compact_labels(cores)
+        return cores, np.unique(cores[enclosed[pieces] & (cores > 0)]) - 1
+
+    def _spread_freely(
+        self, classes: NDArray[np.int32], num_things: int, edges: _Edges
+    ) -> tuple[NDArray[np.int32], _Labels]:
+        """Classes (H, W) after things have spread until edges stop them, and their objects."""
+        grid, lines = self._on_grid(edges)
+        found = np.where(classes >= num_things, classes, -1)
+        objects = np.zeros(classes.shape, dtype=np.int32)
+        most = np.zeros(classes.shape, dtype=np.float32)
+        for number in np.unique(classes[(classes >= 0) & (classes < num_things)]).tolist():
+            mask = torch.from_numpy((classes == number)[None])
+            coarse = resize_masks(mask, grid)[0].numpy()
+            cores = edge_cores(coarse, lines, self.threshold, self.gap)
+            labels, strength = _strongest(self._walk(cores, lines)[0], classes.shape)
+            wins = (labels > 0) & (strength > most)
+            objects[wins], most[wins], found[wins] = labels[wins], strength[wins], number
+        return found, objects
+
+    def _on_grid(self, edges: _Edges) -> tuple[tuple[int, int], _Edges]:
+        """The working grid of a part or image, and its edges (h, w) there."""
+        grid = working_grid((edges.shape[0], edges.shape[1]), self.resolution)
+        lines = resize_edges(torch.from_numpy(np.ascontiguousarray(edges)).float(), grid)
+        return grid, lines.numpy()
+
+    def _walk(self, cores: _Labels, walls: _Edges) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Let cores, numbered from 1 without a gap, walk, and unite them to objects.
+
+        Returns:
+            How likely a walk from each object reaches each pixel, (G, h, w), and the object of each
+            core.
+        """
+        numbers = np.arange(1, int(cores.max()) + 1)
+        seeds = torch.from_numpy(cores == numbers[:, None, None])  # (F, h, w)
+        walked = propagate_masks(seeds, torch.from_numpy(walls), self.radius, self.beta, self.steps)
         limits = self.level * walked.flatten(1).amax(1) if len(walked) else walked.new_zeros(0)
-        groups = merge_groups(walked >= limits[:, None, None], self.merge_iou)
-        shares = np.zeros((len(groups.unique()), *mask.shape), dtype=np.float32)
-        for share, group in zip(shares, groups.unique(), strict=True):
-            share[box] = walked[groups == group].amax(0).numpy()
-        return shares
+        reached = walked >= limits[:, None, None]
+        groups = merge_groups(reached, self.merge_iou)
+        if not self.within_class:
+            walked = walked * reached
+        shares = np.zeros((len(groups.unique()), *walls.shape), dtype=np.float32)
+        for number, share in enumerate(shares):
+            share[:] = walked[groups == number].amax(0).numpy()
+        return shares, groups.numpy()
 
 
-def _apart(labels: NDArray[np.int32], parts: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Labels (H, W) that differ wherever the part does; a part without any is one."""
-    inside = parts > 0
-    pairs = parts[inside].astype(np.int64) * (int(labels.max()) + 1) + labels[inside]  # (P,)
-    apart = np.zeros(parts.shape, dtype=np.int32)
-    apart[inside] = np.unique(pairs, return_inverse=True)[1] + 1
-    return apart
+def _strongest(
+    shares: NDArray[np.float32], size: tuple[int, ...]
+) -> tuple[_Labels, NDArray[np.float32]]:
+    """At another size (H, W): the number from 1 of the largest of shares (G, h, w), and its value.
+
+    0 where none is worth speaking of.
+    """
+    labels = np.zeros(size, dtype=np.int32)
+    strongest = np.full(size, _REACHED, dtype=np.float32)
+    for number, share in enumerate(shares, start=1):  # one at a time, to save memory
+        large = _enlarge(share, size)  # (H, W)
+        nearer = large > strongest
+        labels[nearer], strongest[nearer] = number, large[nearer]
+    return labels, strongest
 
 
-def _by_first_pixel(labels: NDArray[np.int32]) -> list[int]:
+def _numbered(classes: NDArray[np.int32], objects: _Labels, num_things: int) -> PanopticLabels:
+    """Segments of classes (H, W), -1 void, and numbers of objects (H, W) in each class of things.
+
+    They are numbered by class, then by their first pixel.
+    """
+    ids = np.zeros(classes.shape, dtype=np.int32)
+    numbers: list[int] = []
+    for number in np.unique(classes[classes >= 0]).tolist():
+        mask = classes == number
+        segments = np.where(mask, objects if number < num_things else 1, 0)
+        for segment in _by_first_pixel(segments):
+            numbers.append(number)
+            ids[segments == segment] = len(numbers)
+    return PanopticLabels(ids, np.array(numbers, dtype=np.int64))
+
+
+def _by_first_pixel(labels: _Labels) -> list[int]:
     """The labels of a map (H, W) in the order in which they first occur, row by row."""
     numbers, first = np.unique(labels, return_index=True)
     return [int(number) for number in numbers[np.argsort(first)] if number > 0]
