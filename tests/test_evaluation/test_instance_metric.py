@@ -148,7 +148,12 @@ def test_an_image_predicted_twice(tmp_path, case):
     [
         (5, np.zeros((1, *SIZE), dtype=bool), [1.0], "image 5 is not in"),
         (4, np.zeros((1, 9, 9), dtype=bool), [1.0], r"image 4: .*\(1, 9, 9\).*\(48, 64\)"),
-        (4, np.zeros((1, *SIZE), dtype=bool), [np.nan], "image 4: its score is nan"),
+        (
+            4,
+            np.zeros((1, *SIZE), dtype=bool),
+            [np.nan],
+            "image 4: score must be a finite",
+        ),
         (4, np.zeros((1, *SIZE), dtype=bool), [1.0, 1.0], "image 4: there are 1 masks.* 2 scores"),
         (4, np.zeros((1, *SIZE), dtype=np.float32), [1.0], "image 4: .*float32, not bool"),
     ],

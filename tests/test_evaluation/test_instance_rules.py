@@ -1,6 +1,7 @@
 """What counts, what is ignored, and what is refused, on images of one or two rectangles."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -121,17 +122,20 @@ def test_voc_protocol_needs_void_pixels():
     ("change", "message"),
     [
         ({"image_id": 6}, "image 6 is not in"),
-        ({"image_id": None}, "image None is not in"),
-        ({"image_id": "5"}, "image '5' is not in"),
-        ({"score": float("nan")}, "image 5: .*its score is nan"),
-        ({"score": None}, "image 5: .*its score is None"),
+        ({"image_id": None}, r"results\[0\]: image_id must be a whole number or text"),
+        ({"image_id": "x"}, r"results\[0\]: image 'x' is not in"),
+        (
+            {"score": float("nan")},
+            r"image 5: .*results\[0\]: score must be a finite",
+        ),
+        ({"score": None}, "image 5: .*there is no score"),
         ({"segmentation": encode_rle(LEFT[:20])}, r"image 5: .*\(20, 60\).*\(40, 60\)"),
         ({"segmentation": {"size": [40, 60], "counts": [5, 9]}}, "image 5: .*14 pixels"),
         ({"segmentation": {"size": [40, 60], "counts": "59"}}, "image 5: .*14 pixels"),
         ({"segmentation": {"size": [40, 60], "counts": "é"}}, "image 5: .*do not occur in RLE"),
         ({"segmentation": {"size": [40, 60]}}, "image 5: .*counts of the RLE"),
-        ({"segmentation": [[1, 2, 3]]}, "image 5: .*no list of pairs"),
-        ({"segmentation": ["ab"]}, "image 5: .*no list of numbers"),
+        ({"segmentation": [[1, 2, 3]]}, "image 5: .*no pairs x, y"),
+        ({"segmentation": ["ab"]}, "image 5: .*must be a list of numbers"),
         ({"segmentation": [[0, 0, 9, 0, 9, 1e6]]}, "image 5: .*reaches far out"),
         ({"segmentation": [[0, 0, 9, 0, 9, float("nan")]]}, "image 5: .*reaches far out"),
         ({"segmentation": "x"}, "image 5: .*neither polygons nor RLE"),
@@ -153,10 +157,10 @@ def test_not_a_coco_file(key):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_id": 8}, "annotation 0 is of image 8, which is not listed"),
-        ({"segmentation": None}, "image 5: annotation 0: .*neither polygons nor RLE"),
-        ({"bbox": [1, 2, float("inf"), 3]}, "annotation 0: its box is"),
-        ({"category_id": None}, "has no category_id"),
+        ({"image_id": 8}, r"annotations\[0\]: image_id: image 8 is not listed"),
+        ({"segmentation": None}, r"annotations\[0\]: .*neither polygons nor RLE"),
+        ({"bbox": [1, 2, float("inf"), 3]}, r"annotations\[0\]: bbox must be four"),
+        ({"category_id": None}, r"annotations\[0\]: category_id must be a whole number"),
     ],
 )
 def test_a_wrong_annotation_is_named(change, message):
@@ -164,6 +168,44 @@ def test_a_wrong_annotation_is_named(change, message):
     truth["annotations"][0].update(change)
     with pytest.raises(ValueError, match=message):
         evaluate_instances(truth, [])
+
+
+@pytest.mark.parametrize("image_id", [5, 5.0, "5"])
+def test_ids_in_several_forms_are_the_same(image_id):
+    truth = small_truth([LEFT, RIGHT])
+    for record in truth["annotations"]:
+        record.update(image_id=image_id, category_id="1", iscrowd="0")
+    results = [{**detection(mask), "image_id": image_id} for mask in (LEFT, RIGHT)]
+    assert evaluate_instances(truth, results).ap == pytest.approx(1)
+
+
+@pytest.mark.parametrize("info", [None, [], "", "text", {"boxes_only": None}])
+def test_info_of_any_kind(info):
+    truth = {**small_truth([LEFT]), "info": info}
+    assert evaluate_instances(truth, [detection(LEFT)]).ap == pytest.approx(1)
+
+
+def test_files_in_any_encoding_and_of_both_kinds(tmp_path):
+    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+    truth.write_text(json.dumps(small_truth([LEFT])), encoding="utf-8-sig")
+    results.write_text(json.dumps([detection(LEFT)]), encoding="utf-16")
+    assert evaluate_instances(truth, results).ap == pytest.approx(1)
+    refined = small_truth([LEFT], score=0.5)  # as trace-mm refine writes it
+    assert evaluate_instances(truth, refined).ap == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"annotations\[0\]: there is no score"):
+        evaluate_instances(truth, small_truth([LEFT]))
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        evaluate_instances(tmp_path / "none.json", results)
+
+
+def test_files_of_crowds_only():
+    truth = small_truth([LEFT, RIGHT], iscrowd=1)  # RLE, as some tools write brush masks
+    results = [detection(LEFT), detection(RIGHT)]
+    assert evaluate_instances(truth, results).ap == pytest.approx(1)
+    corners = [[2, 5, 22, 5, 22, 25, 2, 25]]
+    truth = small_truth([LEFT, RIGHT], iscrowd=1, segmentation=corners)
+    with pytest.raises(ValueError, match=r"2 of 2 annotations are crowds .* have iscrowd 0"):
+        evaluate_instances(truth, results)
 
 
 def test_boxes_only_files_are_not_scored_by_masks():

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mm.evaluation.instance_ground_truth import TrueInstance, as_rle
+from trace_mm.evaluation.instance_ground_truth import TrueInstance
 from trace_mm.evaluation.touching_instances import has_touching_instances
-from trace_mm.files.coco import encode_rle, mask_box
+from trace_mm.files.coco import encode_rle, mask_box, segmentation_rle
 
 
 def instance(mask, category=1, crowd=False):
-    rle = as_rle(encode_rle(mask), mask.shape)
+    rle = segmentation_rle(encode_rle(mask), mask.shape)
     return TrueInstance(rle, tuple(mask_box(mask)), float(mask.sum()), category, crowd, False)
 
 

@@ -1,19 +1,16 @@
 """Detections as they are scored: checked, free of void pixels, and in an order of their own."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from trace_mm.evaluation.instance_ground_truth import (
-    ImageId,
-    InstanceGroundTruth,
-    as_rle,
-    check_box,
-)
+from trace_mm.evaluation.instance_ground_truth import InstanceGroundTruth
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile
+from trace_mm.files.json_values import ImageId, as_finite
 
 
 @dataclass(frozen=True)
@@ -40,29 +37,42 @@ class Detection:
 
 
 def collect_detections(
-    results: Iterable[dict[str, Any]], truth: InstanceGroundTruth, exclude_void: bool = False
+    results: str | Path | Mapping[str, Any] | Iterable[Any],
+    truth: InstanceGroundTruth,
+    exclude_void: bool = False,
 ) -> dict[ImageId, list[Detection]]:
     """Detections by image, each image's in the order in which they are scored.
 
     Args:
         results: COCO results: ``image_id``, ``score``, and ``segmentation`` (RLE or polygons), or
-            ``bbox`` where boxes are scored; without one, the box is the mask's.
+            ``bbox`` where boxes are scored; without one, the box is the mask's. Also the content of
+            an annotation file with scores, or the path of a file of either kind.
         truth: what they are scored against.
         exclude_void: take the image's void pixels out of each mask.
 
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: if an image is unknown, a score is not finite, or a mask or box does not fit;
-            names the image.
+            names the image and the record.
     """
+    if isinstance(results, (str, Path)):
+        file = CocoFile.read(results)
+    else:
+        content = dict(results) if isinstance(results, Mapping) else list(results)
+        file = CocoFile(content, "detections")
     found: dict[ImageId, list[Detection]] = {image_id: [] for image_id in truth.sizes}
-    for result in results:
-        image_id: ImageId = result.get("image_id", "without an id")
-        size = truth.size_of(image_id)
+    for result in file.require("annotations").annotations():
+        listed = result.image
+        try:
+            image_id = truth.key_of(listed)
+        except ValueError as error:
+            raise result.bad(error) from error
         try:
             void = truth.void.get(image_id) if exclude_void else None
-            found[image_id].append(_detection(result, size, truth.boxes, void))
+            detection = _detection(result, truth.sizes[image_id], truth.boxes, void)
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: a detection is wrong: {error}") from error
+        found[image_id].append(detection)
     return {
         image_id: sorted(detections, key=lambda detection: detection.order)
         for image_id, detections in found.items()
@@ -75,23 +85,22 @@ def check_score(score: Any) -> float:
     Raises:
         ValueError: if it is not a finite number.
     """
-    try:
-        value = float(score)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"its score is {score!r}")
+    value = as_finite(score)
+    if value is None:
+        raise ValueError(f"score must be a finite number, got {score!r}")
     return value
 
 
 def _detection(
-    result: dict[str, Any], size: tuple[int, int], boxes: bool, void: dict[str, Any] | None
+    result: CocoAnnotation, size: tuple[int, int], boxes: bool, void: dict[str, Any] | None
 ) -> Detection:
-    score = check_score(result.get("score"))
-    if boxes and result.get("bbox") is not None:
-        box = check_box(result["bbox"])
+    score = result.score
+    if score is None:
+        raise result.bad("there is no score")
+    if boxes and result.box is not None:
+        box = result.box
         return Detection(score, box[2] * box[3], box, None)
-    rle = as_rle(result.get("segmentation"), size)
+    rle = result.rle(size)
     if void is not None:
         rle = _without(rle, void)
     box = tuple(mask_utils.toBbox(rle).tolist())

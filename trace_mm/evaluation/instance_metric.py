@@ -13,9 +13,10 @@ from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 
 from trace_mm.evaluation.detections import check_score
-from trace_mm.evaluation.instance_ground_truth import InstanceGroundTruth, as_rle
+from trace_mm.evaluation.instance_ground_truth import InstanceGroundTruth
 from trace_mm.evaluation.instance_scores import ScoringSettings, score_instances
 from trace_mm.files import write_atomically
+from trace_mm.files.coco import segmentation_rle
 from trace_mm.registry import METRICS
 
 
@@ -93,8 +94,8 @@ class ClassAgnosticInstanceMetric(BaseMetric):
                 the image.
         """
         for sample in data_samples:
-            image_id = sample.get("img_id", sample.get("image_id"))
-            size = self.truth.size_of(image_id)
+            image_id = self.truth.key_of(sample.get("img_id", sample.get("image_id")))
+            size = self.truth.sizes[image_id]
             try:
                 detections = self._detections(sample.get("pred_instances"), size)
             except ValueError as error:
@@ -166,7 +167,7 @@ class ClassAgnosticInstanceMetric(BaseMetric):
 def _encode(masks: Any, size: tuple[int, int]) -> list[Any]:
     """Masks (K, H, W), or a list of RLE, as compressed RLE."""
     if isinstance(masks, (list, tuple)):
-        return [as_rle(rle, size) for rle in masks]
+        return [segmentation_rle(rle, size) for rle in masks]
     array = np.asarray(masks.detach().cpu() if isinstance(masks, torch.Tensor) else masks)
     if array.ndim != 3 or array.shape[1:] != size:
         raise ValueError(f"its masks are {array.shape}, its annotation is {size} (H, W)")

@@ -7,8 +7,9 @@ of detections with equal scores, annotation ids, and what is ignored.
 import contextlib
 import copy
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,16 @@ from pycocotools.cocoeval import COCOeval
 from trace_mm.evaluation.detections import Detection, collect_detections
 from trace_mm.evaluation.instance_ground_truth import (
     IOU_TYPES,
-    ImageId,
     InstanceGroundTruth,
     TrueInstance,
 )
 from trace_mm.evaluation.touching_instances import has_touching_instances
+from trace_mm.files.json_values import ImageId
 
 PROTOCOLS = ("coco", "voc2012")
+Detections = str | Path | Mapping[str, Any] | Iterable[Any]
+"""Results, the content of an annotation file with scores, or the path of one of these."""
+
 _SIZES = ("all", "s", "m", "l")  # COCOeval's area ranges
 _NO_CLASS = [{"id": 1, "name": "object"}]
 
@@ -125,8 +129,8 @@ class ScoringSettings:
 
 
 def evaluate_instances(
-    ground_truth: dict[str, Any] | InstanceGroundTruth,
-    detections: Iterable[dict[str, Any]],
+    ground_truth: str | Path | dict[str, Any] | InstanceGroundTruth,
+    detections: Detections,
     protocol: str = "coco",
     iou_type: str = "segm",
     max_detections: Sequence[int] = (1, 10, 100),
@@ -140,9 +144,10 @@ def evaluate_instances(
     scores in the order of image ids. So the scores do not depend on the order of the input.
 
     Args:
-        ground_truth: content of a COCO annotation file.
+        ground_truth: path or content of a COCO annotation file.
         detections: COCO results: dicts with ``image_id``, ``score`` and ``segmentation`` or
-            ``bbox``. Classes are not looked at.
+            ``bbox``. Classes are not looked at. Also a file with them, or an annotation file whose
+            annotations have scores, as ``trace-mm refine`` writes it, or its content.
         protocol: "coco", or "voc2012": difficult instances are ignored and void pixels are taken
             out of the detections, for ground truth of ``tools/dataset_converters/voc2012.py``.
         iou_type: "segm" or "bbox".
@@ -153,18 +158,21 @@ def evaluate_instances(
         image_ids: score these images only; None scores all of the ground truth.
 
     Raises:
-        ValueError: if the input does not fit; names the image.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the input does not fit; names the image and the record.
     """
     settings = ScoringSettings(protocol, iou_type, tuple(max_detections), touch_distance)
     truth = ground_truth
-    if not isinstance(truth, InstanceGroundTruth):
+    if isinstance(truth, (str, Path)):
+        truth = InstanceGroundTruth.read(truth, settings.boxes)
+    elif not isinstance(truth, InstanceGroundTruth):
         truth = InstanceGroundTruth(truth, boxes=settings.boxes)
     return score_instances(truth, detections, settings, image_ids)
 
 
 def score_instances(
     truth: InstanceGroundTruth,
-    detections: Iterable[dict[str, Any]],
+    detections: Detections,
     settings: ScoringSettings,
     image_ids: Iterable[ImageId] | None = None,
 ) -> InstanceScores:
@@ -181,9 +189,7 @@ def score_instances(
     if image_ids is None:
         chosen = list(truth.sizes)
     else:
-        wanted = set(image_ids)
-        for image_id in wanted:
-            truth.size_of(image_id)
+        wanted = {truth.key_of(image_id) for image_id in image_ids}
         chosen = [image_id for image_id in truth.sizes if image_id in wanted]
     matcher = _Matcher(truth, found, chosen, settings)
     touches = np.array(

@@ -68,7 +68,11 @@ class JsonRecord:
 
     def category(self, field: str = "category_id") -> int:
         """A category's id."""
-        return self.whole_number(field, -_MAX_CATEGORY, _MAX_CATEGORY)
+        number = as_whole_number(self.content.get(field))
+        if number is None or abs(number) > _MAX_CATEGORY:
+            value = describe(self.content.get(field))
+            raise self.bad(f"{field} must be a whole number of 32 bits, got {value}")
+        return number
 
 
 AnyRecord = TypeVar("AnyRecord", bound=JsonRecord)
