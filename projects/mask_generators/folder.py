@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from trace_mm.apis.instance_records import (
     read_records,
 )
 from trace_mm.apis.ranks import barrier, default_device, ranks
-from trace_mm.datasets.edge_annotations import read_coco_json
 from trace_mm.files import locked, write_atomically
+from trace_mm.refine import ImageIndex
 
 Images = list[tuple[str, Path]]
 RECORDS = "rank-*/records.jsonl"
@@ -75,7 +74,7 @@ def generate_masks(
             writing the same file.
     """
     found = list_images(images)
-    numbers = image_ids([name for name, _ in found], ids)
+    numbers = image_ids(found, ids)
     with ranks() as (rank, world):
         options = _checked(method_settings, method, is_diffusion(backbone), settings or {})
         model = load_features(
@@ -138,7 +137,7 @@ def list_images(images: str) -> Images:
     return sorted((path.relative_to(root).as_posix(), path) for path in paths)
 
 
-def image_ids(names: Sequence[str], file: Path | None) -> dict[str, int]:
+def image_ids(images: Images, file: Path | None) -> dict[str, int]:
     """The id of each image, by name: from 1 up, or as a COCO JSON file has them.
 
     Raises:
@@ -146,14 +145,12 @@ def image_ids(names: Sequence[str], file: Path | None) -> dict[str, int]:
         ValueError: if it lacks an image; names it.
     """
     if file is None:
-        return {name: number for number, name in enumerate(names, start=1)}
-    known = {
-        image["file_name"]: image["id"] for image in read_coco_json(file, ("images",))["images"]
-    }
-    missing = [name for name in names if name not in known]
+        return {name: number for number, (name, _) in enumerate(images, start=1)}
+    known = ImageIndex([path for _, path in images], file).ids()
+    missing = [name for name, path in images if path not in known]
     if missing:
         raise ValueError(f"{file}: has no image {missing[0]} ({len(missing)} are missing)")
-    return {name: known[name] for name in names}
+    return {name: known[path] for name, path in images}
 
 
 def _checked(make: Any, *arguments: Any) -> Any:

@@ -13,6 +13,7 @@ from trace_mm.datasets.converters import (
     write_annotation_file,
 )
 from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
+from trace_mm.files.coco import decode_segmentation, mask_box
 
 POLYGON = [[10.5, 10.0, 30.0, 10.0, 30.0, 25.5, 10.5, 25.5]]
 CROWD = {"size": [40, 60], "counts": [600, 80, 1720]}
@@ -175,7 +176,7 @@ def test_lvis_finds_images_in_the_folders_of_coco(tmp_path):
     assert annotation["iscrowd"] == 0 and annotation["original_category_id"] == 232
     source = lvis_content()
     del source["images"][0]["coco_url"]
-    with pytest.raises(ValueError, match=r"source\.json: image 397133 has no coco_url"):
+    with pytest.raises(ValueError, match=r"source\.json: images\[0\]: there is no coco_url"):
         convert_lvis(written(tmp_path, source), progress=False)
 
 
@@ -207,36 +208,38 @@ def test_objects365_first_images(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"id": 0}, "annotation 0: its id"),
-        ({"id": 900100391895}, "two annotations have the id 900100391895"),
-        ({"image_id": 5}, "annotation 151091: its image 5 is not listed"),
-        ({"category_id": 2}, "annotation 151091: its category 2 is not listed"),
-        ({"bbox": [1, 2, 3]}, "annotation 151091: its box"),
-        ({"bbox": [1, 2, 3, float("nan")]}, "annotation 151091: its box"),
-        ({"segmentation": []}, "annotation 151091: its segmentation"),
-        ({"segmentation": [[1, 2, 3]]}, "annotation 151091: a polygon"),
-        ({"segmentation": [["a", "b"]]}, "annotation 151091: a polygon"),
-        ({"segmentation": {"size": [60, 40], "counts": "x"}}, "annotation 151091: its RLE is for"),
-        ({"segmentation": {"size": [40, 60]}}, "annotation 151091: its RLE has no counts"),
-        ({"segmentation": {"size": [40, 60], "counts": "59"}}, "annotation 151091: .*14 pixels"),
-        ({"segmentation": {"size": [40, 60], "counts": [5]}}, "annotation 151091: .* 5 pixels"),
+        ({"image_id": 5}, "image_id: image 5 is not listed"),
+        ({"category_id": 2}, "category_id: category 2 is not listed"),
+        ({"category_id": None}, "category_id must be a whole number"),
+        ({"iscrowd": "maybe"}, "iscrowd must be 0 or 1"),
+        ({"bbox": [1, 2, 3]}, "bbox must be four numbers"),
+        ({"bbox": [1, 2, 3, float("nan")]}, "bbox must be four numbers"),
+        ({"segmentation": []}, "there is no segmentation"),
+        ({"segmentation": [[1, 2, 3]]}, "a polygon"),
+        ({"segmentation": [["a", "b"]]}, "a polygon"),
+        ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "a polygon reaches far out"),
+        ({"segmentation": {"size": [60, 40], "counts": "x"}}, "RLE is for"),
+        ({"segmentation": {"size": None, "counts": "x"}}, "size of the RLE"),
+        ({"segmentation": {"size": [40, 60]}}, "counts of the RLE"),
+        ({"segmentation": {"size": [40, 60], "counts": "59"}}, ".*14 pixels"),
+        ({"segmentation": {"size": [40, 60], "counts": [5]}}, ".* 5 pixels"),
     ],
 )
 def test_a_wrong_annotation_is_named(tmp_path, change, message):
     source = coco_content()
     source["annotations"][0].update(change)
-    with pytest.raises(ValueError, match=rf"source\.json: {message}"):
+    with pytest.raises(ValueError, match=rf"source\.json: annotations\[0\]: {message}"):
         convert_coco(written(tmp_path, source), progress=False)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"id": 42}, "two images have the id 42"),
-        ({"id": "a"}, "an image has the id 'a'"),
-        ({"height": None}, "image 391895 is None x 60"),
-        ({"width": 0}, "image 391895 is 40 x 0"),
-        ({"file_name": None}, "image 391895 has no file_name"),
+        ({"id": 42}, r"images\[1\]: two images have the id 42"),
+        ({"id": [1]}, r"images\[0\]: id must be a whole number or text"),
+        ({"height": None}, r"images\[0\]: height must be a whole number from 1, got None"),
+        ({"width": 0}, r"images\[0\]: width must be a whole number from 1, got 0"),
+        ({"file_name": None, "coco_url": None}, r"images\[0\]: file_name must name a file"),
     ],
 )
 def test_a_wrong_image_is_named(tmp_path, change, message):
@@ -257,9 +260,62 @@ def test_a_file_that_is_not_one(tmp_path):
         convert_coco(path)
 
 
-def test_areas_are_kept_or_those_of_the_box(tmp_path):
+def test_what_is_not_stated_is_measured_on_the_mask(tmp_path):
     source = coco_content()
     del source["annotations"][0]["area"]
+    source["annotations"][0]["bbox"] = None
     content = convert_coco(written(tmp_path, source), progress=False)
-    areas = [item["area"] for item in content["annotations"]]
-    np.testing.assert_allclose(areas, [19.5 * 15.5, 80])
+    mask = decode_segmentation(POLYGON, (40, 60))
+    assert [item["area"] for item in content["annotations"]] == [mask.sum(), 80]
+    np.testing.assert_allclose(content["annotations"][0]["bbox"], mask_box(mask))
+
+
+@pytest.mark.parametrize("ids", [(0, 1), (3, 3), (None, 4), ("a", "b"), (1.5, 2)])
+def test_annotations_are_numbered_where_their_ids_are_of_no_use(tmp_path, ids):
+    source = coco_content()
+    for annotation, number in zip(source["annotations"], ids, strict=True):
+        annotation["id"] = number
+    content = convert_coco(written(tmp_path, source), progress=False)
+    assert [item["id"] for item in content["annotations"]] == [1, 2]
+
+
+def test_fields_in_the_forms_of_other_tools(tmp_path):
+    source = coco_content()
+    source["info"] = None
+    source["categories"] = None
+    source["images"][0].update(id="391895", height=40.0, width="60")
+    del source["images"][0]["file_name"]  # LVIS has coco_url
+    source["annotations"][0].update(category_id=18.0, iscrowd="0")
+    source["annotations"][1].update(category_id="1", iscrowd=True, image_id=391895.0)
+    path = tmp_path / "source.json"
+    path.write_text(json.dumps(source), encoding="utf-16")
+    content = convert_coco(path, progress=False)
+    assert content["original_categories"] == [
+        {"id": 18, "name": "class 18"},
+        {"id": 1, "name": "class 1"},
+    ]
+    first = content["images"][0]
+    assert (first["id"], first["height"], first["width"]) == (391895, 40, 60)
+    assert first["file_name"] == "val2014/COCO_val2014_000000391895.jpg"
+    assert [item["iscrowd"] for item in content["annotations"]] == [0, 1]
+    results = [{"image_id": 391895, "segmentation": POLYGON, "score": 0.5}]
+    assert evaluate_instances(content, results).ap == pytest.approx(1)
+
+
+def test_files_of_crowds_only(tmp_path):
+    source = coco_content()
+    source["annotations"] = source["annotations"][1:]  # an RLE, as masks drawn with a brush
+    content = convert_coco(written(tmp_path, source), progress=False)
+    line, note = describe(content).splitlines()
+    assert line == "2 images, 1 instances, 0 crowds"
+    assert "all 1 annotations are marked as crowds" in note
+    source["annotations"][0]["segmentation"] = POLYGON
+    with pytest.raises(ValueError, match=r"source\.json: there is no instance in it: .* 1 are"):
+        convert_coco(written(tmp_path, source), progress=False)
+
+
+def test_mostly_crowds_are_told_of(tmp_path):
+    source = coco_content()
+    source["annotations"] += [dict(source["annotations"][1])] * 2
+    content = convert_coco(written(tmp_path, source), progress=False)
+    assert "most annotations are no instances" in describe(content)

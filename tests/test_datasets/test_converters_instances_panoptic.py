@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from trace_mm.datasets.converters import convert_instances_panoptic
+from trace_mm.datasets.converters import convert_instances_panoptic, describe_panoptic
 from trace_mm.files.coco import encode_rle
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.files.panoptic_file import read_panoptic_file
@@ -81,11 +81,49 @@ def test_an_image_without_instances_is_void(tmp_path):
 
 def test_images_that_would_share_a_map_are_refused(tmp_path):
     path = write(tmp_path, [], names=("a.jpg", "sub/a.png"))
-    with pytest.raises(ValueError, match=r"instances.json: two images would have the map a.png"):
+    with pytest.raises(ValueError, match=r"json: images\[1\]: two images would have the map a.png"):
         convert_instances_panoptic(path, tmp_path / "panoptic", progress=False)
 
 
-def test_a_bad_mask_names_file_image_and_annotation(tmp_path):
+def test_a_bad_mask_names_file_and_annotation(tmp_path):
     bad = {**annotation(5, 1, 7, box(1, 2, 1, 2)), "segmentation": "nonsense"}
-    with pytest.raises(ValueError, match=r"instances.json: image a.jpg: annotation 5"):
+    with pytest.raises(ValueError, match=r"json: annotations\[0\]: segmentation holds neither"):
         convert_instances_panoptic(write(tmp_path, [bad]), tmp_path / "panoptic", progress=False)
+
+
+@pytest.mark.parametrize("image_id", [1, 1.0, "1"])
+def test_ids_and_flags_in_several_forms(tmp_path, image_id):
+    masks = [box(2, 5, 2, 5), box(0, 10, 6, 12)]
+    found = [annotation(1, image_id, "7", masks[0], "false"), annotation(1, 1, 9.0, masks[1], "1")]
+    content = convert_instances_panoptic(write(tmp_path, found), tmp_path / "png", progress=False)
+    segments = content["annotations"][0]["segments_info"]
+    assert [(one["category_id"], one["iscrowd"]) for one in segments] == [(7, 0), (9, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": 5}, "image_id: image 5 is not listed"),
+        ({"image_id": None}, "image_id must be a whole number or text"),
+        ({"category_id": 8}, "category_id: category 8 is not listed"),
+        ({"category_id": None}, "category_id must be a whole number"),
+        ({"iscrowd": 2}, "iscrowd must be 0 or 1"),
+    ],
+)
+def test_a_wrong_annotation_is_named(tmp_path, change, message):
+    path = write(tmp_path, [{**annotation(1, 1, 7, box(2, 5, 2, 5)), **change}])
+    with pytest.raises(ValueError, match=rf"instances\.json: annotations\[0\]: {message}"):
+        convert_instances_panoptic(path, tmp_path / "panoptic", progress=False)
+
+
+def test_crowds_only(tmp_path):
+    path = write(tmp_path, [annotation(1, 1, 7, box(2, 5, 2, 5), iscrowd=1)])
+    content = convert_instances_panoptic(path, tmp_path / "panoptic", progress=False)
+    assert [one["iscrowd"] for one in content["annotations"][0]["segments_info"]] == [0]
+    assert "note: " in describe_panoptic(content)
+    crowd = {
+        **annotation(1, 1, 7, box(2, 5, 2, 5), iscrowd=1),
+        "segmentation": [[1, 1, 4, 1, 4, 4]],
+    }
+    with pytest.raises(ValueError, match="all 1 annotations are crowds"):
+        convert_instances_panoptic(write(tmp_path, [crowd]), tmp_path / "panoptic", progress=False)

@@ -68,16 +68,16 @@ def test_first_images(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bbox": None}, "annotation 534800011: its box"),
-        ({"area": "x"}, "annotation 534800011: its area"),
-        ({"segmentation": {"size": [50, 30], "counts": "1"}}, "annotation 534800011: its RLE"),
+        ({"bbox": [1, 2]}, "bbox must be four numbers"),
+        ({"segmentation": None}, "there is no segmentation"),
+        ({"segmentation": {"size": [50, 30], "counts": "1"}}, "RLE is for"),
     ],
 )
 def test_a_wrong_annotation_is_named(folder, change, message):
     content = sa1b_content(11)
     content["annotations"][0].update(change)
     (folder / "sa_000000" / "sa_11.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"sa_11\.json: {message}"):
+    with pytest.raises(ValueError, match=rf"sa_11\.json: annotations\[0\]: {message}"):
         convert_sa1b(folder, progress=False)
 
 
@@ -86,8 +86,12 @@ def test_a_wrong_annotation_is_named(folder, change, message):
     [
         ("{", "not valid JSON"),
         ("[]", "not a file of SA-1B"),
-        ('{"image": {}, "annotations": []}', "not a file of SA-1B"),
-        (json.dumps({**sa1b_content(11), "annotations": [5]}), "annotation 5: not an object"),
+        ('{"image": {}, "annotations": []}', "image: height must be a whole number"),
+        ('{"image": {}}', "not a file of SA-1B"),
+        (
+            json.dumps({**sa1b_content(11), "annotations": [5]}),
+            r"annotations\[0\]: must be an obj",
+        ),
         (json.dumps(sa1b_content(223750)), "image 223750 has a file already"),
     ],
 )

@@ -10,12 +10,12 @@ from pycocotools import mask as mask_utils
 from scipy import ndimage
 
 from trace_mm.datasets.ground_truth import (
-    coco_instance_ids,
-    decode_segmentation,
     instance_borders,
+    layer_instances,
     layer_masks,
     read_bsds_borders,
 )
+from trace_mm.files import decode_segmentation
 from trace_mm.ops import thin
 
 
@@ -105,30 +105,28 @@ def test_polygons():
     polygons = [[2, 1, 6, 1, 6, 4, 2, 4], [0, 5, 3, 5, 3, 7, 0, 7], [1, 1, 2, 2]]
     expected = square((7, 9), 1, 2, 3, 4) | square((7, 9), 5, 0, 2, 3)
     np.testing.assert_array_equal(decode_segmentation(polygons, (7, 9)), expected)
-    assert not decode_segmentation([[0, 0, 9, 7]], (7, 9)).any()  # two corners are no box
+    with pytest.raises(ValueError, match="a box is written as bbox"):
+        decode_segmentation([[0, 0, 9, 7]], (7, 9))
 
 
 def test_bad_segmentations_say_what_is_wrong():
     mask = square((7, 9), 1, 2, 3, 4)
-    with pytest.raises(ValueError, match=r"annotation 12: RLE is for \(7, 9\).*\(9, 7\)"):
-        coco_instance_ids([{"id": 12, "segmentation": rle(mask)}], (9, 7))
+    with pytest.raises(ValueError, match=r"RLE is for \(7, 9\).*\(9, 7\)"):
+        decode_segmentation(rle(mask), (9, 7))
     for empty in ([], None, "x"):
-        with pytest.raises(ValueError, match=r"annotation 3: .*neither"):
-            coco_instance_ids([{"id": 3, "segmentation": empty}], (9, 7))
+        with pytest.raises(ValueError, match="neither"):
+            decode_segmentation(empty, (9, 7))
 
 
 def test_crowd_is_behind_all_instances():
     size = (12, 12)
     crowd, person = square(size, 4, 4, 2, 2), square(size, 0, 0, 12, 8)
-    annotations = [
-        {"id": 1, "segmentation": rle(crowd, compressed=False), "iscrowd": 1},
-        {"id": 2, "segmentation": rle(person), "iscrowd": 0},
-    ]
-    ids = coco_instance_ids(annotations, size)
+    ids = layer_instances([crowd, person], [True, False], size)
     assert (ids[person] == 1).all()
-    annotations[0]["segmentation"] = rle(square(size, 4, 4, 8, 8), compressed=False)
-    assert set(np.unique(coco_instance_ids(annotations, size))) == {0, 1, 2}
-    assert set(np.unique(coco_instance_ids(annotations, size, crowd=False))) == {0, 1}
+    ids = layer_instances([square(size, 4, 4, 8, 8), person], [True, False], size)
+    assert set(np.unique(ids)) == {0, 1, 2}
+    assert (ids[person] == 1).all()
+    assert not layer_instances([], [], size).any()
 
 
 def test_bsds_file(tmp_path):

@@ -66,7 +66,7 @@ def test_coco(tmp_path):
     source = {"type": "CocoImages", "data_root": str(tmp_path), "ann_file": "ann.json"}
     dataset = UnlabelledImageDataset({**source, "img_path": "images"})
     assert ids(dataset) == ["sub/y.png", "x.png"]
-    with pytest.raises(FileNotFoundError, match=r"y\.png.*\(2 that .*ann\.json"):
+    with pytest.raises(FileNotFoundError, match=r"y\.png.*\(2 of 2 that .*ann\.json"):
         UnlabelledImageDataset({**source, "img_path": "elsewhere"})
     (tmp_path / "ann.json").write_text(json.dumps({"images": [{"id": 1}]}))
     with pytest.raises(ValueError, match=r"ann\.json.*file_name"):

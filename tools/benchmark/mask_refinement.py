@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from trace_mm.datasets import SourceMaskDataset
-from trace_mm.evaluation import evaluate_instances
+from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
 from trace_mm.files.coco import encode_rle
 from trace_mm.models import TrueEdges
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks, outline_scores
@@ -90,7 +90,7 @@ def main() -> None:
             for name, lines in edges.items():
                 refined = refiner(source, lines).instances
                 results.setdefault((method, name), []).extend(detections(given.image_id, refined))
-    truth = json.loads(annotations.read_text(encoding="utf-8"))
+    truth = InstanceGroundTruth.read(annotations)
     table = {}
     print(f"{'masks':24} {'edges':8} " + " ".join(f"{column:>11}" for column in COLUMNS))
     for (method, name), found in results.items():

@@ -4,20 +4,25 @@ A format is a class with ``images()``, a list of plain dicts (``img_path``, ``im
 the format needs to find the annotation), and ``edges(info, size)``, the edges of one of them.
 """
 
-import json
-from collections import defaultdict
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from mmengine.logging import print_log
 
 from trace_mm.datasets.ground_truth import (
-    coco_instance_ids,
     instance_borders,
+    layer_instances,
     read_bsds_borders,
 )
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile, by_rising_id
+from trace_mm.files.file_names import ListedImages
 from trace_mm.files.id_maps import VOID, read_id_map, read_mask
+from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.files.panoptic_file import PanopticAnnotation, PanopticFile, PanopticPngs
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -56,28 +61,51 @@ class CocoInstances:
 
     def images(self) -> list[dict[str, Any]]:
         """Each image of the JSON with its annotations, by rising image id."""
-        content = read_coco_json(self.file, ("images", "annotations"))
-        by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        for annotation in content["annotations"]:
-            kept = {key: annotation.get(key) for key in ("id", "segmentation")}
-            kept["iscrowd"] = annotation.get("iscrowd", 0)
-            by_image[annotation["image_id"]].append(kept)
+        file = CocoFile.read(self.file).require("images", "annotations")
+        listed = by_rising_id(file.images())
+        located = file.by_image(listed)
+        self._check(file, located)
+        names = ((image.name, key) for key, image in listed.items())
+        paths = ListedImages(self.folder).find_all(names, self.file)
         return [
             {
-                "img_path": str(self.folder / image["file_name"]),
-                "image_id": image["id"],
-                "annotations": by_image[image["id"]],
+                "img_path": str(path),
+                "image_id": key,
+                "stated_size": listed[key].stated_size,
+                "annotations": [_needed(one, file) for one in located[key]],
             }
-            for image in sorted(content["images"], key=lambda image: image["id"])
+            for key, path in zip(listed, paths, strict=True)
         ]
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Borders bool (1, H, W)."""
-        try:
-            ids = coco_instance_ids(info["annotations"], size, self.crowd)
-        except ValueError as error:
-            raise ValueError(f"{self.file}: image {info['image_id']}: {error}") from error
+        kept = [one for one in info["annotations"] if self.crowd or not one.crowd]
+        masks = [annotation.mask(size) for annotation in kept]
+        ids = layer_instances(masks, [annotation.crowd for annotation in kept], size)
         return instance_borders(ids)[None]
+
+    def _check(self, file: CocoFile, located: Mapping[ImageId, list[CocoAnnotation]]) -> None:
+        """Say what is left out, or what has been decided.
+
+        Raises:
+            ValueError: if nothing is left.
+        """
+        crowds = [file.is_crowd(one) for found in located.values() for one in found]
+        if not crowds:
+            raise ValueError(f"{self.file}: no image is annotated")
+        told = (
+            f"{self.file}: {sum(crowds)} of {len(crowds)} annotations are crowds (iscrowd 1), "
+            f"which crowd=False leaves out"
+        )
+        if not self.crowd and all(crowds):
+            raise ValueError(told)
+        if not self.crowd and 2 * sum(crowds) > len(crowds):
+            _warn(told)
+        if file.crowd_note:
+            _warn(file.crowd_note)
+        bare = sum(not found for found in located.values())
+        if 2 * bare > len(located):
+            _warn(f"{self.file}: {bare} of {len(located)} images have no annotation: no true edges")
 
 
 class CocoPanoptic:
@@ -90,19 +118,26 @@ class CocoPanoptic:
 
     def images(self) -> list[dict[str, Any]]:
         """Each annotated image, by rising image id."""
-        content = read_coco_json(self.file, ("images", "annotations"))
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        annotations = sorted(content["annotations"], key=lambda entry: entry["image_id"])
-        for annotation in annotations:
-            if annotation["image_id"] not in names:
-                raise ValueError(f"{self.file}: no image has id {annotation['image_id']}")
+        file = PanopticFile.read(self.file).require("images", "annotations")
+        listed = file.images()
+        maps: dict[ImageId, PanopticAnnotation] = {}
+        for one in file.maps():
+            if one.image not in listed:
+                raise one.bad(f"image_id: no image has id {one.image!r}")
+            if maps.setdefault(one.image, one) is not one:
+                raise one.bad(f"image_id: {one.image!r} occurs twice")
+        maps = by_rising_id(maps)
+        names = ((listed[key].name, key) for key in maps)
+        paths = ListedImages(self.folder).find_all(names, self.file)
+        pngs = PanopticPngs(self.masks)
         return [
             {
-                "img_path": str(self.folder / names[annotation["image_id"]]),
-                "image_id": annotation["image_id"],
-                "mask_path": str(self.masks / annotation["file_name"]),
+                "img_path": str(path),
+                "image_id": key,
+                "stated_size": listed[key].stated_size,
+                "mask_path": str(pngs.path(maps[key].file_name)),
             }
-            for annotation in annotations
+            for key, path in zip(maps, paths, strict=True)
         ]
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
@@ -236,25 +271,14 @@ def list_images(folder: str | Path) -> list[Path]:
     return paths
 
 
-def read_coco_json(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """A COCO annotation file.
+def _needed(annotation: CocoAnnotation, file: CocoFile) -> CocoAnnotation:
+    """An annotation with what edges need of it only: there are hundreds of thousands."""
+    content = {
+        "segmentation": annotation.segmentation,
+        "iscrowd": int(file.is_crowd(annotation)),
+    }
+    return CocoAnnotation(content, annotation.file, annotation.key, annotation.position)
 
-    Args:
-        path: the JSON file.
-        keys: what it must hold at its top.
 
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not JSON, or lacks a key.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"{path}: no such annotation file")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing:
-        raise ValueError(f"{path}: not a COCO annotation file, it has no {missing}")
-    return dict(content)
+def _warn(text: str) -> None:
+    print_log(text, "current", logging.WARNING)

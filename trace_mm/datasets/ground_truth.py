@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from trace_mm.files import decode_segmentation
 from trace_mm.ops.thinning import thin
 
 
@@ -64,35 +62,22 @@ def layer_masks(masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarra
     return ids
 
 
-def coco_instance_ids(
-    annotations: Sequence[dict[str, Any]], size: tuple[int, int], crowd: bool = True
+def layer_instances(
+    masks: Sequence[np.ndarray], crowds: Sequence[bool], size: tuple[int, int]
 ) -> np.ndarray:
-    """Id map of one image's COCO instance annotations.
+    """One id map out of one image's instances, and of its crowds, which are behind all of them.
 
     Args:
-        annotations: with ``segmentation`` and, for crowds, ``iscrowd``.
+        masks: bool (H, W) each; see :func:`layer_masks`.
+        crowds: whether each is a crowd. Its members' borders towards each other are unknown.
         size: (H, W) of the image.
-        crowd: whether a crowd region is a segment, behind all instances. Its members' borders
-            towards each other are unknown either way.
 
     Returns:
-        int32 (H, W), 0 for background.
-
-    Raises:
-        ValueError: for a bad ``segmentation``; the annotation's id is named.
+        int32 (H, W), 0 for background; instances count from 1, and crowds go on after them.
     """
-    instances: list[np.ndarray] = []
-    crowds: list[np.ndarray] = []
-    for annotation in annotations:
-        is_crowd = bool(annotation.get("iscrowd", 0))
-        if is_crowd and not crowd:
-            continue
-        try:
-            mask = decode_segmentation(annotation["segmentation"], size)
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"annotation {annotation.get('id')}: {error}") from error
-        (crowds if is_crowd else instances).append(mask)
-    back, front = layer_masks(crowds, size), layer_masks(instances, size)
+    instances = [mask for mask, crowd in zip(masks, crowds, strict=True) if not crowd]
+    others = [mask for mask, crowd in zip(masks, crowds, strict=True) if crowd]
+    back, front = layer_masks(others, size), layer_masks(instances, size)
     return np.where(front > 0, front, np.where(back > 0, back + len(instances), 0)).astype(np.int32)
 
 

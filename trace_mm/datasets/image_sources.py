@@ -16,9 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.datasets.edge_annotations import read_coco_json
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.files import IMAGE_SUFFIXES, decode_image, read_file, walk_images
+from trace_mm.files.coco_file import CocoFile, by_rising_id
+from trace_mm.files.file_names import ListedImages
 from trace_mm.registry import DATASETS
 
 
@@ -135,7 +136,7 @@ class CocoImages(ImageFiles):
 
     Args:
         data_root: root of the other paths.
-        ann_file: JSON file with ``images``, of which only ``id`` and ``file_name`` are read.
+        ann_file: JSON file with ``images``, of which only ids and names are read.
         img_path: folder of the images.
 
     Raises:
@@ -146,13 +147,12 @@ class CocoImages(ImageFiles):
     def __init__(self, data_root: str, ann_file: str, img_path: str = "") -> None:
         root = Path(data_root).expanduser()
         file = root / ann_file
-        entries = read_coco_json(file, ("images",))["images"]
-        try:
-            names = [str(e["file_name"]) for e in sorted(entries, key=lambda entry: entry["id"])]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{file}: an image has no {error}") from error
-        super().__init__(root / img_path, names, str(file))
-        _check_existence(self.folder, names, file)
+        listed = by_rising_id(CocoFile.read(file).require("images").images())
+        folder = root / img_path
+        names = ((image.name, key) for key, image in listed.items())
+        paths = ListedImages(folder).find_all(names, file)
+        relative = [Path(os.path.relpath(path, folder)).as_posix() for path in paths]
+        super().__init__(folder, relative, str(file))
 
 
 @DATASETS.register_module()

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 
 from trace_mm.files.coco import segmentation_rle
-from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage, by_rising_id
 from trace_mm.files.json_file import read_json
 from trace_mm.files.json_values import ImageId, as_flag, as_id
 
@@ -70,8 +70,7 @@ class InstanceGroundTruth:
         images = file.images()
         if not images:
             raise ValueError(f"{name}: there is no image")
-        keys = sorted(images, key=lambda key: (isinstance(key, str), key))
-        self.sizes = {key: images[key].size for key in keys}
+        self.sizes = {key: image.size for key, image in by_rising_id(images).items()}
         self.void = {
             key: _void(image)
             for key, image in images.items()

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, count_segments, sum_counts
+from trace_mm.files.file_names import name_parts, plain_name
+from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import read_panoptic_png
-from trace_mm.files.panoptic_file import read_panoptic_file
-
-ImageId = int | str
+from trace_mm.files.panoptic_file import PanopticPngs, read_panoptic_file
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,20 @@ class PanopticImage:
     crowds: frozenset[int]
 
     @property
+    def name(self) -> str:
+        """The image's path without suffix, in a form that can be compared with other files'."""
+        return plain_name(self.file_name)
+
+    @property
     def stem(self) -> str:
-        """The image's file name without folders and suffix."""
-        return PurePath(self.file_name).stem
+        """The last part of ``name``."""
+        return PurePosixPath(self.name).name
 
     @property
     def png_name(self) -> str:
         """How the PNG of a prediction is called: as the image, so that none replaces another."""
-        name = PurePosixPath(self.file_name).with_suffix(".png")
         # Nothing outside the folder of predictions, whatever the file says.
-        return name.name if name.is_absolute() or ".." in name.parts else name.as_posix()
+        return PurePosixPath(*name_parts(self.file_name)).with_suffix(".png").as_posix()
 
     def missed(self) -> dict[int, SegmentCounts]:
         """Counts if nothing is predicted: every segment but crowds is a false negative."""
@@ -101,8 +105,9 @@ class PanopticDataset:
         """
         content = read_panoptic_file(path, complete)
         listed = {image["id"]: image for image in content["images"]}
+        pngs = PanopticPngs(folder)
         images = {
-            annotation["image_id"]: _image(annotation, listed, Path(folder))
+            annotation["image_id"]: _image(annotation, listed, pngs)
             for annotation in content["annotations"]
         }
         names = {category["id"]: category["name"] for category in content["categories"]}
@@ -134,13 +139,13 @@ class PanopticDataset:
 
 
 def _image(
-    annotation: dict[str, Any], listed: Mapping[ImageId, dict[str, Any]], folder: Path
+    annotation: dict[str, Any], listed: Mapping[ImageId, dict[str, Any]], pngs: PanopticPngs
 ) -> PanopticImage:
     image = listed.get(annotation["image_id"])
     segments = annotation["segments_info"]
     return PanopticImage(
         file_name=(image or annotation)["file_name"],
-        png=folder / annotation["file_name"],
+        png=pngs.path(annotation["file_name"]),
         size=(image["height"], image["width"]) if image else None,
         categories={segment["id"]: segment["category_id"] for segment in segments},
         crowds=frozenset(segment["id"] for segment in segments if segment["iscrowd"]),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mmengine.logging import print_log
 from tqdm import tqdm
@@ -57,17 +57,25 @@ def score_panoptic_files(
     true = PanopticDataset.read(truth, truth_folder)
     found = PanopticDataset.read(predicted, predicted_folder, complete=False)
     pairs, missing = _pair(true, found)
+    told = f"{len(missing)} of {len(true.images)} images of {true.path} are not in {found.path}"
     if missing and not partial:
-        print_log(
-            f"{len(missing)} of {len(true.images)} images of {true.path} are not in {found.path}; "
-            f"all of their segments count as missed",
-            logger="current",
-            level=logging.WARNING,
+        _warn(f"{told}; all of their segments count as missed")
+    elif 2 * len(missing) > len(true.images):
+        _warn(f"{told}; they are not scored")
+    others = len(found.images) - len(pairs)
+    if 2 * others > len(found.images):
+        _warn(
+            f"{others} of {len(found.images)} images of {found.path} have no name as in "
+            f"{true.path} and are not scored"
         )
     counts = _count_all(pairs, workers, progress)
     if not partial:
         counts += [image.missed() for image in missing]
     return panoptic_quality(sum_counts(counts), true.things)
+
+
+def _warn(text: str) -> None:
+    print_log(text, "current", logging.WARNING)
 
 
 def _pair(true: PanopticDataset, found: PanopticDataset) -> tuple[list[_Pair], list[PanopticImage]]:
@@ -94,8 +102,7 @@ def _by_name(dataset: PanopticDataset, by_stem: bool) -> dict[str, PanopticImage
     """Images by their stem, or by their whole path without suffix."""
     images: dict[str, PanopticImage] = {}
     for image in dataset.images.values():
-        path = PurePosixPath(image.file_name)
-        name = path.stem if by_stem else path.with_suffix("").as_posix()
+        name = image.stem if by_stem else image.name
         if name in images:
             raise ValueError(f"{dataset.path}: two images are called {name!r}")
         images[name] = image

@@ -16,6 +16,7 @@ from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import panoptic_quality, sum_counts
 from trace_mm.evaluation.panoptic_table import panoptic_table, scores_as_json
 from trace_mm.files import write_atomically
+from trace_mm.files.json_values import as_id
 from trace_mm.files.panoptic import VOID, panoptic_png, segment_ids, segments_info
 from trace_mm.registry import METRICS
 
@@ -123,10 +124,11 @@ class PanopticQualityMetric(BaseMetric):
                 the image or its PNG.
         """
         for sample in data_samples:
-            image_id = sample.get("img_id")
-            image = self.truth.images.get(image_id)  # type: ignore[arg-type]
+            given = sample.get("img_id")
+            image_id = as_id(given)
+            image = None if image_id is None else self.truth.images.get(image_id)
             if image is None:
-                raise ValueError(f"{self.ann_file}: no annotation of image {image_id!r}")
+                raise ValueError(f"{self.ann_file}: no annotation of image {given!r}")
             try:
                 ids, categories = self._segments(sample.get("pred_panoptic_seg"))
             except ValueError as error:

@@ -53,9 +53,12 @@ class CocoImage(JsonRecord):
         return self.whole_number("height", 1), self.whole_number("width", 1)
 
     @property
-    def has_size(self) -> bool:
-        """Whether a size is stated at all: tools that do not know it write null or nothing."""
-        return all(self.content.get(key) is not None for key in ("height", "width"))
+    def stated_size(self) -> tuple[int, int] | None:
+        """(H, W) as far as it says anything: some tools write null, or nothing."""
+        try:
+            return self.size
+        except ValueError:
+            return None
 
 
 class CocoCategory(JsonRecord):
@@ -243,7 +246,7 @@ class CocoFile:
         )
 
     def by_image(
-        self, images: Mapping[ImageId, CocoImage] | None, on_bad: OnBad = None
+        self, images: Mapping[ImageId, Any] | None, on_bad: OnBad = None
     ) -> dict[ImageId, list[CocoAnnotation]]:
         """Annotations by the id of their image, in the order of the file.
 
@@ -334,8 +337,14 @@ def check_box(box: Any) -> tuple[float, ...]:
     return values
 
 
+def by_rising_id(found: Mapping[ImageId, Any]) -> dict[ImageId, Any]:
+    """What is known of images, by rising id, numbers before text."""
+    keys = sorted(found, key=lambda key: (isinstance(key, str), key))
+    return {key: found[key] for key in keys}
+
+
 def _agree(first: CocoImage, second: CocoImage) -> bool:
     """Whether two entries of one id may be the same image."""
-    sized = first.has_size and second.has_size
+    sized = first.stated_size and second.stated_size
     keys = ("file_name", "coco_url", *(("height", "width") if sized else ()))
     return all(first.content.get(key) == second.content.get(key) for key in keys)

@@ -5,7 +5,9 @@ from typing import Any
 
 from mmdet.datasets import CocoPanopticDataset
 
-from trace_mm.files.panoptic_file import read_panoptic_file
+from trace_mm.files.coco_file import check_box
+from trace_mm.files.file_names import ListedImages
+from trace_mm.files.panoptic_file import PanopticPngs, read_panoptic_file
 from trace_mm.registry import DATASETS
 
 
@@ -58,8 +60,11 @@ class PanopticLabelDataset(CocoPanopticDataset):
         content = read_panoptic_file(self.ann_file)
         numbers = self._class_numbers(content["categories"])
         images = {image["id"]: image for image in content["images"]}
+        photos = ListedImages(self.data_prefix["img"])
+        folder = self.data_prefix.get("seg")
+        pngs = None if folder is None else PanopticPngs(folder)
         return [
-            self._image_info(images[annotation["image_id"]], annotation, numbers)
+            self._image_info(images[annotation["image_id"]], annotation, numbers, photos, pngs)
             for annotation in content["annotations"]
         ]
 
@@ -81,7 +86,12 @@ class PanopticLabelDataset(CocoPanopticDataset):
         return numbers
 
     def _image_info(
-        self, image: dict[str, Any], annotation: dict[str, Any], numbers: dict[int, int]
+        self,
+        image: dict[str, Any],
+        annotation: dict[str, Any],
+        numbers: dict[int, int],
+        photos: ListedImages,
+        pngs: PanopticPngs | None,
     ) -> dict[str, Any]:
         """One record as mmdet's transforms take it."""
         things = len(self.metainfo["thing_classes"])
@@ -94,11 +104,12 @@ class PanopticLabelDataset(CocoPanopticDataset):
             if is_instance:
                 box = self._corners(annotation, segment)
                 instances.append({"bbox": box, "bbox_label": number, "ignore_flag": 0})
-        folder = self.data_prefix.get("seg")
+        name = image["file_name"]
+        photo = photos.find(name, image["id"])  # where there is none, reading it says so
         return {
-            "img_path": str(Path(self.data_prefix["img"]) / image["file_name"]),
+            "img_path": str(photos.folder / name if photo is None else photo),
             "img_id": image["id"],
-            "seg_map_path": None if folder is None else str(Path(folder) / annotation["file_name"]),
+            "seg_map_path": None if pngs is None else str(pngs.path(annotation["file_name"])),
             "height": image["height"],
             "width": image["width"],
             "instances": instances,
@@ -107,11 +118,11 @@ class PanopticLabelDataset(CocoPanopticDataset):
 
     def _corners(self, annotation: dict[str, Any], segment: dict[str, Any]) -> list[float]:
         """Box of a segment as left, top, right, bottom."""
-        box = segment.get("bbox")
-        if not isinstance(box, list) or len(box) != 4:
+        try:
+            left, top, width, height = check_box(segment.get("bbox"))
+        except ValueError as error:
             raise ValueError(
-                f"{self.ann_file}: {annotation['file_name']}, segment {segment['id']}: a thing "
-                f"needs a bbox [x, y, width, height], got {box}"
-            )
-        left, top, width, height = box
+                f"{self.ann_file}: {annotation['file_name']}, segment {segment['id']}: the bbox of "
+                f"a thing {error}"
+            ) from error
         return [left, top, left + width, top + height]

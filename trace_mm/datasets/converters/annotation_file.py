@@ -5,14 +5,14 @@ Beside COCO's own keys, each annotation holds ``original_category_id``, and the 
 then the rectangle of its box.
 """
 
-import json
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trace_mm.files import write_atomically
-from trace_mm.files.coco import run_lengths
+from pycocotools import mask as mask_utils
+
+from trace_mm.files.coco_file import CocoAnnotation
+from trace_mm.files.json_file import write_json
 
 CATEGORY = {"id": 1, "name": "object"}
 
@@ -24,31 +24,46 @@ def annotation_file(
     categories: Iterable[dict[str, Any]],
     boxes_only: bool = False,
     left_out: int = 0,
+    note: str | None = None,
+    origin: str | Path | None = None,
 ) -> dict[str, Any]:
     """Content of a class-agnostic annotation file.
 
     Args:
         dataset: its name.
         images: COCO images.
-        annotations: COCO annotations, with the source's ``category_id``. An ``id`` is added where
-            the source has none.
+        annotations: COCO annotations, with the source's ``category_id``. Unless each has an ``id``
+            of its own, a whole number from 1, they are numbered.
         categories: of the source, with ``id`` and ``name``.
         boxes_only: whether the source has no masks.
         left_out: number of annotations that could not be used.
+        note: what else was decided; None if nothing.
+        origin: the file that was read, for messages; None is the dataset.
 
     Returns:
         ``info``, ``images``, ``annotations``, ``categories`` and ``original_categories``.
+
+    Raises:
+        ValueError: if no annotation is an instance.
     """
+    if all(annotation["iscrowd"] for annotation in annotations):
+        raise ValueError(
+            f"{origin or dataset}: there is no instance in it: of its annotations "
+            f"{len(annotations)} are crowds (iscrowd 1), and {left_out} boxes have no extent"
+        )
+    ids = [annotation.get("id") for annotation in annotations]
+    sound = all(type(number) is int and number > 0 for number in ids) and len({*ids}) == len(ids)
     records = []
     for number, annotation in enumerate(annotations, start=1):
+        record = {"id": number, **annotation} if sound else {**annotation, "id": number}
         original = annotation["category_id"]
-        record = {"id": number, **annotation, "original_category_id": original}
-        records.append({**record, "category_id": CATEGORY["id"]})
+        records.append({**record, "original_category_id": original, "category_id": CATEGORY["id"]})
     return {
         "info": {
             "description": f"{dataset}, class-agnostic",
             "boxes_only": boxes_only,
             "left_out": left_out,
+            **({} if note is None else {"note": note}),
         },
         "images": list(images),
         "annotations": records,
@@ -59,11 +74,11 @@ def annotation_file(
 
 def write_annotation_file(content: dict[str, Any], path: str | Path) -> None:
     """Write an annotation file, whole or not at all. Folders are made."""
-    write_atomically(Path(path), json.dumps(content, separators=(",", ":")).encode("ascii"))
+    write_json(path, content)
 
 
 def describe(content: dict[str, Any]) -> str:
-    """What an annotation file holds, in a line."""
+    """What an annotation file holds, in a line, and what is to be known of it, in further ones."""
     crowds = sum(bool(annotation["iscrowd"]) for annotation in content["annotations"])
     kind = "boxes" if content["info"]["boxes_only"] else "instances"
     parts = [
@@ -74,78 +89,53 @@ def describe(content: dict[str, Any]) -> str:
     difficult = sum(annotation.get("difficult", 0) for annotation in content["annotations"])
     if difficult:
         parts.append(f"{difficult} of them difficult")
-    if content["info"]["left_out"]:
-        parts.append(f"{content['info']['left_out']} without extent left out")
-    return ", ".join(parts)
+    left_out = content["info"]["left_out"]
+    if left_out:
+        parts.append(f"{left_out} without extent left out")
+    lines = [", ".join(parts)]
+    if 2 * (crowds + left_out) > len(content["annotations"]) + left_out:
+        lines.append("note: most annotations are no instances: is iscrowd meant as it is?")
+    if content["info"].get("note"):
+        lines.append(f"note: {content['info']['note']}")
+    return "\n".join(lines)
 
 
-def checked_image(image: Any, label: str) -> dict[str, Any]:
-    """Id, size and, where it has one, file name of a COCO image.
+def instance_record(
+    annotation: CocoAnnotation, size: tuple[int, int], crowd: bool = False, boxes_only: bool = False
+) -> dict[str, Any]:
+    """What the file says of an annotation of a COCO file, but for its class.
 
-    Raises:
-        ValueError: if the id or the size is not a whole number; starts with ``label``.
-    """
-    if not isinstance(image, dict):
-        raise ValueError(f"{label}: an image is {image!r}, not an object")
-    image_id, height, width = (image.get(key) for key in ("id", "height", "width"))
-    if not isinstance(image_id, int):
-        raise ValueError(f"{label}: an image has the id {image_id!r}, not a whole number")
-    if not (isinstance(height, int) and isinstance(width, int) and min(height, width) > 0):
-        raise ValueError(f"{label}: image {image_id} is {height!r} x {width!r} pixels")
-    return {"id": image_id, "height": height, "width": width}
+    Args:
+        annotation: its polygons or RLE are kept as they are.
+        size: (H, W) of its image, which the RLE must be for.
+        crowd: whether it is one.
+        boxes_only: take the rectangle of its box instead of its segmentation.
 
-
-def checked_box(box: Any) -> list[float]:
-    """A box [x, y, width, height] as the source has it.
-
-    Raises:
-        ValueError: if it is not four finite numbers.
-    """
-    if (
-        not isinstance(box, (list, tuple))
-        or len(box) != 4
-        or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in box)
-    ):
-        raise ValueError(f"its box is {box!r}, not four numbers")
-    return list(box)
-
-
-def checked_segmentation(segmentation: Any, size: tuple[int, int]) -> Any:
-    """A COCO segmentation as the source has it.
+    Returns:
+        ``image_id``, ``segmentation``, ``bbox``, ``area``, ``iscrowd``, and ``id`` if it has one. A
+        box or an area that the source does not state is measured on the mask.
 
     Raises:
-        ValueError: if it is neither polygons nor RLE, or an RLE that is damaged or for another size
-            than (H, W).
+        ValueError: if a field is not as it should be; names the record.
     """
-    if isinstance(segmentation, dict):
-        _check_rle(segmentation, size)
-        return segmentation
-    if not isinstance(segmentation, list) or not segmentation:
-        raise ValueError("its segmentation is neither polygons nor RLE")
-    for polygon in segmentation:
-        if (
-            not isinstance(polygon, list)
-            or len(polygon) % 2
-            or not all(isinstance(value, (int, float)) for value in polygon)
-        ):
-            raise ValueError(f"a polygon is not a list of x, y pairs: {str(polygon)[:60]}")
-    return segmentation
-
-
-def _check_rle(rle: dict[str, Any], size: tuple[int, int]) -> None:
-    counts, own_size = rle.get("counts"), rle.get("size")
-    if own_size != list(size):
-        raise ValueError(f"its RLE is for {own_size} (H, W), the image is {list(size)}")
-    if isinstance(counts, str):
-        total = int(run_lengths(counts.encode()).sum())
-    elif isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts):
-        total = sum(counts)
+    box = annotation.box
+    if boxes_only:
+        if box is None:
+            raise annotation.bad("there is no bbox")
+        segmentation, measured = rectangle(box), box[2] * box[3]
     else:
-        raise ValueError("its RLE has no counts")
-    if total != size[0] * size[1]:
-        raise ValueError(
-            f"its RLE is damaged: it has {total} pixels, the image {size[0] * size[1]}"
-        )
+        rle = annotation.rle(size)  # also checks it
+        segmentation, measured = annotation.segmentation, float(mask_utils.area(rle))
+        box = tuple(mask_utils.toBbox(rle).tolist()) if box is None else box
+    known = {"id": annotation.content["id"]} if "id" in annotation.content else {}
+    return {
+        **known,
+        "image_id": annotation.image,
+        "segmentation": segmentation,
+        "bbox": list(box),
+        "area": measured if annotation.area is None else annotation.area,
+        "iscrowd": int(crowd),
+    }
 
 
 def rectangle(box: Sequence[float]) -> list[list[float]]:

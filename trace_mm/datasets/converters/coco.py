@@ -7,14 +7,8 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from trace_mm.datasets.converters.annotation_file import (
-    annotation_file,
-    checked_box,
-    checked_image,
-    checked_segmentation,
-    rectangle,
-)
-from trace_mm.datasets.edge_annotations import read_coco_json
+from trace_mm.datasets.converters.annotation_file import annotation_file, instance_record
+from trace_mm.files.coco_file import CocoFile, CocoImage, by_rising_id
 
 _LVIS_KEYS = ("not_exhaustive_category_ids", "neg_category_ids")
 
@@ -31,7 +25,8 @@ def convert_coco(path: str | Path, progress: bool = True) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not as it should be; names the file and the image or annotation.
+        ValueError: if it is not as it should be, or holds no instance; names the file, the record
+            and the field.
     """
     return _convert("COCO", path, _coco_image, boxes_only=False, progress=progress)
 
@@ -69,88 +64,57 @@ def convert_objects365(
 def _convert(
     dataset: str,
     path: str | Path,
-    read_image: Callable[[Any, str], dict[str, Any]],
+    read_image: Callable[[CocoImage], dict[str, Any]],
     boxes_only: bool,
     progress: bool,
     max_images: int | None = None,
 ) -> dict[str, Any]:
-    content = read_coco_json(path, ("images", "annotations", "categories"))
-    images: dict[int, dict[str, Any]] = {}
-    for source in content["images"]:
-        image = read_image(source, str(path))
-        if image["id"] in images:
-            raise ValueError(f"{path}: two images have the id {image['id']}")
-        images[image["id"]] = image
-    kept = set(sorted(images)[:max_images])
-    categories = {category["id"] for category in content["categories"]}
-    annotations: dict[int, dict[str, Any]] = {}
+    file = CocoFile.read(path).require("images", "annotations")
+    images = {key: read_image(image) for key, image in file.images().items()}
+    if not images:
+        raise ValueError(f"{path}: there is no image")
+    kept = set(list(by_rising_id(images))[:max_images])
+    names = {key: category.name for key, category in file.categories().items()}
+    listed = bool(names)
+    annotations: list[dict[str, Any]] = []
     left_out = 0
-    for source in tqdm(content["annotations"], dataset, unit="annotation", disable=not progress):
-        label = source.get("id") if isinstance(source, dict) else source
-        try:
-            annotation = _annotation(source, images, categories, boxes_only)
-        except ValueError as error:
-            raise ValueError(f"{path}: annotation {label}: {error}") from error
-        if annotation["id"] in annotations:
-            raise ValueError(f"{path}: two annotations have the id {annotation['id']}")
-        if annotation["image_id"] not in kept:
+    found = [one for group in file.by_image(images).values() for one in group]
+    found.sort(key=lambda one: one.position or 0)  # as in the file
+    for source in tqdm(found, dataset, unit="annotation", disable=not progress):
+        category, image = source.category(), images[source.image]
+        if listed and category not in names:
+            raise source.bad(f"category_id: category {category} is not listed")
+        names.setdefault(category, f"class {category}")
+        size = image["height"], image["width"]
+        record = instance_record(source, size, file.is_crowd(source), boxes_only)
+        if source.image not in kept:
             continue
-        if boxes_only and min(annotation["bbox"][2:]) <= 0:
+        if boxes_only and min(record["bbox"][2:]) <= 0:
             left_out += 1
             continue
-        annotations[annotation["id"]] = annotation
+        annotations.append({**record, "category_id": category})
     return annotation_file(
         dataset,
-        [image for image_id, image in images.items() if image_id in kept],
-        list(annotations.values()),
-        content["categories"],
+        [image for key, image in images.items() if key in kept],
+        annotations,
+        [{"id": number, "name": name} for number, name in names.items()],
         boxes_only,
         left_out,
+        file.crowd_note,
+        path,
     )
 
 
-def _coco_image(source: Any, label: str) -> dict[str, Any]:
-    image = checked_image(source, label)
-    name = source.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{label}: image {image['id']} has no file_name")
-    return {**image, "file_name": name}
+def _coco_image(image: CocoImage) -> dict[str, Any]:
+    height, width = image.size
+    return {"id": image.id, "height": height, "width": width, "file_name": image.name}
 
 
-def _lvis_image(source: Any, label: str) -> dict[str, Any]:
-    image = checked_image(source, label)
-    parts = PurePosixPath(urlsplit(str(source.get("coco_url", ""))).path).parts
+def _lvis_image(image: CocoImage) -> dict[str, Any]:
+    parts = PurePosixPath(urlsplit(str(image.content.get("coco_url") or "")).path).parts
     if len(parts) < 2:
-        raise ValueError(f"{label}: image {image['id']} has no coco_url, which LVIS v1 has")
-    kept = {key: source[key] for key in _LVIS_KEYS if key in source}
-    return {**image, "file_name": "/".join(parts[-2:]), **kept}
-
-
-def _annotation(
-    source: Any, images: dict[int, dict[str, Any]], categories: set[int], boxes_only: bool
-) -> dict[str, Any]:
-    if not isinstance(source, dict):
-        raise ValueError("not an object")
-    number, image_id = source.get("id"), source.get("image_id")
-    if not isinstance(number, int) or number < 1:
-        raise ValueError("its id is not a whole number from 1")
-    if not isinstance(image_id, int) or image_id not in images:
-        raise ValueError(f"its image {image_id!r} is not listed")
-    if source.get("category_id") not in categories:
-        raise ValueError(f"its category {source.get('category_id')!r} is not listed")
-    box, image = checked_box(source.get("bbox")), images[image_id]
-    if boxes_only:
-        segmentation: Any = rectangle(box)
-    else:
-        size = image["height"], image["width"]
-        segmentation = checked_segmentation(source.get("segmentation"), size)
-    area = source.get("area")
-    return {
-        "id": number,
-        "image_id": image_id,
-        "category_id": source["category_id"],
-        "segmentation": segmentation,
-        "bbox": box,
-        "area": area if isinstance(area, (int, float)) else box[2] * box[3],
-        "iscrowd": int(bool(source.get("iscrowd", 0))),
-    }
+        raise image.bad("there is no coco_url, which LVIS v1 has")
+    height, width = image.size
+    kept = {key: image.content[key] for key in _LVIS_KEYS if key in image.content}
+    name = "/".join(parts[-2:])
+    return {"id": image.id, "height": height, "width": width, "file_name": name, **kept}

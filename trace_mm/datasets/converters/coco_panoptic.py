@@ -5,19 +5,21 @@ of other tools, whose boxes and areas are often empty, a check that all PNGs are
 the instances and semantic maps that belong to the same pixels.
 """
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from trace_mm.files import encode_rle, write_atomically
+from trace_mm.files.file_names import name_parts
+from trace_mm.files.json_file import write_json
+from trace_mm.files.json_values import compose
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import (
     panoptic_png,
@@ -25,7 +27,7 @@ from trace_mm.files.panoptic import (
     segment_ids,
     segments_info,
 )
-from trace_mm.files.panoptic_file import read_panoptic_file
+from trace_mm.files.panoptic_file import PanopticPngs, read_panoptic_file
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class Conversion:
     """What to write of each image.
 
     Attributes:
-        folder: of the source's PNGs.
         out: folder to write to.
         classes: value in semantic maps of each category id: 1 for the first thing, and so on.
         things: ids of the categories that are things.
@@ -41,7 +42,6 @@ class Conversion:
         semantic: whether semantic maps are wanted.
     """
 
-    folder: Path
     out: Path
     classes: dict[int, int]
     things: frozenset[int]
@@ -110,16 +110,17 @@ def convert_coco_panoptic(
     pairs = _chosen(source, images, str(annotations))
     categories = sorted(source["categories"], key=lambda category: not category["isthing"])
     conversion = Conversion(
-        folder=Path(folder),
         out=Path(out),
         classes={category["id"]: value for value, category in enumerate(categories, start=1)},
         things=frozenset(category["id"] for category in categories if category["isthing"]),
         instances=instances,
         semantic=semantic,
     )
-    converted = _convert_all(pairs, conversion, workers, progress)
+    pngs = PanopticPngs(folder)
+    jobs = [(image, entry, pngs.path(entry["file_name"])) for image, entry in pairs]
+    converted = _convert_all(jobs, conversion, workers, progress)
     info = {
-        **(source.get("info") or {}),
+        **_info(source),
         "corrected": sum(image.corrected for image in converted),
         "dropped": sum(image.dropped for image in converted),
     }
@@ -129,7 +130,7 @@ def convert_coco_panoptic(
     if instances:
         found = [record for image in converted for record in image.instances]
         things = [category for category in categories if category["isthing"]]
-        _write_json(
+        write_json(
             conversion.out / "instances.json",
             {
                 **shared,
@@ -137,7 +138,7 @@ def convert_coco_panoptic(
                 "categories": things,
             },
         )
-    _write_json(conversion.out / "panoptic.json", content)
+    write_json(conversion.out / "panoptic.json", content)
     return content
 
 
@@ -153,12 +154,13 @@ def describe_panoptic(content: dict[str, Any]) -> str:
         f"{len(segments) - of_things} stuff segments",
         f"{crowds} crowds",
     ]
-    info = content.get("info") or {}
+    info = _info(content)
     if info.get("corrected"):
         parts.append(f"{info['corrected']} boxes or areas corrected")
     if info.get("dropped"):
         parts.append(f"{info['dropped']} segments without pixels dropped")
-    return ", ".join(parts)
+    note = [f"note: {info['note']}"] if info.get("note") else []
+    return "\n".join([", ".join(parts), *note])
 
 
 def _chosen(
@@ -166,13 +168,13 @@ def _chosen(
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Pairs of image and annotation, in the order of the source's images."""
     by_image = {record["image_id"]: record for record in source["annotations"]}
-    wanted = None if images is None else set(images)
+    wanted = None if images is None else {*map(compose, images)}
     pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
     used: set[str] = set()
     stems: dict[str, int | str] = {}
     for image in source["images"]:
-        stem = PurePath(image["file_name"]).stem
-        names = {str(image["id"]), image["file_name"], stem}
+        stem = _stem(image)
+        names = {str(image["id"]), compose(image["file_name"]), stem}
         if wanted is not None and not names & wanted:
             continue
         if image["id"] in by_image:
@@ -191,8 +193,19 @@ def _chosen(
     return pairs
 
 
+def _stem(image: dict[str, Any]) -> str:
+    """The image's file name without folders and suffix, whatever system wrote it."""
+    return PurePosixPath(name_parts(image["file_name"])[-1]).stem
+
+
+def _info(content: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of itself; some tools write null, a list or text."""
+    info = content.get("info")
+    return info if isinstance(info, dict) else {}
+
+
 def _convert_all(
-    pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    jobs: Sequence[tuple[dict[str, Any], dict[str, Any], Path]],
     conversion: Conversion,
     workers: int,
     progress: bool,
@@ -200,19 +213,18 @@ def _convert_all(
     convert = partial(_convert_image, conversion=conversion)
 
     def watched(results: Iterable[ConvertedImage]) -> list[ConvertedImage]:
-        return list(tqdm(results, "panoptic", len(pairs), unit="image", disable=not progress))
+        return list(tqdm(results, "panoptic", len(jobs), unit="image", disable=not progress))
 
     if not workers:
-        return watched(map(convert, pairs))
+        return watched(map(convert, jobs))
     with ProcessPoolExecutor(workers, get_context("spawn")) as executor:
-        return watched(executor.map(convert, pairs, chunksize=16))
+        return watched(executor.map(convert, jobs, chunksize=16))
 
 
 def _convert_image(
-    pair: tuple[dict[str, Any], dict[str, Any]], conversion: Conversion
+    job: tuple[dict[str, Any], dict[str, Any], Path], conversion: Conversion
 ) -> ConvertedImage:
-    image, annotation = pair
-    path = conversion.folder / annotation["file_name"]
+    image, annotation, path = job
     ids = read_panoptic_png(path, (image["height"], image["width"]))  # (H, W)
     listed = {segment["id"]: segment for segment in annotation["segments_info"]}
     labels = {number: segment["category_id"] for number, segment in listed.items()}
@@ -221,7 +233,7 @@ def _convert_image(
         segments = segments_info(ids, labels, crowds)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    name = f"{PurePath(image['file_name']).stem}.png"
+    name = f"{_stem(image)}.png"
     write_atomically(conversion.out / "panoptic" / name, panoptic_png(ids))
     if conversion.semantic:
         semantic = _semantic_map(ids, labels, conversion.classes)
@@ -249,7 +261,3 @@ def _semantic_map(ids: Any, labels: dict[int, int], classes: dict[int, int]) -> 
 
 def _differs(segment: dict[str, Any], listed: dict[str, Any]) -> bool:
     return any(segment[key] != listed.get(key) for key in ("area", "bbox"))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, json.dumps(content).encode("ascii"))

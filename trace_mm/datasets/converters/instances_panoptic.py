@@ -1,15 +1,16 @@
 """COCO instances as panoptic ground truth: what no instance covers is void."""
 
-from collections import defaultdict
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from trace_mm.datasets.edge_annotations import read_coco_json
-from trace_mm.datasets.ground_truth import coco_instance_ids
+from trace_mm.datasets.ground_truth import layer_instances
 from trace_mm.files import write_atomically
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile
+from trace_mm.files.file_names import name_parts
+from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import panoptic_png, segments_info
 
 
@@ -33,33 +34,54 @@ def convert_instances_panoptic(
         FileNotFoundError: if there is no such file.
         ValueError: if it is not as it should be, or two images have one stem; names the file.
     """
-    content = read_coco_json(path, ("images", "annotations", "categories"))
-    by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for annotation in content["annotations"]:
-        by_image[annotation["image_id"]].append(annotation)
-    names: set[str] = set()
+    file = CocoFile.read(path).require("images", "annotations")
+    listed = file.images()
+    located = file.by_image(listed)
+    names = _category_names(file, located)
+    pngs: set[str] = set()
     images, annotations = [], []
-    for image in tqdm(content["images"], "panoptic", unit="image", disable=not progress):
-        name = f"{Path(image['file_name']).stem}.png"
-        if name in names:
-            raise ValueError(f"{path}: two images would have the map {name}")
-        names.add(name)
-        own = by_image[image["id"]]
-        try:
-            ids = coco_instance_ids(own, (image["height"], image["width"]))  # (H, W)
-        except ValueError as error:
-            raise ValueError(f"{path}: image {image['file_name']}: {error}") from error
+    for key, image in tqdm(listed.items(), "panoptic", unit="image", disable=not progress):
+        png = f"{PurePosixPath(*name_parts(image.name)).stem}.png"
+        if png in pngs:
+            raise image.bad(f"two images would have the map {png}")
+        pngs.add(png)
+        height, width = image.size
         # Instances come first in the numbering, then crowds.
-        ordered = sorted(own, key=lambda one: bool(one.get("iscrowd", 0)))
-        shown = np.unique(ids[ids > 0]).tolist()
-        classes = {number: ordered[number - 1]["category_id"] for number in shown}
-        crowds = [number for number in shown if ordered[number - 1].get("iscrowd", 0)]
-        write_atomically(Path(png_folder) / name, panoptic_png(ids))
-        segments = segments_info(ids, classes, crowds)
-        images.append({key: image[key] for key in ("id", "file_name", "height", "width")})
-        annotations.append({"image_id": image["id"], "file_name": name, "segments_info": segments})
-    categories = [
-        {"id": category["id"], "name": category["name"], "isthing": 1}
-        for category in content["categories"]
-    ]
-    return {"images": images, "annotations": annotations, "categories": categories}
+        own = sorted(located[key], key=file.is_crowd)
+        masks = [annotation.mask((height, width)) for annotation in own]
+        crowds = [file.is_crowd(annotation) for annotation in own]
+        ids = layer_instances(masks, crowds, (height, width))  # (H, W)
+        categories = {number: one.category() for number, one in enumerate(own, start=1)}
+        marked = [number for number, crowd in enumerate(crowds, start=1) if crowd]
+        write_atomically(Path(png_folder) / png, panoptic_png(ids))
+        segments = segments_info(ids, categories, marked)
+        images.append({"id": key, "file_name": image.name, "height": height, "width": width})
+        annotations.append({"image_id": key, "file_name": png, "segments_info": segments})
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": key, "name": name, "isthing": 1} for key, name in names.items()],
+    }
+    note = {} if file.crowd_note is None else {"info": {"note": file.crowd_note}}
+    return {**note, **content}
+
+
+def _category_names(
+    file: CocoFile, located: Mapping[ImageId, list[CocoAnnotation]]
+) -> dict[int, str]:
+    """Names of all categories; where the file lists none, those of the annotations.
+
+    Raises:
+        ValueError: if an annotation has no category, or one that is not listed, or all are crowds.
+    """
+    found = [annotation for group in located.values() for annotation in group]
+    if found and all(map(file.is_crowd, found)):
+        raise ValueError(f"{file.name}: all {len(found)} annotations are crowds (iscrowd 1)")
+    names = {key: category.name for key, category in file.categories().items()}
+    listed = bool(names)
+    for annotation in found:
+        category = annotation.category()
+        if listed and category not in names:
+            raise annotation.bad(f"category_id: category {category} is not listed")
+        names.setdefault(category, f"class {category}")
+    return names

@@ -1,6 +1,5 @@
 """SA-1B: one JSON an image, beside it. Masks have no class."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,12 @@ from tqdm import tqdm
 from trace_mm.datasets.converters.annotation_file import (
     CATEGORY,
     annotation_file,
-    checked_box,
-    checked_image,
-    checked_segmentation,
+    instance_record,
 )
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage
+from trace_mm.files.file_names import name_parts
+from trace_mm.files.json_file import read_json
+from trace_mm.files.json_values import ImageId
 
 
 def convert_sa1b(
@@ -38,7 +39,7 @@ def convert_sa1b(
     paths = sorted(folder.rglob("sa_*.json"))[:max_images]
     if not paths:
         raise FileNotFoundError(f"{folder}: no sa_*.json in this folder")
-    images: dict[int, dict[str, Any]] = {}
+    images: dict[ImageId, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
     for path in tqdm(paths, "SA-1B", unit="image", disable=not progress):
         image, found = _read(path)
@@ -52,39 +53,22 @@ def convert_sa1b(
 
 def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Image and annotations of one file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        source, listed = content["image"], content["annotations"]
-        image = checked_image({**source, "id": source["image_id"]}, str(path))
-        image["file_name"] = source["file_name"]
-        records = list(listed)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a file of SA-1B: {error!r}") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
-    annotations = []
-    for record in records:
-        label = record.get("id") if isinstance(record, dict) else record
-        try:
-            annotations.append(_annotation(record, image))
-        except ValueError as error:
-            raise ValueError(f"{path}: annotation {label}: {error}") from error
-    return image, annotations
-
-
-def _annotation(source: Any, image: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(source, dict):
-        raise ValueError("not an object")
-    size = image["height"], image["width"]
-    box = checked_box(source.get("bbox"))
-    area = source.get("area")
-    if not isinstance(area, (int, float)):
-        raise ValueError(f"its area is {area!r}")
-    return {
-        "image_id": image["id"],
-        "category_id": CATEGORY["id"],
-        "segmentation": checked_segmentation(source.get("segmentation"), size),
-        "bbox": box,
-        "area": area,
-        "iscrowd": 0,
-    }
+    content = read_json(path)
+    entry = content.get("image") if isinstance(content, dict) else None
+    if not isinstance(entry, dict) or "annotations" not in content:
+        raise ValueError(f"{path}: not a file of SA-1B, it needs 'image' and 'annotations'")
+    image = CocoImage(entry, str(path), "image", None)
+    size = image.size
+    parts = name_parts(image.name)
+    records = []
+    for annotation in CocoFile(content, str(path)).annotations():
+        own = CocoAnnotation(
+            {**annotation.content, "image_id": image.id},
+            annotation.file,
+            annotation.key,
+            annotation.position,
+        )
+        record = {**instance_record(own, size), "category_id": CATEGORY["id"]}
+        records.append({key: value for key, value in record.items() if key != "id"})
+    record = {"id": image.id, "height": size[0], "width": size[1], "file_name": parts[-1]}
+    return record, records
