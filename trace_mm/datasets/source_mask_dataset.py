@@ -24,8 +24,8 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
 
     Args:
         images: config of a dataset of photos, such as ``InstanceEdgeDataset``.
-        masks: arguments of :func:`trace_mm.refine.open_masks`: ``path``, and ``format`` or
-            ``allow_pickle``.
+        masks: arguments of :func:`trace_mm.refine.open_masks`: ``path``, and ``format``,
+            ``allow_pickle`` or ``crowds``.
         data_root: folder that the path of the masks is relative to.
 
     Raises:
@@ -67,11 +67,11 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
                 found[index_of_id[record.image_id]] = record
             elif isinstance(path, Path):
                 found[index_of_path[path]] = record
-            else:
+            elif not record.empty:
                 left_out.append(path)
         for note in self.reader.notes:
             print_log(note, "current", logging.WARNING)
-        if not found:
+        if not any(not record.empty for record in found.values()):
             raise ValueError(f"{self.reader.path}: masks of none of the images: {left_out[:1]}")
         if left_out:
             print_log(
