@@ -1,8 +1,7 @@
 _base_ = [
     "../_base_/models/trace-student_pixart-alpha.py",
     "../_base_/datasets/unlabelled_voc2012.py",
-    "../_base_/datasets/scene_edges_val.py",
-    "../_base_/datasets/scene_edges.py",
+    "../_base_/datasets/coco-photos_val.py",
     "../_base_/schedules/adam_20k.py",
     "../_base_/training_runtime.py",
 ]

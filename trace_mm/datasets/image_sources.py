@@ -116,18 +116,22 @@ class ImageFolder(ImageFiles):
         img_path: a folder in it to search instead.
         pattern: of the paths from that folder, such as ``"*/images/*"`` where masks lie beside
             images; a ``*`` matches any text, slashes too.
+        length: how many of them, the first by their paths; all if None.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no such image in it.
     """
 
-    def __init__(self, data_root: str, img_path: str = "", pattern: str = "*") -> None:
+    def __init__(
+        self, data_root: str, img_path: str = "", pattern: str = "*", length: int | None = None
+    ) -> None:
         folder = Path(data_root).expanduser() / img_path
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images")
         names = [path.relative_to(folder).as_posix() for path in walk_images(folder)]
         kept = [name for name in names if fnmatchcase(name, pattern)]
-        super().__init__(folder, kept, str(folder) if pattern == "*" else f"{folder} ({pattern})")
+        origin = str(folder) if pattern == "*" else f"{folder} ({pattern})"
+        super().__init__(folder, kept[:length], origin)
 
 
 @DATASETS.register_module()

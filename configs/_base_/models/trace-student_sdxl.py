@@ -1,4 +1,6 @@
 # The paper's student on SDXL: its finest self-attention has 64x64 tokens at 1024x1024 pixels.
+# The reconstruction is of the denoiser's output (App. C.2), not of pixels as in the paper: those
+# take the VAE's decoder, with gradients, at full size. preset="paper" has them, and its labels.
 pretrained = "stabilityai/stable-diffusion-xl-base-1.0"
 model = dict(
     type="TraceStudent",
