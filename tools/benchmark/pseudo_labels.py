@@ -80,14 +80,19 @@ def teacher_maps(teacher: Any, images: int) -> list[tuple[Tensor, Borders]]:
     return maps
 
 
-def main() -> None:
+def make_parser() -> argparse.ArgumentParser:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--config", type=Path, default=CONFIGS / "trace_trace-tiny_lora64_scenes.py"
     )
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     cfg = Config.fromfile(options.config)
     teacher = build_teacher(cfg.train_dataloader.dataset.pseudo_edges.teacher, options.device)
     maps = teacher_maps(teacher, options.images)

@@ -1,14 +1,13 @@
 """Work on images in other processes, while this one reads and predicts."""
 
-import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
-from threading import Thread
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from trace_mm.files.worker_processes import WorkerProcesses
 
 Result = TypeVar("Result")
 
@@ -33,9 +32,7 @@ class WorkerPool(Generic[Result]):
         self._most = 2 * workers
         self._finish = finish
         self._pending: deque[Future[Result]] = deque()
-        # Spawned: forking a process in which torch has threads or a GPU can deadlock.
-        spawn = get_context("spawn")
-        self._executor = ProcessPoolExecutor(workers, spawn, _end_with_parent) if workers else None
+        self._executor = WorkerProcesses(workers) if workers else None
 
     def submit(self, function: Callable[..., Result], *arguments: object) -> None:
         """Call a function of a module with arguments that can be pickled, now or soon.
@@ -80,18 +77,6 @@ class WorkerPool(Generic[Result]):
     ) -> None:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Let this worker end when its parent is killed; it would wait for calls for ever."""
-
-    def wait() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def _died() -> OSError:

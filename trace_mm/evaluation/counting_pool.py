@@ -2,8 +2,7 @@
 
 import os
 from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts, count_edges
+from trace_mm.files.worker_processes import WorkerProcesses
 
 _MOST_WORKERS = 8  # unless asked for: each needs about 300 MB
 
@@ -44,12 +44,7 @@ class CountingPool:
         self._done: list[ImageCounts] = []
         self._pending: deque[Future[ImageCounts]] = deque()
         self._bar = tqdm(desc="score edges", unit="image", disable=not progress)
-        # Workers are spawned: forking a process in which torch has threads or a GPU can deadlock.
-        self._executor = (
-            ProcessPoolExecutor(workers, get_context("spawn"), initializer=_use_one_thread)
-            if workers > 1
-            else None
-        )
+        self._executor = WorkerProcesses(workers, _use_one_thread) if workers > 1 else None
 
     def submit(self, edges: np.ndarray, targets: np.ndarray, name: str = "") -> None:
         """Queue one image; waits while the queue is full.
