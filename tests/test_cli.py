@@ -43,6 +43,15 @@ def _edges(*arguments):
     return main(["edges", *map(str, arguments)])
 
 
+def _complaint(capsys):
+    """What is said of bad input: one line, after what is being loaded if it comes to that."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1 or (len(lines) == 2 and re.fullmatch("note: loading .* ...", lines[0]))
+    return lines[-1]
+
+
 def test_edges_of_a_folder(photos, sobel, tmp_path, capsys):
     out = tmp_path / "out"
     assert _edges(photos, "--out", out, "--model", sobel) == 0
@@ -98,7 +107,7 @@ def test_edges_of_a_backbone(photos, sd15_folder, tmp_path, capsys):
 def test_a_missing_package_is_one_line(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     assert _edges(photos, "--out", tmp_path / "out", "--backbone", "timm:vit") == 2
-    assert re.fullmatch(r"trace-mm: error: .*needs timm: pip install.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"trace-mm: error: .*needs timm: pip install.*", _complaint(capsys))
 
 
 def test_bad_images_are_listed(photos, sobel, tmp_path, capsys):
@@ -129,9 +138,7 @@ def test_results_inside_the_input_folder_are_not_inputs(photos, sobel, capsys):
 def test_bad_input_is_one_line_on_stderr(photos, sobel, tmp_path, capsys, arguments):
     arguments = [text.format(photos=photos, sobel=sobel) for text in arguments]
     assert _edges(*arguments, "--out", tmp_path / "out") == 2
-    captured = capsys.readouterr()
-    assert re.fullmatch(r"trace-mm: error: .+\n", captured.err)
-    assert captured.out == ""
+    assert re.fullmatch(r"trace-mm: error: .+", _complaint(capsys))
 
 
 @pytest.mark.parametrize("option", ["--batch-size=0", "--timestep=x", "--seed=-1", "--tile=0"])

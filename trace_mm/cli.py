@@ -13,10 +13,12 @@ from trace_mm.commands.arguments import (
     add_model_arguments,
     build_inferencer,
     positive,
+    tell_model,
 )
 from trace_mm.commands.backbones import add_backbones
 from trace_mm.commands.panoptic import add_panoptic
 from trace_mm.commands.refine import add_refine
+from trace_mm.console import note
 
 SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 1, 2, 130
 _EPILOG = (
@@ -139,13 +141,15 @@ def _add_export(commands: Any) -> None:
 
 
 def _run_edges(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.folder_run import check_out_folder, run_folder
     from trace_mm.apis.inputs import expand_inputs
-    from trace_mm.apis.results import result_folders
+    from trace_mm.apis.places import check_edge_places, result_folders
 
     out = Path(arguments.out)
-    sources = expand_inputs(arguments.inputs, exclude=result_folders(out))
-    check_out_folder(sources, out)  # before the model is loaded, which takes time
+    sources = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
+    check_edge_places(sources, out)  # before anything heavy is loaded, which takes time
+    tell_model(arguments)
+    from trace_mm.apis.folder_run import run_folder
+
     inferencer = build_inferencer(arguments)
     summary = run_folder(
         inferencer.predict_images,
@@ -166,17 +170,22 @@ def _run_edges(arguments: argparse.Namespace) -> int:
 
 
 def _run_demo(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.demo import check_demo_folder, demo_scenes, write_demo
     from trace_mm.apis.inputs import expand_inputs
+    from trace_mm.apis.places import check_demo_places
 
-    images = expand_inputs(arguments.inputs) if arguments.inputs else demo_scenes()
-    check_demo_folder(images, Path(arguments.out))  # before the model is loaded, which takes time
+    photos = expand_inputs(arguments.inputs, tell=note) if arguments.inputs else []
+    check_demo_places(photos, Path(arguments.out))  # before anything heavy is loaded
+    tell_model(arguments)
+    from trace_mm.apis.demo import demo_scenes, write_demo
+
+    images = photos or demo_scenes()
     report = write_demo(build_inferencer(arguments), images, Path(arguments.out))
     print(f"wrote {report}")
     return 0
 
 
 def _run_export(arguments: argparse.Namespace) -> int:
+    note(f"loading {arguments.checkpoint} ...")
     from trace_mm.apis.export import export_student
 
     folder = export_student(

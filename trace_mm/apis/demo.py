@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from trace_mm import __version__
 from trace_mm.apis import demo_text
 from trace_mm.apis.inferencer import TraceInferencer
-from trace_mm.apis.inputs import ImageSource, input_files
+from trace_mm.apis.inputs import ImageSource
+from trace_mm.apis.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
-from trace_mm.files import check_outputs, load_image, write_atomically
+from trace_mm.files import load_image, write_atomically
 from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
 from trace_mm.structures import EdgeDataSample
@@ -36,9 +37,6 @@ DEMO_SCENES = 6
 DEMO_SIZE = (256, 256)
 ATTENTION_MAPS = 6
 ATTENTION_SIZE = 240  # pixels of the longer side
-
-REPORT_FILE = "report.html"
-EDGES, OVERLAY = RESULT_FOLDERS = ("edges", "overlay")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
         ValueError: if an image cannot be read or would be written onto, before any is processed.
         OSError: if a result cannot be written; before any is processed, as far as it is known.
     """
-    check_demo_folder(sources, out_dir)
+    check_demo_places(sources, out_dir)
     for source in sources:
         load_image(source.image, source.label)
     teacher = teacher_of(inferencer)
@@ -111,20 +109,6 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
     )
     write_atomically(out_dir / REPORT_FILE, page.encode("utf-8", "replace"))
     return out_dir / REPORT_FILE
-
-
-def check_demo_folder(sources: Sequence[ImageSource], out_dir: Path) -> None:
-    """Refuse a folder that cannot be written, or holds some of the images where results go.
-
-    Raises:
-        ValueError: if an image would be written onto; names it.
-        OSError: if the folder cannot be written; names it.
-    """
-    check_outputs(
-        files=[out_dir / REPORT_FILE],
-        folders=[out_dir / folder for folder in RESULT_FOLDERS],
-        read=input_files(sources),
-    )
 
 
 def teacher_of(inferencer: TraceInferencer) -> TraceInferencer | None:
@@ -159,8 +143,8 @@ def _process(
     if teacher is not None and teacher is not inferencer:
         taught = _read(teacher, image)
     overlay = draw_overlay(image, found.edges)
-    for folder, pixels in ((EDGES, edges_to_8_bit(found.edges)), (OVERLAY, overlay)):
-        write_atomically(out_dir / f"{folder}/{source.name}.png", encode_png(pixels))
+    for kind, pixels in (("png", edges_to_8_bit(found.edges)), ("overlay", overlay)):
+        write_atomically(out_dir / f"{EDGE_FOLDERS[kind]}/{source.name}.png", encode_png(pixels))
     pixels = np.rint(image * 255).astype(np.uint8)
     pictures = [Figure(pixels, "Image", f"The image {source.name}", photo=True)]
     if taught is not found:

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.apis.batches import batched
-from trace_mm.apis.inputs import ImageSource, absolute_path, input_files
-from trace_mm.apis.manifest import MANIFEST_FILE, Manifest, Record, remove_listed_results
+from trace_mm.apis.inputs import ImageSource, absolute_path
+from trace_mm.apis.manifest import Manifest, Record, remove_listed_results
+from trace_mm.apis.places import MANIFEST_FILE, check_edge_places, result_folders
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import (
     check_save_kinds,
     remove_temporary_files,
-    result_folders,
     result_paths,
     write_results,
 )
-from trace_mm.files import check_outputs, decode_image, locked, read_file
+from trace_mm.files import decode_image, locked, read_file
 from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample
 
@@ -99,7 +99,7 @@ def run_folder(
         if not isinstance(source.image, Path):
             raise ValueError(f"{source.label}: a folder run takes files only")
     out = Path(out_dir)
-    check_out_folder(sources, out)
+    check_edge_places(sources, out)
     out.mkdir(parents=True, exist_ok=True)
     unique = list({source.name: source for source in sources}.values())
     with locked(out):
@@ -113,18 +113,6 @@ def run_folder(
             summary = _process(predict, unique, out, manifest, kinds, batch_size, show_progress)
             manifest.finish()
     return summary
-
-
-def check_out_folder(sources: Sequence[ImageSource], out: Path) -> None:
-    """Refuse a folder that cannot be written, or holds some of the images where results go.
-
-    Raises:
-        ValueError: if an image would be written onto; names it.
-        OSError: if the folder cannot be written; names it.
-    """
-    check_outputs(
-        files=[out / MANIFEST_FILE], folders=result_folders(out), read=input_files(sources)
-    )
 
 
 def _process(

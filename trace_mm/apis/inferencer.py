@@ -11,16 +11,16 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from trace_mm.apis.inputs import ImageSource, expand_inputs, input_files
-from trace_mm.apis.manifest import MANIFEST_FILE
 from trace_mm.apis.model_config import build_model, method_of, model_config, run_settings
+from trace_mm.apis.places import MANIFEST_FILE, result_folders
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import (
     check_save_kinds,
     edges_of,
     prediction_dict,
-    result_folders,
     write_results,
 )
+from trace_mm.console import note
 from trace_mm.files import check_outputs, load_image
 from trace_mm.registry import INFERENCERS
 from trace_mm.structures import EdgeDataSample
@@ -232,7 +232,7 @@ class TraceInferencer:
         return {"predictions": predictions, "visualization": visualization}
 
     def _inputs_to_list(self, inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
-        return expand_inputs(inputs, exclude)
+        return expand_inputs(inputs, exclude, note if self.show_progress else None)
 
 
 def _load_batch(sources: Sequence[ImageSource]) -> dict[str, Any]:

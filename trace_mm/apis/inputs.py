@@ -4,7 +4,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trace_mm.files import IMAGE_SUFFIXES, is_image_file, walk_images
+from trace_mm.files import IMAGE_SUFFIXES, OtherFiles, is_image_file, walk_images
 from trace_mm.short_repr import ShortRepr
 
 
@@ -36,7 +36,9 @@ class ImageSource(ShortRepr):
         return str(self.image) if isinstance(self.image, Path) else self.name
 
 
-def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
+def expand_inputs(
+    inputs: Any, exclude: Sequence[Path] = (), tell: Callable[[str], None] | None = None
+) -> list[ImageSource]:
     """List the images that are meant, in a fixed order.
 
     A folder stands for the images in it and its subfolders, by suffix, sorted; hidden files and
@@ -52,6 +54,7 @@ def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource
             :func:`trace_mm.apis.load_image` takes them; tensors are RGB, (3, H, W), (1, 3, H, W) or
             (H, W, 3), uint8 or float in [0, 1], on any device.
         exclude: folders that are not searched, such as those that results go to.
+        tell: called with what was passed over in a folder or pattern, a line each; None for nobody.
 
     Returns:
         The images; at least one.
@@ -73,7 +76,11 @@ def expand_inputs(inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource
         if isinstance(item, (np.ndarray, Image.Image)):
             sources.append(ImageSource(f"image_{number:06d}", item))
         elif isinstance(item, (str, os.PathLike)):
-            sources.extend(_expand_path(os.fspath(item), skipped))
+            others = OtherFiles()
+            sources.extend(_expand_path(os.fspath(item), skipped, others))
+            if tell is not None:
+                for line in others.describe(os.fspath(item)):
+                    tell(line)
         else:
             raise TypeError(
                 f"input {number} must be a path, a numpy array, a tensor or a PIL image, got "
@@ -118,29 +125,32 @@ def absolute_path(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _expand_path(text: str, skipped: set[Path]) -> list[ImageSource]:
+def _expand_path(text: str, skipped: set[Path], others: OtherFiles) -> list[ImageSource]:
     path = Path(text).expanduser()
     if text and path.is_dir():
         found = [
-            ImageSource(_stem(file.relative_to(path)), file) for file in walk_images(path, skipped)
+            ImageSource(_stem(file.relative_to(path)), file)
+            for file in walk_images(path, skipped, others)
         ]
         if not found:
-            raise ValueError(f"{path}: the folder holds no images ({_suffixes()})")
+            told = "; ".join([f"{path}: the folder holds no images", *others.describe("in it")])
+            raise ValueError(f"{told} (images are {_suffixes()})")
         return found
     if text and path.exists():
         return [ImageSource(path.stem, path)]
     if glob.has_magic(text):
-        return _expand_pattern(str(path), skipped)
+        return _expand_pattern(str(path), skipped, others)
     raise FileNotFoundError(f"{text or repr(text)}: no such file or folder")
 
 
-def _expand_pattern(pattern: str, skipped: set[Path]) -> list[ImageSource]:
+def _expand_pattern(pattern: str, skipped: set[Path], others: OtherFiles) -> list[ImageSource]:
     # Path.glob takes no absolute patterns.
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
-    files = sorted(
-        (path for path in matches if is_image_file(path) and not _is_below(path, skipped)),
-        key=PurePath.as_posix,
-    )
+    found = [path for path in matches if path.is_file() and not _is_below(path, skipped)]
+    files = sorted(filter(is_image_file, found), key=PurePath.as_posix)
+    for path in found:
+        if not is_image_file(path):
+            others.add(path)
     if not files:
         raise ValueError(f"{pattern}: no image matches ({_suffixes()})")
     root = Path(*_fixed_parts(pattern))

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from trace_mm.apis.json_lines import as_json, differing_settings, json_line, parse_line
+from trace_mm.apis.places import MANIFEST_FILE
 from trace_mm.files import write_atomically
 
-MANIFEST_FILE = "manifest.jsonl"
 FORMAT = 1
 
 

@@ -1,17 +1,15 @@
 """The images that pseudo-panoptic labels are made of, with their semantic maps and ids."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from trace_mm.apis.instance_records import FileState, file_state
-from trace_mm.apis.panoptic_records import RESULT_FILES, RESULT_FOLDERS
-from trace_mm.files import check_outputs, walk_images
+from trace_mm.apis.places import check_panoptic_places
+from trace_mm.files import OtherFiles, walk_images
 from trace_mm.panoptic import PanopticClasses, SemanticMaps
 from trace_mm.refine import ImageIndex
-
-AnyPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -23,12 +21,14 @@ class PanopticInputs:
         maps: path of its semantic map; images without one are left out.
         reader: reads the maps.
         ids: the id of each image that has a map.
+        notes: what was passed over.
     """
 
     images: dict[str, Path]
     maps: dict[str, Path]
     reader: SemanticMaps
     ids: dict[str, int]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def unused_maps(self) -> int:
@@ -77,12 +77,15 @@ def find_inputs(
             image that has one, or results would be written among what is read.
     """
     root = Path(images)
-    check_places(root, semantic, out, read=[annotations])
+    check_panoptic_places(root, semantic, out, read=[annotations])
     if not root.is_dir():
         raise FileNotFoundError(f"{images}: no such folder of images")
-    found = sorted((path.relative_to(root).as_posix(), path) for path in walk_images(root))
+    others = OtherFiles()
+    files = walk_images(root, others=others)
+    found = sorted((path.relative_to(root).as_posix(), path) for path in files)
     if not found:
-        raise FileNotFoundError(f"{images}: there is no image in it")
+        lacking = f"{images}: there is no image in it"
+        raise FileNotFoundError("; ".join([lacking, *others.describe("in it")]))
     paths = dict(found)
     _check_distinct(list(paths), root)
     reader = SemanticMaps(semantic, classes)
@@ -95,7 +98,8 @@ def find_inputs(
     ids = {name: number for number, name in enumerate(paths, start=1)}
     if annotations is not None:
         ids = _listed_ids(paths, maps, annotations)
-    return PanopticInputs(paths, maps, reader, {name: ids[name] for name in maps})
+    notes = [*others.describe(root), *reader.others.describe(reader.folder, "maps")]
+    return PanopticInputs(paths, maps, reader, {name: ids[name] for name in maps}, notes)
 
 
 def _check_distinct(names: Sequence[str], root: Path) -> None:
@@ -110,35 +114,6 @@ def _check_distinct(names: Sequence[str], root: Path) -> None:
         owner = owners.setdefault(key, name)
         if owner != name:
             raise ValueError(f"{root / owner} and {root / name}: their labels would have one name")
-
-
-def check_places(
-    images: AnyPath,
-    semantic: AnyPath,
-    out: AnyPath,
-    *,
-    edges: Iterable[AnyPath] = (),
-    read: Iterable[AnyPath | None] = (),
-) -> None:
-    """Refuse results that cannot be written, or would be written onto or among what is read.
-
-    Args:
-        images: folder of images.
-        semantic: folder of semantic maps.
-        out: folder to write.
-        edges: folders of stored edges.
-        read: files that are read; None is left out.
-
-    Raises:
-        ValueError: if something would be written onto or among what is read; names both.
-        OSError: if something cannot be written; names it.
-    """
-    check_outputs(
-        files=[Path(out) / name for name in RESULT_FILES],
-        folders=[Path(out) / name for name in RESULT_FOLDERS],
-        read=read,
-        searched=[images, semantic, *edges],
-    )
 
 
 def _listed_ids(

@@ -19,12 +19,12 @@ from trace_mm.apis.instance_records import (
     read_records,
 )
 from trace_mm.apis.json_lines import json_line
+from trace_mm.apis.places import MANIFEST_FILE as MANIFEST
+from trace_mm.apis.places import PANOPTIC_FOLDERS
 from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
 from trace_mm.panoptic import PanopticClasses
 
-MANIFEST = "manifest.jsonl"
-PANOPTIC, SEMANTIC, PICTURES = RESULT_FOLDERS = ("panoptic", "semantic", "pictures")
-RESULT_FILES = ("panoptic.json", "instances.json", "summary.html", MANIFEST)
+PANOPTIC, SEMANTIC, PICTURES = RESULT_FOLDERS = PANOPTIC_FOLDERS
 _RANKS = "manifest.rank-*.jsonl"
 
 

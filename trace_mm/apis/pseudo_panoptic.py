@@ -15,7 +15,7 @@ from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import RecordFile, file_state
 from trace_mm.apis.json_lines import as_json
-from trace_mm.apis.panoptic_inputs import PanopticInputs, check_places, find_inputs
+from trace_mm.apis.panoptic_inputs import PanopticInputs, find_inputs
 from trace_mm.apis.panoptic_labelling import (
     UNTAGGED,
     Job,
@@ -34,9 +34,11 @@ from trace_mm.apis.panoptic_records import (
     write_coco_files,
 )
 from trace_mm.apis.panoptic_summary import write_summary
-from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.places import check_panoptic_places
+from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.ranks import barrier, ranks
 from trace_mm.apis.worker_pool import WorkerPool
+from trace_mm.console import note
 from trace_mm.files import locked
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.short_repr import ShortRepr
@@ -139,7 +141,7 @@ def make_pseudo_panoptic(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out = Path(out)
-    check_places(images, semantic, out, edges=() if edges is None else edges.folders())
+    check_panoptic_places(images, semantic, out, edges=() if edges is None else edges.folders())
     found = find_inputs(images, semantic, classes, out, annotations)
     if edges is not None:
         edges.expect(list(found.maps), found.images)
@@ -148,6 +150,8 @@ def make_pseudo_panoptic(
     out.mkdir(parents=True, exist_ok=True)
     with ranks() as (rank, world), locked(out) if rank == 0 else nullcontext():
         if rank == 0:
+            for remark in found.notes:
+                note(remark)
             open_manifest(out, settings, run.states, run.is_current, overwrite)
         barrier()
         run.label_share(rank, world, batch_size, workers, show_progress and rank == 0)
@@ -205,10 +209,7 @@ class _Run:
 
             def finish(record: PanopticRecord) -> None:
                 records.add(record)
-                for text in [record.error] if record.error else record.notes:
-                    if text != UNTAGGED:
-                        progress.write(f"{record.name}: {text}", file=sys.stderr)
-                progress.update(world)  # the others are about as fast
+                tell(progress, record, unsaid=UNTAGGED, count=world)  # the others are about as fast
 
             jobs = read_jobs(self.found, share, self.shown, finish)
             self._label(batched(jobs, batch_size), workers, finish)

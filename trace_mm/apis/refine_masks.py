@@ -25,11 +25,13 @@ from trace_mm.apis.instance_records import (
     read_records,
 )
 from trace_mm.apis.json_lines import as_json
-from trace_mm.apis.progress import progress_bar
+from trace_mm.apis.places import check_refinement_places, parts_folder
+from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.refinement_inputs import find_inputs
 from trace_mm.apis.refinement_summary import RefinementSummary
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
+from trace_mm.console import note
 from trace_mm.datasets.edge_dataset import read_photo
 from trace_mm.files import check_outputs, distinct_stems, load_image, locked, write_atomically
 from trace_mm.files.coco import instance_annotation
@@ -38,7 +40,6 @@ from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_m
 from trace_mm.refine.readers.base import OnBad
 from trace_mm.visualization import draw_refinement
 
-AnyPath = str | os.PathLike[str]
 MANIFEST = "manifest.jsonl"
 _NO_PIXELS = np.zeros((0, 0, 3), dtype=np.float32)
 _NO_FILE = -1, -1  # the state of an image that a record does not have
@@ -109,7 +110,7 @@ def refine_masks(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
     out = Path(out)
-    check_places(
+    check_refinement_places(
         masks, images, out, edges=edges.folders(), annotations=annotations, show_dir=show_dir
     )
     reader = open_masks(masks, format, allow_pickle, crowds)
@@ -128,7 +129,7 @@ def refine_masks(
     }
     settings = as_json(settings)
     pictures = {} if show_dir is None else _pictures(Path(show_dir), list(names))
-    parts = _parts(out)
+    parts = parts_folder(out)
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
         manifest = parts / MANIFEST
@@ -149,15 +150,13 @@ def refine_masks(
 
             def finish(record: Record) -> None:
                 records.add(record)
-                for text in [record.error] if record.error else record.notes:
-                    progress.write(f"{record.name}: {text}", file=sys.stderr)
-                progress.update()
+                tell(progress, record)
 
             def fail(job: _Job, reason: str) -> None:
                 finish(replace(job.record, error=reason))
 
-            for note in inputs.notes:
-                progress.write(note, file=sys.stderr)
+            for remark in inputs.notes:
+                note(remark)
             for name, reason in missing.items():
                 progress.write(f"{name}: {reason}", file=sys.stderr)
                 if name not in known:
@@ -177,9 +176,9 @@ def refine_masks(
                             job = replace(job, image=replace(job.image, pixels=_NO_PIXELS))
                         pool.submit(_refine, refiner, job, lines)
                 pool.wait()
-            notes = [note for note in reader.notes if note not in inputs.notes]
-            for note in notes:  # what reading has brought to light
-                progress.write(note, file=sys.stderr)
+            remarks = [remark for remark in reader.notes if remark not in inputs.notes]
+            for remark in remarks:  # what reading has brought to light
+                note(remark)
         known = read_records([manifest], settings, states)
         _check_some_are_left(known, Path(masks))
         categories = _categories(known, reader.categories)
@@ -199,44 +198,8 @@ def refine_masks(
         },
         empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
         others=len(inputs.others),
-        remarks=[*inputs.notes, *notes],
+        remarks=[*inputs.notes, *remarks],
     )
-
-
-def check_places(
-    masks: AnyPath,
-    images: AnyPath,
-    out: AnyPath,
-    *,
-    edges: Sequence[AnyPath] = (),
-    annotations: AnyPath | None = None,
-    show_dir: AnyPath | None = None,
-) -> None:
-    """Refuse results that cannot be written, or would be written onto or among what is read.
-
-    Args:
-        masks: as of ``refine_masks``, like the others.
-        images: likewise.
-        out: likewise.
-        edges: folders of stored edges.
-        annotations: likewise.
-        show_dir: likewise.
-
-    Raises:
-        ValueError: if something would be written onto or among what is read; names both.
-        OSError: if something cannot be written; names it.
-    """
-    check_outputs(
-        files=[out],
-        folders=[_parts(Path(out)), show_dir],
-        read=[annotations],
-        searched=[masks, images, *edges],
-    )
-
-
-def _parts(out: Path) -> Path:
-    """The folder of what is known of an unfinished run."""
-    return out.with_name(out.name + ".parts")
 
 
 def _jobs(

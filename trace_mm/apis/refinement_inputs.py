@@ -70,7 +70,7 @@ def find_inputs(
     empty, absent = _find_empty(index, records, {path for path, _ in found}, known)
     names = {path.relative_to(root).as_posix(): (path, record) for path, record in found + empty}
     others = (path.relative_to(root).as_posix() for path in index.paths())
-    notes = [*reader.notes]
+    notes = [*reader.notes, *index.others.describe(root)]
     if absent:
         where = root if annotations is None else f"{root} and {annotations}"
         notes.append(

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
+from trace_mm.console import is_quiet
 from trace_mm.short_repr import ShortRepr
 
 
@@ -29,7 +30,7 @@ class RefinementSummary(ShortRepr):
     remarks: list[str] = field(default_factory=list)
 
     def describe(self, out: str | os.PathLike[str]) -> str:
-        """A line for the person who has run it, and one for each remark."""
+        """A line for the person who has run it, and one for each remark unless it is quiet."""
         left_out = sum(map(len, self.notes.values()))
         parts = [
             f"{self.masks} masks of {self.done} images",
@@ -41,4 +42,5 @@ class RefinementSummary(ShortRepr):
         if self.others:
             parts.append(f"{self.others} images in the folder that the masks do not mention")
         line = f"{', '.join(parts)}: {os.fspath(out)}"
-        return "\n".join([line, *(f"note: {remark}" for remark in self.remarks)])
+        remarks = [] if is_quiet() else self.remarks
+        return "\n".join([line, *(f"note: {remark}" for remark in remarks)])

@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.apis.places import EDGE_FOLDERS, result_folders
 from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay
 
 SAVE_KINDS = {"png": ".png", "npz": ".npz", "overlay": ".png"}
 """What can be saved, with the suffix of its files."""
-
-_FOLDERS = {"png": "edges", "npz": "npz", "overlay": "overlay"}
 
 
 def check_save_kinds(save: Sequence[str]) -> tuple[str, ...]:
@@ -32,14 +31,9 @@ def check_save_kinds(save: Sequence[str]) -> tuple[str, ...]:
     return tuple(kind for kind in SAVE_KINDS if kind in chosen)
 
 
-def result_folders(out_dir: Path) -> list[Path]:
-    """All folders of ``out_dir`` that results can go to."""
-    return [out_dir / folder for folder in _FOLDERS.values()]
-
-
 def result_paths(name: str, save: Sequence[str]) -> dict[str, str]:
     """Paths of an image's results, relative to the output folder, by kind."""
-    return {kind: f"{_FOLDERS[kind]}/{name}{SAVE_KINDS[kind]}" for kind in save}
+    return {kind: f"{EDGE_FOLDERS[kind]}/{name}{SAVE_KINDS[kind]}" for kind in save}
 
 
 def encode_result(kind: str, sample: EdgeDataSample, image: NDArray[np.float32]) -> bytes:

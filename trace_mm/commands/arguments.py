@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trace_mm.console import note
+
 if TYPE_CHECKING:
     from trace_mm.apis import TraceInferencer
     from trace_mm.apis.edge_sources import EdgeSource
@@ -112,6 +114,17 @@ def _integer(text: str, least: int) -> int:
 def timestep(text: str) -> int | str:
     """A timestep or "iep", for ``add_argument(type=...)``."""
     return text if text == "iep" else natural(text)
+
+
+def tell_model(arguments: argparse.Namespace) -> None:
+    """Say at once what is about to be loaded, unless edges are read from a folder.
+
+    For what imports torch after it, since that takes time too.
+    """
+    if getattr(arguments, "edges", None) is not None:
+        return
+    given = arguments.model or arguments.backbone
+    note(f"loading {given or 'the shipped model'} ...")
 
 
 def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":

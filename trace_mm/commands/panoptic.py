@@ -1,6 +1,7 @@
 """``trace-mm panoptic``: a panoptic dataset out of semantic maps and instance edges."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 from trace_mm.commands.arguments import (
@@ -10,6 +11,7 @@ from trace_mm.commands.arguments import (
     edge_source,
     natural,
     positive,
+    tell_model,
 )
 
 if TYPE_CHECKING:
@@ -84,13 +86,16 @@ def add_panoptic(commands: Any) -> None:
 
 
 def _run_panoptic(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.panoptic_inputs import check_places
+    from trace_mm.apis.places import check_panoptic_places
+
+    read = [arguments.annotations, arguments.classes]
+    # Before anything heavy is imported or loaded, which takes time.
+    check_panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read)
+    if not arguments.no_edges and os.environ.get("RANK", "0") == "0":
+        tell_model(arguments)
     from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
     from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 
-    read = [arguments.annotations, arguments.classes]
-    # Before the model is loaded, which takes time.
-    check_places(arguments.images, arguments.semantic, arguments.out, read=read)
     given = {name: getattr(arguments, name) for name in _LABELER_OPTIONS}
     labeler = PanopticLabeler(**{name: value for name, value in given.items() if value is not None})
     summary = make_pseudo_panoptic(

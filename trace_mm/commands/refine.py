@@ -10,6 +10,7 @@ from trace_mm.commands.arguments import (
     edge_source,
     natural,
     positive,
+    tell_model,
 )
 
 _REFINER_OPTIONS = (
@@ -107,12 +108,15 @@ def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_refine(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.refine_masks import check_places, refine_masks
-    from trace_mm.refine import BoundaryGuidedPropagation
+    from trace_mm.apis.places import check_refinement_places
 
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
-    # Before the model is loaded, which takes time.
-    check_places(arguments.masks, arguments.images, arguments.out, **places)
+    # Before anything heavy is imported or loaded, which takes time.
+    check_refinement_places(arguments.masks, arguments.images, arguments.out, **places)
+    tell_model(arguments)
+    from trace_mm.apis.refine_masks import refine_masks
+    from trace_mm.refine import BoundaryGuidedPropagation
+
     given = {name: getattr(arguments, name) for name in _REFINER_OPTIONS}
     refiner = BoundaryGuidedPropagation(
         **{name: value for name, value in given.items() if value is not None}

@@ -6,6 +6,7 @@ of a data loader share the list of a million images instead of copying it.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from trace_mm.datasets.scenes import render_scene
-from trace_mm.files import IMAGE_SUFFIXES, decode_image, read_file, walk_images
+from trace_mm.files import IMAGE_SUFFIXES, OtherFiles, decode_image, read_file, walk_images
 from trace_mm.files.coco_file import CocoFile, by_rising_id
 from trace_mm.files.file_names import ListedImages
 from trace_mm.registry import DATASETS
@@ -128,7 +130,11 @@ class ImageFolder(ImageFiles):
         folder = Path(data_root).expanduser() / img_path
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images")
-        names = [path.relative_to(folder).as_posix() for path in walk_images(folder)]
+        others = OtherFiles()
+        found = walk_images(folder, others=others)
+        names = [path.relative_to(folder).as_posix() for path in found]
+        for line in others.describe(folder):
+            print_log(line, "current", logging.INFO)
         kept = [name for name in names if fnmatchcase(name, pattern)]
         origin = str(folder) if pattern == "*" else f"{folder} ({pattern})"
         super().__init__(folder, kept[:length], origin)

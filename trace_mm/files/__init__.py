@@ -13,7 +13,14 @@ from trace_mm.files.coco import (
     instance_annotation,
     mask_box,
 )
-from trace_mm.files.folders import IMAGE_SUFFIXES, distinct_stems, is_image_file, walk_images
+from trace_mm.files.folders import (
+    IMAGE_SUFFIXES,
+    OtherFiles,
+    distinct_stems,
+    is_image_file,
+    walk_files,
+    walk_images,
+)
 from trace_mm.files.images import decode_image, load_image, read_file
 from trace_mm.files.locking import locked, try_claim
 from trace_mm.files.outputs import check_outputs
@@ -21,6 +28,7 @@ from trace_mm.files.outputs import check_outputs
 __all__ = [
     "IMAGE_SUFFIXES",
     "TEMPORARY_SUFFIX",
+    "OtherFiles",
     "check_outputs",
     "decode_image",
     "decode_rle",
@@ -36,6 +44,7 @@ __all__ = [
     "remove_abandoned_folders",
     "temporary_path",
     "try_claim",
+    "walk_files",
     "walk_images",
     "write_atomically",
 ]

@@ -1,7 +1,7 @@
 """Which files of a folder are images."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 IMAGE_SUFFIXES = frozenset(
@@ -9,6 +9,8 @@ IMAGE_SUFFIXES = frozenset(
     + [".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"]
 )
 """What a folder is searched for. A file that is named itself may be called anything."""
+
+_KINDS = 5  # suffixes that a message names
 
 
 def is_image_file(path: Path) -> bool:
@@ -39,27 +41,66 @@ def distinct_stems(names: Sequence[str]) -> dict[str, str]:
         stems.update(zip(renamed, renamed, strict=True))
 
 
-def walk_images(folder: Path, exclude: Iterable[Path] = ()) -> Iterator[Path]:
-    """Images in a folder and its subfolders, sorted.
+class OtherFiles(Counter[str]):
+    """How many files of a folder were passed over because of their suffix, by suffix."""
+
+    def add(self, path: Path) -> None:
+        """Count a file."""
+        self[path.suffix.lower()] += 1
+
+    def describe(self, place: Path | str, wanted: str = "images") -> list[str]:
+        """A line that tells what was passed over, if anything was."""
+        if not self:
+            return []
+        common = sorted(self.items(), key=lambda item: (-item[1], item[0]))
+        kinds = [f"{count} {suffix or 'without suffix'}" for suffix, count in common[:_KINDS]]
+        kinds += ["..."] if len(common) > _KINDS else []
+        total = sum(self.values())
+        return [
+            f"{place}: {total} file{'s' if total > 1 else ''} not named like {wanted} passed over "
+            f"({', '.join(kinds)})"
+        ]
+
+
+def walk_images(
+    folder: Path, exclude: Iterable[Path] = (), others: OtherFiles | None = None
+) -> Iterator[Path]:
+    """Images in a folder and its subfolders, sorted; see ``walk_files``."""
+    yield from walk_files(folder, is_image_file, exclude, others)
+
+
+def walk_files(
+    folder: Path,
+    is_wanted: Callable[[Path], bool],
+    exclude: Iterable[Path] = (),
+    others: OtherFiles | None = None,
+) -> Iterator[Path]:
+    """Files of a kind in a folder and its subfolders, sorted.
 
     Hidden files and folders are left out. Links are followed; each folder is visited once.
 
     Args:
         folder: an existing folder.
+        is_wanted: whether a file is of the kind.
         exclude: resolved folders that are not searched.
+        others: files of other kinds are counted here.
     """
-    yield from _walk(folder, frozenset(exclude), set())
+    excluded = frozenset(exclude)
+    seen: set[Path] = set()
 
+    def walk(place: Path) -> Iterator[Path]:
+        resolved = place.resolve()
+        if resolved in excluded or resolved in seen:
+            return
+        seen.add(resolved)
+        for path in sorted(place.iterdir(), key=lambda entry: entry.name):
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                yield from walk(path)
+            elif is_wanted(path):
+                yield path
+            elif others is not None and path.is_file():
+                others.add(path)
 
-def _walk(folder: Path, exclude: frozenset[Path], seen: set[Path]) -> Iterator[Path]:
-    resolved = folder.resolve()
-    if resolved in exclude or resolved in seen:
-        return
-    seen.add(resolved)
-    for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _walk(path, exclude, seen)
-        elif is_image_file(path):
-            yield path
+    yield from walk(folder)

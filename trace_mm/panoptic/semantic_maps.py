@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files import OtherFiles, walk_files
 from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.panoptic.classes import PanopticClasses
@@ -41,13 +42,15 @@ class SemanticMaps:
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
         self._paths: dict[str, Path] = {}
-        for path in _files(self.folder):
+        self.others = OtherFiles()
+        for path in walk_files(self.folder, _is_map_file, others=self.others):
             stem = path.relative_to(self.folder).with_suffix("").as_posix()
             other = self._paths.setdefault(stem, path)
             if other != path:
                 raise ValueError(f"{other} and {path}: two semantic maps of one name")
         if not self._paths:
-            raise ValueError(f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})")
+            lacking = f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})"
+            raise ValueError("; ".join([lacking, *self.others.describe("in it", "maps")]))
         pictures = [path for path in self._paths.values() if path.suffix.lower() == ".png"]
         self._colors = folder_colors(pictures)
 
@@ -138,22 +141,8 @@ def _same_shape(small: tuple[int, ...], size: tuple[int, int]) -> bool:
     return all(abs(one - scale * other) <= 1 for one, other in zip(small, size, strict=True))
 
 
-def _files(folder: Path) -> list[Path]:
-    """Maps in a folder and its subfolders, sorted, without hidden ones."""
-    found: list[Path] = []
-    seen: set[Path] = set()  # links may lead back up
-    for root, folders, files in os.walk(folder, followlinks=True):
-        if (resolved := Path(root).resolve()) in seen:
-            folders.clear()
-            continue
-        seen.add(resolved)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(root) / name
-            for name in files
-            if name.lower().endswith(_SUFFIXES) and not name.startswith(".")
-        ]
-    return sorted(found)
+def _is_map_file(path: Path) -> bool:
+    return path.name.lower().endswith(_SUFFIXES) and path.is_file()
 
 
 def _load(path: Path) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from trace_mm.files import walk_images
+from trace_mm.files import OtherFiles, walk_images
 from trace_mm.files.coco_file import CocoFile, CocoImage
 from trace_mm.files.file_names import FileIndex, name_parts
 from trace_mm.files.json_record import records_of
@@ -30,6 +30,9 @@ class ImageIndex:
         images: a folder, which is searched with its subfolders, or image files.
         annotations: a COCO file whose ``images`` tell the names of ids; None for none.
 
+    Attributes:
+        others: what of the folder is not called like an image.
+
     Raises:
         FileNotFoundError: if there is no such folder, no image in it, or no such COCO file.
         ValueError: if the COCO file has no ``images``.
@@ -40,7 +43,8 @@ class ImageIndex:
         images: str | os.PathLike[str] | Sequence[Path],
         annotations: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._files = FileIndex(_image_files(images))
+        self.others = OtherFiles()
+        self._files = FileIndex(_image_files(images, self.others))
         self._annotations = annotations
         self._names_of_ids = None if annotations is None else _names_by_id(Path(annotations))
 
@@ -139,7 +143,7 @@ class ImageIndex:
         raise BadMaskError(f"{record.name}: it may be any of {len(indices)} images: {shown}")
 
 
-def _image_files(images: str | os.PathLike[str] | Sequence[Path]) -> list[str]:
+def _image_files(images: str | os.PathLike[str] | Sequence[Path], others: OtherFiles) -> list[str]:
     """Paths with forward slashes; as text, since there may be millions."""
     if not isinstance(images, (str, os.PathLike)):
         paths = [path.as_posix() for path in images]
@@ -148,10 +152,11 @@ def _image_files(images: str | os.PathLike[str] | Sequence[Path]) -> list[str]:
         folder = Path(images)
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images")
-        paths = [path.as_posix() for path in walk_images(folder)]
+        paths = [path.as_posix() for path in walk_images(folder, others=others)]
         origin = str(folder)
     if not paths:
-        raise FileNotFoundError(f"{origin}: there is no image in it")
+        lacking = f"{origin}: there is no image in it"
+        raise FileNotFoundError("; ".join([lacking, *others.describe("in it")]))
     return paths
 
 

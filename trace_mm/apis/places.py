@@ -1,0 +1,106 @@
+"""Where results go, and that this lies apart from what is read; knows before anything is loaded."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from trace_mm.apis.inputs import ImageSource, input_files
+from trace_mm.files import check_outputs
+
+AnyPath = str | os.PathLike[str]
+
+MANIFEST_FILE = "manifest.jsonl"
+REPORT_FILE = "report.html"
+EDGE_FOLDERS = {"png": "edges", "npz": "npz", "overlay": "overlay"}
+"""Folders of the results of edge runs, by what is saved."""
+
+PANOPTIC_FOLDERS = ("panoptic", "semantic", "pictures")
+PANOPTIC_FILES = ("panoptic.json", "instances.json", "summary.html", MANIFEST_FILE)
+
+
+def result_folders(out: Path) -> list[Path]:
+    """All folders of ``out`` that edges can go to."""
+    return [out / folder for folder in EDGE_FOLDERS.values()]
+
+
+def parts_folder(out: Path) -> Path:
+    """The folder of what is known of an unfinished refinement to the file ``out``."""
+    return out.with_name(out.name + ".parts")
+
+
+def check_edge_places(sources: Sequence[ImageSource], out: Path) -> None:
+    """Refuse a folder of edges that cannot be written, or holds some images where results go.
+
+    Raises:
+        ValueError: if an image would be written onto; names it.
+        OSError: if the folder cannot be written; names it.
+    """
+    check_outputs(
+        files=[out / MANIFEST_FILE], folders=result_folders(out), read=input_files(sources)
+    )
+
+
+def check_demo_places(sources: Sequence[ImageSource], out: Path) -> None:
+    """Refuse a folder of a demo, as ``check_edge_places`` does."""
+    folders = [out / EDGE_FOLDERS[kind] for kind in ("png", "overlay")]
+    check_outputs(files=[out / REPORT_FILE], folders=folders, read=input_files(sources))
+
+
+def check_refinement_places(
+    masks: AnyPath,
+    images: AnyPath,
+    out: AnyPath,
+    *,
+    edges: Iterable[AnyPath] = (),
+    annotations: AnyPath | None = None,
+    show_dir: AnyPath | None = None,
+) -> None:
+    """Refuse results that cannot be written, or would be written onto or among what is read.
+
+    Args:
+        masks: see :func:`trace_mm.apis.refine_masks.refine_masks`, also for the next two.
+        images: likewise.
+        out: likewise.
+        edges: folders of stored edges.
+        annotations: as of ``refine_masks``.
+        show_dir: likewise.
+
+    Raises:
+        ValueError: if something would be written onto or among what is read; names both.
+        OSError: if something cannot be written; names it.
+    """
+    check_outputs(
+        files=[out],
+        folders=[parts_folder(Path(out)), show_dir],
+        read=[annotations],
+        searched=[masks, images, *edges],
+    )
+
+
+def check_panoptic_places(
+    images: AnyPath,
+    semantic: AnyPath,
+    out: AnyPath,
+    *,
+    edges: Iterable[AnyPath] = (),
+    read: Iterable[AnyPath | None] = (),
+) -> None:
+    """Refuse results that cannot be written, or would be written onto or among what is read.
+
+    Args:
+        images: folder of images.
+        semantic: folder of semantic maps.
+        out: folder to write.
+        edges: folders of stored edges.
+        read: files that are read; None is left out.
+
+    Raises:
+        ValueError: if something would be written onto or among what is read; names both.
+        OSError: if something cannot be written; names it.
+    """
+    check_outputs(
+        files=[Path(out) / name for name in PANOPTIC_FILES],
+        folders=[Path(out) / name for name in PANOPTIC_FOLDERS],
+        read=read,
+        searched=[images, semantic, *edges],
+    )

@@ -1,0 +1,22 @@
+"""What a person is told beside results: notes on stderr, for those who want any."""
+
+import sys
+
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Whether this process leaves out notes and progress bars; errors and results stay."""
+    global _quiet
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether notes and progress bars are left out."""
+    return _quiet
+
+
+def note(text: str) -> None:
+    """Tell a person at the command line something that is no error, on a line of stderr."""
+    if not _quiet:
+        print(f"note: {text}", file=sys.stderr, flush=True)
