@@ -110,6 +110,14 @@ def test_a_missing_package_is_one_line(photos, tmp_path, capsys, monkeypatch):
     assert re.fullmatch(r"trace-mm: error: .*needs timm: pip install.*", _complaint(capsys))
 
 
+def test_what_is_passed_over_and_loaded_is_told(photos, sobel, tmp_path, capsys):
+    (photos / "list.txt").touch()
+    assert _edges(photos, "--out", tmp_path / "out", "--model", sobel) == 0
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == f"note: {photos}: 1 file not named like images passed over (1 .txt)"
+    assert second == f"note: loading {sobel} ..."
+
+
 def test_bad_images_are_listed(photos, sobel, tmp_path, capsys):
     (photos / "bad.png").write_bytes(b"broken")
     assert _edges(photos, "--out", tmp_path / "out", "--model", sobel) == 1

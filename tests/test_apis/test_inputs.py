@@ -114,3 +114,18 @@ def test_tensors_are_images_whatever_their_layout():
 def test_tensors_of_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"input 0: a tensor must be \(3, H, W\), .* a batch as a"):
         expand_inputs(torch.zeros(shape))
+
+
+def test_what_is_passed_over_is_told(tmp_path):
+    for name in ("a.png", "b.txt", "c.txt"):
+        (tmp_path / name).write_bytes(b"")
+    told = []
+    for inputs in (tmp_path, str(tmp_path / "*"), tmp_path / "a.png"):
+        assert len(expand_inputs(inputs, tell=told.append)) == 1
+    assert told == [
+        f"{place}: 2 files not named like images passed over (2 .txt)"
+        for place in (tmp_path, tmp_path / "*")
+    ]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match=r"holds no images; in it: 2 files .*2 \.txt"):
+        expand_inputs(tmp_path)

@@ -94,7 +94,7 @@ def test_failed_images_give_status_1(data, tmp_path, capsys):
         (["--threshold", "1.5"], "threshold must be in"),
         (["--size", "64"], "--edges needs no model: --size has no effect"),
         (["--no-edges"], "--no-edges: --edges has no effect"),
-        (["--annotations", "nowhere.json"], "nowhere.json: no such file"),
+        (["--annotations", "nowhere.json"], "nowhere.json: no such annotation file"),
         (["--classes", "nowhere"], "nowhere: no such class file; shipped are coco2017, voc2012"),
     ],
 )
@@ -116,3 +116,12 @@ def test_usage_errors(data, tmp_path, capsys, option):
     with pytest.raises(SystemExit, match="2"):
         panoptic(data, tmp_path / "out", option)
     assert option.partition("=")[0] in capsys.readouterr().err
+
+
+def test_files_of_other_kinds_are_told(data, tmp_path, capsys):
+    (data / "photos" / "list.txt").touch()
+    (data / "maps" / "readme").touch()
+    assert panoptic(data, tmp_path / "out") == 0
+    errors = capsys.readouterr().err
+    assert f"note: {data / 'photos'}: 1 file not named like images passed over (1 .txt)" in errors
+    assert f"note: {data / 'maps'}: 1 file not named like maps passed over (1 without" in errors

@@ -164,3 +164,10 @@ def test_the_shipped_model(data, tmp_path):
     assert "trace-tiny" in json.dumps(content["info"]["edges"])
     assert {entry["image_id"] for entry in content["annotations"]} == {1, 2}
     assert len(source_masks(2)) <= len(content["annotations"])
+
+
+def test_files_of_other_kinds_are_told(data, tmp_path, capsys):
+    (data / "photos" / "list.txt").touch()
+    assert refine(data, tmp_path / "refined.json") == 0
+    told = f"note: {data / 'photos'}: 1 file not named like images passed over (1 .txt)"
+    assert told in capsys.readouterr().err
