@@ -16,6 +16,11 @@ def is_quiet() -> bool:
     return _quiet
 
 
+def no_bar(show: bool = True) -> bool:
+    """Whether a progress bar is left out, which a caller wants to ``show`` or not; for tqdm."""
+    return _quiet or not show
+
+
 def note(text: str) -> None:
     """Tell a person at the command line something that is no error, on a line of stderr."""
     if not _quiet:

@@ -19,7 +19,8 @@ from trace_mm.apis.instance_records import (
     read_records,
 )
 from trace_mm.apis.ranks import barrier, default_device, ranks
-from trace_mm.files import locked, write_atomically
+from trace_mm.console import note
+from trace_mm.files import check_outputs, locked, write_atomically
 from trace_mm.refine import ImageIndex
 
 Images = list[tuple[str, Path]]
@@ -70,10 +71,17 @@ def generate_masks(
 
     Raises:
         FileNotFoundError: if an input does not exist.
-        ValueError: if a setting is wrong, an earlier run had other settings, or another run is
-            writing the same file.
+        ValueError: if a setting is wrong, something would be written onto or among what is read, an
+            earlier run had other settings, or another run is writing the same file.
     """
     found = list_images(images)
+    parts = out.with_name(out.name + ".parts")
+    check_outputs(
+        files=[out],
+        folders=[parts],
+        read=[ids, checkpoint, *(path for _, path in found)],
+        searched=[images] if Path(images).expanduser().is_dir() else [],
+    )
     numbers = image_ids(found, ids)
     with ranks() as (rank, world):
         options = _checked(method_settings, method, is_diffusion(backbone), settings or {})
@@ -85,7 +93,6 @@ def generate_masks(
             device=device or default_device(),
         )
         identity = {"method": method, **asdict(options), "features": model.identity}
-        parts = out.with_name(out.name + ".parts")
         if overwrite and rank == 0 and parts.is_dir():
             shutil.rmtree(parts)
         barrier()
@@ -127,7 +134,8 @@ def list_images(images: str) -> Images:
         FileNotFoundError: if a path does not exist.
         ValueError: if there is no image.
     """
-    paths = sorted({absolute_path(Path(source.label)) for source in expand_inputs(images)})
+    sources = expand_inputs(images, tell=note)
+    paths = sorted({absolute_path(Path(source.label)) for source in sources})
     folder = Path(images).expanduser()
     root = (
         absolute_path(folder)

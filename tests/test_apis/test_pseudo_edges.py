@@ -140,3 +140,11 @@ def test_errors_of_the_teacher_are_not_taken_for_broken_images(folder):
         fill_pseudo_edges(make_dataset(folder), lambda image: image, show_progress=False)
     with pytest.raises(ValueError, match="no pseudo_edges"):
         fill_pseudo_edges(make_dataset(folder, cached=False), brightness)
+
+
+def test_the_cache_does_not_lie_among_the_images(folder):
+    dataset = make_dataset(folder)
+    dataset.pseudo_edges.folder = folder / "images" / "cache"
+    with pytest.raises(ValueError, match="images, which is read"):
+        fill_pseudo_edges(dataset, brightness, show_progress=False)
+    assert not (folder / "images" / "cache").exists()

@@ -152,7 +152,7 @@ def test_damage_is_named(source, tmp_path):
 
 
 def test_the_source_is_not_written_over(source):
-    with pytest.raises(ValueError, match="would replace those of"):
+    with pytest.raises(ValueError, match=r"would be written onto .*, which is read"):
         convert(source, source.parent)
 
 

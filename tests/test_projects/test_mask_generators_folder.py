@@ -219,3 +219,12 @@ def test_cutting_uses_one_thread_and_gives_the_others_back():
 
 def _no_masks():
     return methods.PatchMasks(np.zeros((0, 2, 2), dtype=np.float32), np.zeros(0))
+
+
+def test_nothing_is_written_onto_or_among_what_is_read(images, flow_folder, tmp_path):
+    ids = tmp_path / "ids.json"
+    ids.write_text("{}")
+    for out in (ids, images / "masks.json"):
+        with pytest.raises(ValueError, match="which is read"):
+            generate_masks("maskcut", str(images), out, backbone=str(flow_folder), ids=ids)
+    assert ids.read_text() == "{}"

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from trace_mm.console import is_quiet
+from trace_mm.console import is_quiet, no_bar
 
 _LOG_INTERVAL = 10.0  # seconds between lines where stderr is a file
 
@@ -22,7 +22,7 @@ def progress_bar(total: int, done: int = 0, show: bool = True) -> "tqdm[None]":
         total=total,
         initial=done,
         unit="image",
-        disable=not show or is_quiet(),
+        disable=no_bar(show),
         smoothing=0.05,
         dynamic_ncols=True,
         mininterval=0.1 if sys.stderr.isatty() else _LOG_INTERVAL,

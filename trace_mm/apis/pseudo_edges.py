@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from trace_mm.apis.model_config import method_of
 from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
+from trace_mm.datasets.image_sources import ImageFolder
+from trace_mm.files import check_outputs
 from trace_mm.models.distillation import Distillation, distillation, label_shares
 from trace_mm.models.label_watch import missing_class_warning
 from trace_mm.ops import pseudo_edges
@@ -146,12 +148,14 @@ def fill_pseudo_edges(
         show_progress: draw a progress bar on stderr.
 
     Raises:
-        ValueError: if the dataset has no cache.
+        ValueError: if the dataset has no cache, or one among the images of a folder.
         OSError: if an entry cannot be written.
     """
     cache = dataset.pseudo_edges
     if cache is None:
         raise ValueError("the dataset has no pseudo_edges=dict(folder=..., teacher=...) to fill")
+    folders = [part.folder for part in dataset.sources if isinstance(part, ImageFolder)]
+    check_outputs(folders=[cache.folder], searched=folders)
     cache.write_settings()
     summary, share = FillSummary(cache.folder), list(range(rank, len(dataset), world_size))
     with progress_bar(len(share), show=show_progress) as progress:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts, count_edges
 from trace_mm.files.worker_processes import WorkerProcesses
 
@@ -43,7 +44,7 @@ class CountingPool:
         self.workers = workers
         self._done: list[ImageCounts] = []
         self._pending: deque[Future[ImageCounts]] = deque()
-        self._bar = tqdm(desc="score edges", unit="image", disable=not progress)
+        self._bar = tqdm(desc="score edges", unit="image", disable=no_bar(progress))
         self._executor = WorkerProcesses(workers, _use_one_thread) if workers > 1 else None
 
     def submit(self, edges: np.ndarray, targets: np.ndarray, name: str = "") -> None:

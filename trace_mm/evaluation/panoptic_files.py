@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import (
     PanopticScores,
@@ -136,7 +137,7 @@ def _count_all(pairs: list[_Pair], workers: int, progress: bool) -> list[dict[in
         raise ValueError(f"there must be 0 workers or more, got {workers}")
 
     def counted(results: Iterable[dict[int, SegmentCounts]]) -> list[dict[int, SegmentCounts]]:
-        return list(tqdm(results, "score", len(pairs), unit="image", disable=not progress))
+        return list(tqdm(results, "score", len(pairs), unit="image", disable=no_bar(progress)))
 
     if not workers:
         return counted(map(_count, pairs))

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file, instance_record
 from trace_mm.files.coco_file import CocoFile, CocoImage, by_rising_id
 
@@ -80,7 +81,7 @@ def _convert(
     left_out = 0
     found = [one for group in file.by_image(images).values() for one in group]
     found.sort(key=lambda one: one.position or 0)  # as in the file
-    for source in tqdm(found, dataset, unit="annotation", disable=not progress):
+    for source in tqdm(found, dataset, unit="annotation", disable=no_bar(progress)):
         category, image = source.category(), images[source.image]
         if listed and category not in names:
             raise source.bad(f"category_id: category {category} is not listed")

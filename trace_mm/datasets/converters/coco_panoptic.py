@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from trace_mm.files import encode_rle, write_atomically
+from trace_mm.console import no_bar
+from trace_mm.files import check_outputs, encode_rle, write_atomically
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_file import write_json
 from trace_mm.files.json_values import compose
@@ -104,8 +105,13 @@ def convert_coco_panoptic(
     """
     if workers < 0:
         raise ValueError(f"there must be 0 workers or more, got {workers}")
-    if (Path(out) / "panoptic").resolve() == Path(folder).resolve():
-        raise ValueError(f"{out}: its PNGs would replace those of {folder}: write elsewhere")
+    names = ["panoptic.json", *(["instances.json"] if instances else [])]
+    folders = ["panoptic", *(["semantic"] if semantic else [])]
+    check_outputs(
+        files=[Path(out) / name for name in names],
+        folders=[Path(out) / name for name in folders],
+        read=[annotations, folder],
+    )
     source = read_panoptic_file(annotations)
     pairs = _chosen(source, images, str(annotations))
     categories = sorted(source["categories"], key=lambda category: not category["isthing"])
@@ -213,7 +219,7 @@ def _convert_all(
     convert = partial(_convert_image, conversion=conversion)
 
     def watched(results: Iterable[ConvertedImage]) -> list[ConvertedImage]:
-        return list(tqdm(results, "panoptic", len(jobs), unit="image", disable=not progress))
+        return list(tqdm(results, "panoptic", len(jobs), unit="image", disable=no_bar(progress)))
 
     if not workers:
         return watched(map(convert, jobs))

@@ -6,8 +6,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.ground_truth import layer_instances
-from trace_mm.files import write_atomically
+from trace_mm.files import check_outputs, write_atomically
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_values import ImageId
@@ -32,15 +33,17 @@ def convert_instances_panoptic(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not as it should be, or two images have one stem; names the file.
+        ValueError: if it is not as it should be, two images have one stem, or it lies in the folder
+            to write; names the file.
     """
+    check_outputs(folders=[png_folder], read=[path])
     file = CocoFile.read(path).require("images", "annotations")
     listed = file.images()
     located = file.by_image(listed)
     names = _category_names(file, located)
     pngs: set[str] = set()
     images, annotations = [], []
-    for key, image in tqdm(listed.items(), "panoptic", unit="image", disable=not progress):
+    for key, image in tqdm(listed.items(), "panoptic", unit="image", disable=no_bar(progress)):
         png = f"{PurePosixPath(*name_parts(image.name)).stem}.png"
         if png in pngs:
             raise image.bad(f"two images would have the map {png}")

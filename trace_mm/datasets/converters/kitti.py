@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file, rectangle
 from trace_mm.files.coco import instance_annotation
 from trace_mm.files.id_maps import DIVISORS, numbering, read_id_map
@@ -58,7 +59,7 @@ def convert_kitti_instances(
     chosen = _divisor(paths) if divisor is None else divisor
     if chosen not in DIVISORS:
         raise ValueError(f"the divisor must be one of {DIVISORS}, got {chosen}")
-    for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=not progress), 1):
+    for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=no_bar(progress)), 1):
         images.append(_image(Path(data_root), path.stem, number))
         found = read_id_map(path)
         ids = found.ids  # (H, W)
@@ -128,7 +129,7 @@ def convert_kitti_boxes(data_root: str | Path, progress: bool = True) -> dict[st
     left_out = 0
     names = (*_BOX_TYPES, _IGNORED)
     paths = _files(Path(data_root) / "label_2", ".txt")
-    for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=not progress), 1):
+    for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=no_bar(progress)), 1):
         images.append(_image(Path(data_root), path.stem, number))
         for line_number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if not line.strip():

@@ -5,6 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import (
     CATEGORY,
     annotation_file,
@@ -41,7 +42,7 @@ def convert_sa1b(
         raise FileNotFoundError(f"{folder}: no sa_*.json in this folder")
     images: dict[ImageId, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
-    for path in tqdm(paths, "SA-1B", unit="image", disable=not progress):
+    for path in tqdm(paths, "SA-1B", unit="image", disable=no_bar(progress)):
         image, found = _read(path)
         if image["id"] in images:
             raise ValueError(f"{path}: image {image['id']} has a file already")

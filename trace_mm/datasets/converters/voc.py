@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file
 from trace_mm.files.coco import encode_rle, instance_annotation
 from trace_mm.files.id_maps import IdMap, read_id_map
@@ -41,6 +42,10 @@ _SAME_BOX = 0.5  # IoU from which an object of the XML is taken for that of a ma
 _Object = tuple[str, NDArray[np.float64], bool]  # class, box x1 y1 x2 y2, difficult
 
 
+VOC_FOLDERS = ("ImageSets", "JPEGImages", "SegmentationClass", "SegmentationObject")
+"""Folders of the dataset that converters read, or whose files they name."""
+
+
 def convert_voc2012(
     data_root: str | Path, split: str = "val", progress: bool = True
 ) -> dict[str, Any]:
@@ -68,7 +73,9 @@ def convert_voc2012(
     root = Path(data_root)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for stem in tqdm(read_voc_list(root, split), "VOC 2012", unit="image", disable=not progress):
+    for stem in tqdm(
+        read_voc_list(root, split), "VOC 2012", unit="image", disable=no_bar(progress)
+    ):
         objects, _, classes = read_voc_maps(root, stem)
         image = voc_image(stem, objects.shape)
         images.append({**image, "void_segmentation": encode_rle(objects == VOC_VOID)})

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.converters.voc import (
     VOC_CLASSES,
+    VOC_FOLDERS,
     VOC_VOID,
     read_voc_list,
     read_voc_maps,
     voc_image,
 )
-from trace_mm.files import write_atomically
+from trace_mm.files import check_outputs, write_atomically
 from trace_mm.files.panoptic import VOID, panoptic_png, segments_info
 
 BACKGROUND_ID = len(VOC_CLASSES) + 1
@@ -44,12 +46,20 @@ def convert_voc2012_panoptic(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is not as it should be; names it and the object.
+        ValueError: if a file is not as it should be, or would be written onto; names it and the
+            object.
     """
     root, out = Path(data_root), Path(out)
+    check_outputs(
+        files=[out / "panoptic.json"],
+        folders=[out / "panoptic"],
+        read=[root / name for name in VOC_FOLDERS],
+    )
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for stem in tqdm(read_voc_list(root, split), "VOC 2012", unit="image", disable=not progress):
+    for stem in tqdm(
+        read_voc_list(root, split), "VOC 2012", unit="image", disable=no_bar(progress)
+    ):
         ids, categories = _segments(*read_voc_maps(root, stem))
         write_atomically(out / "panoptic" / f"{stem}.png", panoptic_png(ids))
         image = voc_image(stem, ids.shape)

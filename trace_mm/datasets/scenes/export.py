@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from trace_mm.console import no_bar
 from trace_mm.datasets.scenes.scene import Scene, render_scene
 from trace_mm.datasets.scenes.shapes import SHAPE_CLASSES
 from trace_mm.files import instance_annotation, write_atomically
@@ -48,7 +49,7 @@ def export_scenes(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     panoptic: list[dict[str, Any]] = []
-    for index in tqdm(range(start, start + length), desc="scenes", unit="image"):
+    for index in tqdm(range(start, start + length), desc="scenes", unit="image", disable=no_bar()):
         scene, name = render_scene(seed, index, size), f"{index:06d}.png"
         images.append({"id": index, "file_name": name, "height": size[0], "width": size[1]})
         for record in coco_annotations(scene, index):
