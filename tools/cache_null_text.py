@@ -8,21 +8,28 @@ import argparse
 import sys
 from pathlib import Path
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.diffusion import open_model
 from trace_mm.diffusion.null_text import write_null_text
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE, cache_path
 from trace_mm.files.hub import readable_hub_errors
 
 
-def main() -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="name, folder or hub id")
     parser.add_argument("--revision", help="of the hub id")
     parser.add_argument("--variant", help="of the encoders' weight files, such as fp16")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where those of one model go, instead of the cache"
     )
+    return parser
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = make_parser()
     arguments = parser.parse_args()
     if arguments.out is not None and len(arguments.models) > 1:
         parser.error("--out takes one model")
@@ -52,4 +59,4 @@ def cache(model: str, arguments: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -13,13 +13,14 @@ from mmengine.config import DictAction
 
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
 from trace_mm.apis.runner_config import read_config
+from trace_mm.commands.command_line import Parser, run_command
 
 SOME_UNREADABLE = 1
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="exit status: 0 all done, 1 some images cannot be read; they are named",
@@ -36,7 +37,7 @@ def parse_args() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="override settings of the config; give the same to tools/train.py",
     )
-    return parser.parse_args()
+    return parser
 
 
 def process_place() -> tuple[int, int, int]:
@@ -52,7 +53,7 @@ def process_place() -> tuple[int, int, int]:
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     cfg = read_config(args.config, args.cfg_options)
     rank, world_size, local_rank = process_place()
     if args.device is None:
@@ -64,4 +65,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

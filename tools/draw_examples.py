@@ -1,12 +1,13 @@
 """Draw the README's picture: scenes, edges of Sobel, teacher and student, and true borders."""
 
-import argparse
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import instance_borders
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.diffusion import shipped_models
@@ -21,14 +22,18 @@ def grey(edges: np.ndarray, size: int) -> np.ndarray:
     return np.repeat(((1 - np.clip(large, 0, 1)) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("out", type=Path, help="PNG file to write")
     parser.add_argument("--scenes", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--model", default="trace-tiny", choices=shipped_models())
     parser.add_argument("--size", type=int, default=192, help="pixels a picture")
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     teacher = TraceTeacher({"pretrained": options.model})
     student = build_student(options.model)
     detectors = (SobelDetector(sigma=4.0), teacher, student)
@@ -48,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,7 +4,6 @@ The config is one of configs/panoptic, or like it. On several GPUs or machines:
 torchrun --nproc-per-node 4 tools/make_pseudo_panoptic.py ...
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,15 +15,16 @@ from trace_mm.apis.model_config import run_settings
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.apis.ranks import default_device
 from trace_mm.apis.runner_config import read_config
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.registry import MODELS, TASK_UTILS
 
 _NEEDED = ("images", "semantic", "classes", "model", "labeler")
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that label")
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="override settings of the config, such as data_root=DIR or labeler.threshold=0.3",
     )
-    return parser.parse_args()
+    return parser
 
 
 def edge_model(cfg: Config, device: str) -> EdgeModel | None:
@@ -52,7 +52,7 @@ def edge_model(cfg: Config, device: str) -> EdgeModel | None:
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     cfg = read_config(args.config, args.cfg_options)
     missing = [name for name in _NEEDED if name not in cfg]
     if missing:
@@ -76,7 +76,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(run_command(main))

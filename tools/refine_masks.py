@@ -4,7 +4,6 @@ The config is one of configs/uis, or like it: its dataset tells the images and m
 edges and the refinement.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,12 +15,13 @@ from trace_mm.apis.edge_sources import EdgeModel
 from trace_mm.apis.model_config import run_settings
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.apis.runner_config import read_config
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.registry import MODELS, TASK_UTILS
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", required=True, metavar="FILE", help="COCO JSON file to write")
     parser.add_argument("--show-dir", metavar="DIR", help="write a picture of each image")
@@ -38,11 +38,11 @@ def parse_args() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="override settings of the config, such as data_root=DIR or model.refiner.steps=64",
     )
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = parse_args()
+    args = make_parser().parse_args()
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope("trace_mm")
     dataset = cfg.test_dataloader.dataset
@@ -75,7 +75,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(run_command(main))

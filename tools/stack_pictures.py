@@ -1,31 +1,37 @@
 """Put pictures of one width, such as those of ``trace-mm refine --show-dir``, into one."""
 
-import argparse
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from trace_mm.commands.command_line import Parser, run_command
+
 GAP = 6  # white pixels between pictures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("out", type=Path, help="PNG to write")
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--columns", type=int, default=2)
     parser.add_argument("--scale", type=float, default=1.0)
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     pictures = []
     for path in options.pictures:
         picture = cv2.imread(str(path))
         if picture is None:
-            raise SystemExit(f"{path}: not a readable picture")
+            raise ValueError(f"{path}: not a readable picture")
         pictures.append(cv2.resize(picture, None, fx=options.scale, fy=options.scale))
     shapes = {picture.shape for picture in pictures}
     if len(shapes) > 1:
-        raise SystemExit(f"pictures must be of one size, got {sorted(shapes)}")
+        raise ValueError(f"pictures must be of one size, got {sorted(shapes)}")
     blank = np.full_like(pictures[0], 255)
     pictures += [blank] * (-len(pictures) % options.columns)
     rows = [
@@ -33,7 +39,8 @@ def main() -> None:
         for start in range(0, len(pictures), options.columns)
     ]
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(options.out), _joined(rows, axis=0))
+    if not cv2.imwrite(str(options.out), _joined(rows, axis=0)):
+        raise OSError(f"cannot write {options.out}")
 
 
 def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
@@ -45,4 +52,4 @@ def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

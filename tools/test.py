@@ -4,6 +4,7 @@ Benchmarks are of edges, of masks, or of the panoptic maps of Mask2Former.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -13,12 +14,13 @@ from mmengine.runner import Runner
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.ranks import leave_group
 from trace_mm.apis.runner_config import read_config, set_launcher, set_work_dir
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.engine import EdgeFolderHook
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("config", help="test config file")
     parser.add_argument("checkpoint", nargs="?", help="checkpoint file, for models that have one")
     parser.add_argument("--work-dir", help="folder for logs; default: work_dirs/<config name>")
@@ -49,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser
 
 
 def build_config(args: argparse.Namespace) -> Config:
@@ -105,7 +107,7 @@ def format_table(scores: dict[str, float]) -> str:
 
 
 def main() -> None:
-    cfg = build_config(parse_args())
+    cfg = build_config(make_parser().parse_args())
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.register_hook(EdgeFolderHook())
     scores = runner.test()
@@ -114,5 +116,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    leave_group()
+    status = run_command(main)
+    leave_group(status)
+    sys.exit(status)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -21,11 +22,12 @@ from trace_mm.apis.runner_config import (
     set_resume,
     set_work_dir,
 )
+from trace_mm.commands.command_line import Parser, run_command
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("config", help="training config file")
     parser.add_argument(
         "--work-dir", help="folder for logs and checkpoints; default: work_dirs/<config name>"
@@ -60,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser
 
 
 def build_config(args: argparse.Namespace) -> Config:
@@ -79,7 +81,7 @@ def build_config(args: argparse.Namespace) -> Config:
 
 
 def main() -> None:
-    args = parse_args()
+    args = make_parser().parse_args()
     cfg = build_config(args)
     # Strategies such as FSDP need mmengine's FlexibleRunner, which a config asks for by its name.
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
@@ -92,5 +94,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    leave_group()
+    status = run_command(main)
+    leave_group(status)
+    sys.exit(status)

@@ -16,15 +16,10 @@ from trace_mm.commands.arguments import (
     tell_model,
 )
 from trace_mm.commands.backbones import add_backbones
+from trace_mm.commands.command_line import EXIT_STATUS, SOME_FAILED, Parser, run_command
 from trace_mm.commands.panoptic import add_panoptic
 from trace_mm.commands.refine import add_refine
 from trace_mm.console import note
-
-SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 1, 2, 130
-_EPILOG = (
-    "exit status: 0 all done, 1 some images failed or a result could not be written, "
-    "2 unusable input"
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,31 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    arguments = _build_parser().parse_args(argv)
-    try:
+
+    def run() -> int:
+        arguments = _build_parser().parse_args(argv)
         status: int = arguments.run(arguments)
         return status
-    except KeyboardInterrupt:
-        return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        return _complain(error, UNUSABLE_INPUT)
-    except OSError as error:
-        return _complain(error, SOME_FAILED)
-    except RuntimeError as error:
-        if "out of memory" not in str(error):
-            raise
-        return _complain(
-            "out of memory: try --batch-size 1, a smaller --size, or --tile", SOME_FAILED
-        )
+
+    return run_command(run, "trace-mm")
 
 
-def _complain(message: object, status: int) -> int:
-    print("trace-mm: error:", " ".join(str(message).splitlines()), file=sys.stderr)
-    return status
-
-
-def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _build_parser() -> Parser:
+    parser = Parser(
         prog="trace-mm",
         description="Instance edges from the self-attention of a text-to-image diffusion model.",
     )
@@ -71,7 +52,7 @@ def _build_parser() -> argparse.ArgumentParser:
         help="write the instance edges of images",
         description="Write the instance edges of images to a folder. A run that was interrupted "
         "goes on where it stopped when the same command is given again.",
-        epilog=_EPILOG,
+        epilog=EXIT_STATUS,
     )
     edges.add_argument("inputs", nargs="+", metavar="INPUT", help="image, folder or 'pattern'")
     edges.add_argument("--out", required=True, metavar="DIR", help="where results go")
@@ -95,7 +76,7 @@ def _build_parser() -> argparse.ArgumentParser:
         help="make a report of what the model sees in a few images",
         description="Write a folder with edges and a self-contained report.html. Without photos "
         "it shows six drawn scenes.",
-        epilog=_EPILOG,
+        epilog=EXIT_STATUS,
     )
     demo.add_argument("inputs", nargs="*", metavar="PHOTO", help="image, folder or 'pattern'")
     demo.add_argument("--out", default="trace_demo", metavar="DIR", help="(default: trace_demo)")

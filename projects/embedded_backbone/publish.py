@@ -1,13 +1,15 @@
 """Turn a trained model folder into the one that the package ships: half precision and papers."""
 
-import argparse
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+
+from trace_mm.commands.command_line import Parser, run_command
 
 LARGEST_BYTES = 12_000_000
 
@@ -43,14 +45,18 @@ def tidy(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("model", type=Path, help="folder from train_unet.py")
     parser.add_argument("photo_list", type=Path, help="CSV of the training photos' licences")
     parser.add_argument("target", type=Path, help="folder to write, replaced if it exists")
     parser.add_argument("--settings", type=json.loads, default={}, help="trace.json, as JSON")
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     shutil.rmtree(options.target, ignore_errors=True)
     options.target.mkdir(parents=True)
     unet = UNet2DConditionModel.from_pretrained(options.model / "unet", torch_dtype=torch.float16)
@@ -68,8 +74,8 @@ def main() -> None:
     size = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())
     print(f"{options.target}: {size / 1e6:.2f} MB")
     if size > LARGEST_BYTES:
-        raise SystemExit(f"over the limit of {LARGEST_BYTES / 1e6:.0f} MB")
+        raise ValueError(f"over the limit of {LARGEST_BYTES / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

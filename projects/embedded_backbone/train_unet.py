@@ -1,8 +1,8 @@
 """Train the embedded denoiser by flow matching on the latents of scenes and open photos."""
 
-import argparse
 import copy
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 from training_images import TrainingCrops, load_photos
+
+from trace_mm.commands.command_line import Parser, run_command
 
 TEXT_WIDTH = 32
 EMA_DECAY = 0.998
@@ -135,8 +137,9 @@ def save_model(folder: Path, unet: UNet2DConditionModel, vae: AutoencoderKL) -> 
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("photos", type=Path, help="folder of openly licensed JPEGs")
     parser.add_argument("--vae", type=Path, required=True, help="folder from train_vae.py")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
@@ -151,8 +154,11 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=1024, help="pool size in units of --renew")
     parser.add_argument("--renew", type=int, default=2, help="latents renewed at each step")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     torch.manual_seed(options.seed)
     vae = AutoencoderKL.from_pretrained(options.vae).eval().requires_grad_(False)
     unet = build_unet()
@@ -189,4 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -1,6 +1,6 @@
 """Train the small autoencoder that turns 4x4 pixels into one latent token."""
 
-import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from diffusers.models.upsampling import Upsample2D
 from torch.nn import Conv2d, functional
 from torch.utils.data import DataLoader
 from training_images import TrainingCrops, load_photos
+
+from trace_mm.commands.command_line import Parser, run_command
 
 KL_WEIGHT = 1e-4
 
@@ -99,16 +101,20 @@ def fit_latent_statistics(vae: AutoencoderKL, images: torch.Tensor) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("photos", type=Path, help="folder of openly licensed JPEGs")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the VAE to")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     torch.manual_seed(options.seed)
     vae = build_vae()
     start_from_mean_color(vae)
@@ -137,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # projects are not
 
 from projects.mask_generators.folder import generate_masks
 from projects.mask_generators.methods import METHODS
+from trace_mm.commands.command_line import Parser, run_command
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -26,9 +27,9 @@ def setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def parse() -> argparse.Namespace:
-    """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("images", help="a folder, which may have subfolders, a file or a pattern")
     parser.add_argument("--out", type=Path, required=True, help="COCO JSON file")
@@ -64,11 +65,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=1, help="images through the backbone")
     parser.add_argument("--device", help="cuda if there is one, else cpu")
     parser.add_argument("--overwrite", action="store_true", help="start anew")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    options = vars(parse())
+    options = vars(make_parser().parse_args())
     for name in ("settings", "features"):
         options[name] = dict(options[name])
     failed = generate_masks(**options)
@@ -76,7 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(run_command(main))

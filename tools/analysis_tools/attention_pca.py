@@ -3,7 +3,7 @@
 Tokens that attend alike have alike colours: the three principal components of the attention's rows.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from mmengine.config import DictAction
 
 from trace_mm.apis.runner_config import read_config
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.files import load_image
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import EmergencePoint
@@ -35,8 +36,9 @@ def read_series(
     return AttentionSeries(image.permute(1, 2, 0).numpy(), timesteps, colors, chosen)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("config", help="config with a TraceTeacher")
     parser.add_argument("images", nargs="*", help="image files; else those of the test dataset")
     parser.add_argument("--out", required=True, help="figure to write: .png, .svg or .pdf")
@@ -49,7 +51,11 @@ def main() -> None:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     check_format(options.out)
     cfg = read_config(options.config, options.cfg_options)
     teacher = MODELS.build(cfg.model)
@@ -67,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

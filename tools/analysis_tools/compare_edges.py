@@ -5,6 +5,7 @@ two folders of edge maps with the images that they belong to (--before, --after,
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from trace_mm.apis.runner_config import read_config
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.files import load_image, walk_images
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import TraceStudent, load_student_weights
@@ -21,9 +23,9 @@ from trace_mm.visualization.image_plots import EdgeComparison, plot_edge_compari
 from trace_mm.visualization.plot_style import check_format, save_figure
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("config", nargs="?", help="config of a TraceStudent")
     parser.add_argument("checkpoint", nargs="?", help="of the student")
     parser.add_argument("--teacher", metavar="CONFIG", help="its teacher; default: the training's")
@@ -40,6 +42,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser()
     options = parser.parse_args()
     folders = [options.before, options.after, options.images]
     if options.config is None and not all(folders):
@@ -128,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,10 +4,11 @@ Images are matched by the stem of their file name, categories by name. PNGs are 
 folder "panoptic" beside each JSON file, or in that of the file's name without suffix.
 """
 
-import argparse
 import json
+import sys
 from pathlib import Path
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.evaluation import score_panoptic_files
 from trace_mm.evaluation.panoptic_table import panoptic_table, scores_as_json
 from trace_mm.files import write_atomically
@@ -31,8 +32,9 @@ def png_folder(path: str, given: str | None) -> Path:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("truth", metavar="TRUTH.json", help="ground truth")
     parser.add_argument("predicted", metavar="PREDICTED.json", help="labels or predictions")
     parser.add_argument("--truth-folder", metavar="DIR", help="PNGs of the ground truth")
@@ -41,7 +43,11 @@ def main() -> None:
     parser.add_argument("--by-category", action="store_true", help="a line for each category too")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 means this one")
     parser.add_argument("--out", metavar="FILE", help="JSON file for all scores and counts")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     scores = score_panoptic_files(
         options.truth,
         png_folder(options.truth, options.truth_folder),
@@ -60,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,17 +4,19 @@ Reads the JSON files of tools/test.py --out, and of tools/benchmark/teacher_scor
 hold several rows.
 """
 
-import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.visualization.plot_style import check_format, save_figure
 from trace_mm.visualization.score_plots import PrecisionRecall, plot_precision_recall
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "scores",
         nargs="+",
@@ -22,7 +24,11 @@ def main() -> None:
         help="JSON file; without a label, the file's name or the row's; without a row, all of them",
     )
     parser.add_argument("--out", required=True, help="figure to write: .png, .svg or .pdf")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     check_format(options.out)
     curves: dict[str, PrecisionRecall] = {}
     for argument in options.scores:
@@ -76,4 +82,4 @@ def _curve(path: Path, scores: dict[str, Any]) -> PrecisionRecall:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

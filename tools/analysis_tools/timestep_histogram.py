@@ -1,21 +1,27 @@
 """Draw how often each timestep is the emergence point t* (Eq. 1), for each divergence."""
 
-import argparse
+import sys
 
 from emergence_data import add_arguments, read_data
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.visualization.plot_style import check_format, save_figure
 from trace_mm.visualization.score_plots import plot_timestep_histogram
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     add_arguments(parser)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     check_format(options.out)
     data = read_data(options)
     print(save_figure(plot_timestep_histogram(data.timesteps, data.chosen()), options.out))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

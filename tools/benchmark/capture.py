@@ -14,6 +14,7 @@ With --teacher, the search over ten timesteps is compared with ten passes of the
 import argparse
 import os
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from torch.nn import functional
 
 from trace_mm.attention import self_attention_map
 from trace_mm.attention.fused import fused_is_available
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.diffusion import DiffusionBackbone, load_backbone
 from trace_mm.models import TraceTeacher
@@ -188,7 +190,7 @@ def compare_kernel(tokens: int, heads: int, layers: int, dim: int, rounds: int) 
     joint = torch.randn(2, 1, tokens, heads, dim, device=device, dtype=torch.bfloat16)
     query, key = joint.transpose(2, 3)  # (1, heads, n, dim) each, as models have them
     if not fused_is_available(query):
-        raise SystemExit("the fused kernel is not available: see trace_mm.attention.fused")
+        raise ValueError("the fused kernel is not available: see trace_mm.attention.fused")
 
     def sum_of_layers(route: str) -> Tensor:
         total = torch.zeros(1, tokens, tokens, device=device)
@@ -208,10 +210,9 @@ def compare_kernel(tokens: int, heads: int, layers: int, dim: int, rounds: int) 
         )
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", default="trace-tiny", help="shipped name, folder or hub id")
     source.add_argument(
@@ -231,11 +232,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=38, help="of the kernel")
     parser.add_argument("--layers", type=int, default=38, help="of the kernel")
     parser.add_argument("--dim", type=int, default=64, help="of the kernel")
-    options = parser.parse_args()
+    return parser
+
+
+def parse() -> argparse.Namespace:
+    options = make_parser().parse_args()
     if options.rounds < 2:
-        parser.error("--rounds must be at least 2")
+        raise ValueError("--rounds must be at least 2")
     if options.kernel and not torch.cuda.is_available():
-        parser.error("--kernel needs a GPU")
+        raise ValueError("--kernel needs a GPU")
     return options
 
 
@@ -272,4 +277,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -3,28 +3,33 @@
 All in one process, image by image in turn, so that what else runs on the machine meets them alike.
 """
 
-import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.diffusion import shipped_models
 from trace_mm.models import CannyDetector, SobelDetector, TraceTeacher, build_student
 from trace_mm.registry import DATASETS
 
 
-@torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("dataset", type=Path, help="a config under configs/_base_/datasets")
     parser.add_argument("--data-root", help="of the dataset, where it reads files")
     parser.add_argument("--model", default="trace-tiny", choices=shipped_models())
     parser.add_argument("--images", type=int, default=8, help="after one that warms up")
-    options = parser.parse_args()
+    return parser
 
+
+@torch.no_grad()
+def main() -> None:
+    options = make_parser().parse_args()
     settings = Config.fromfile(options.dataset).test_dataloader.dataset
     if options.data_root:
         settings.data_root = options.data_root
@@ -57,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -5,13 +5,14 @@ map before under other noise, the KL between two draws of noise at one timestep,
 squared step of log signal-to-noise ratio (App. D, Eq. 16), and the mean row entropy.
 """
 
-import argparse
 import math
+import sys
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import mean_row_divergence
@@ -38,13 +39,17 @@ def measure(first: list[torch.Tensor], second: list[torch.Tensor]) -> dict[str, 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--model", default="trace-tiny")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--size", type=int, default=128)
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     backbone = {"pretrained": options.model}
     draws = [TraceTeacher(backbone, noise_draws=1, size=options.size, seed=k) for k in (0, 1)]
     rows: list[dict[str, list[float]]] = []
@@ -65,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,11 +4,12 @@ Replaces the model by an oracle: each token attends to the segments that it cove
 and evenly within each. What ABDiv of that map scores is the ceiling of a grid.
 """
 
-import argparse
+import sys
 
 import torch
 from torch.nn import functional
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.evaluation import evaluate_edges
 from trace_mm.ops import attention_boundary_divergence, normalize_edges, upsample_edges
@@ -23,13 +24,17 @@ def perfect_attention(ids: torch.Tensor, side: int) -> torch.Tensor:
     return (attention / attention.sum(1, keepdim=True))[None]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--grids", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--seed", type=int, default=7, help="of the scenes")
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     scenes = [render_scene(options.seed, index) for index in range(options.images)]
     targets = [instance_borders(scene.instance_ids)[None] for scene in scenes]
     for side in options.grids:
@@ -44,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,7 +4,6 @@ Each runs in a process of its own, in turn, so that what else runs on the machin
 each round gives one difference and one ratio to ``import torch``, of which medians are printed.
 """
 
-import argparse
 import resource
 import statistics
 import subprocess
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from trace_mm.commands.command_line import Parser, run_command
 
 TORCH = "import torch"
 
@@ -39,12 +40,17 @@ def write_inputs(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / name / "1.png")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     if options.rounds < 1:
-        parser.error("--rounds must be at least 1")
+        raise ValueError("--rounds must be at least 1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
@@ -73,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

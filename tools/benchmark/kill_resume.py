@@ -19,15 +19,16 @@ from pathlib import Path
 
 import cv2
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import render_scene
 
 SCENE_SEED = 12
 SIZES = ((64, 64), (64, 96), (96, 64), (48, 128))
 
 
-def main() -> int:
-    """Run the benchmark; the exit status is 0 if all bytes agree."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
@@ -40,8 +41,12 @@ def main() -> int:
         metavar="OPTION",
         help="handed to trace-mm edges, such as --edges-option=--timestep=200; may be repeated",
     )
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> int:
+    """Run the benchmark; the exit status is 0 if all bytes agree."""
+    options = make_parser().parse_args()
     photos = options.work_dir / "images"
     plain, killed = options.work_dir / "undisturbed", options.work_dir / "killed"
     shutil.rmtree(options.work_dir, ignore_errors=True)
@@ -136,4 +141,4 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

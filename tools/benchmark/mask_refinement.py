@@ -4,8 +4,8 @@ The images, their true instances and the masks of one or several methods are rea
 edges are found once a kind, and all masks are refined by them with the same settings.
 """
 
-import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from edge_models import build_edges, parse_settings
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import SourceMaskDataset
 from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
 from trace_mm.files.coco import encode_rle
@@ -43,9 +44,9 @@ def scored(masks: InstanceMasks, edges: NDArray[np.float32]) -> InstanceMasks:
     return InstanceMasks(masks.masks, masks.labels, outline_scores(masks.masks, edges))
 
 
-@torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("data_root", type=Path, help="holds images/ and instances.json")
     parser.add_argument("--masks", type=Path, nargs="+", required=True, help="files to refine")
     kinds = ["student", "teacher", "canny", "true"]
@@ -56,8 +57,12 @@ def main() -> None:
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the refinement"
     )
     parser.add_argument("--out", type=Path, help="JSON file for all scores")
-    options = parser.parse_args()
+    return parser
 
+
+@torch.no_grad()
+def main() -> None:
+    options = make_parser().parse_args()
     refiner = BoundaryGuidedPropagation(**parse_settings(options.set))
     annotations = options.data_root / "instances.json"
     images = {
@@ -68,7 +73,7 @@ def main() -> None:
         "data_prefix": {"img_path": "images"},
     }
     if len({path.stem for path in options.masks}) < len(options.masks):
-        parser.error("files of masks must have different names")
+        raise ValueError("files of masks must have different names")
     datasets = {path.stem: SourceMaskDataset(images, {"path": path}) for path in options.masks}
     models = {
         name: TrueEdges() if name == "true" else build_edges(name, options.model, options.size)
@@ -106,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

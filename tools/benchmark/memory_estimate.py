@@ -10,6 +10,7 @@ a GPU's context takes come on top.
 
 import argparse
 import contextlib
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.diffusion import DiffusionBackbone
 from trace_mm.models.lora import add_lora
 
@@ -141,12 +143,15 @@ def estimate(architecture: Architecture) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(ARCHITECTURES))
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     print(f"{'GiB':14} weights  inference (encoder / one pass)  LoRA (million)  distillation")
     for name in options.names:
         found = estimate(ARCHITECTURES[name])
@@ -160,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -5,7 +5,7 @@ their ratio, and on what part of the patches they agree. The dense solver is tha
 TokenCut: scipy.linalg.eigh for the second and third smallest eigenvalue of (D - W, D) in float64.
 """
 
-import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.diffusion import load_recommended
 from trace_mm.diffusion.features import attention_features
@@ -81,13 +82,18 @@ def timed(
     return found, time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--side", type=int, default=60, help="patches a side")
     parser.add_argument("--repeats", type=int, default=2, help="inputs of each kind")
     parser.add_argument("--photos", type=Path, help="a folder of images, to cut some of them too")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     torch.set_num_threads(options.threads)
 
     side, repeats = options.side, options.repeats
@@ -120,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

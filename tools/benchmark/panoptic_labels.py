@@ -4,8 +4,8 @@ A panoptic dataset is read. Its class masks, as they are and worn down as method
 learn from image tags, become panoptic labels by each kind of edges, with the same settings.
 """
 
-import argparse
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from edge_models import build_edges, parse_settings
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import instance_borders
 from trace_mm.datasets.degraded_masks import degrade_classes
 from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
@@ -67,9 +68,9 @@ def worn(
     return degrade_classes(classes, VOID, seed=0, index=index, void=VOID - 1)
 
 
-@torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of images")
     parser.add_argument("panoptic", type=Path, help="folder with panoptic.json and panoptic/")
     parser.add_argument("--edges", nargs="+", choices=EDGES, default=list(EDGES))
@@ -80,7 +81,12 @@ def main() -> None:
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the labels"
     )
     parser.add_argument("--out", type=Path, help="JSON file for all scores")
-    options = parser.parse_args()
+    return parser
+
+
+@torch.no_grad()
+def main() -> None:
+    options = make_parser().parse_args()
     labeler = PanopticLabeler(**parse_settings(options.set))
     truth = PanopticDataset.read(options.panoptic / "panoptic.json", options.panoptic / "panoptic")
     order = sorted(truth.names, key=lambda category: category not in truth.things)
@@ -120,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -5,8 +5,8 @@ squares it log2(steps) times and multiplies once. Memory is the peak of what the
 what it held before (Linux only).
 """
 
-import argparse
 import ctypes
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.ops import propagate_masks, random_walk_laplacian
 
 
@@ -55,8 +56,9 @@ def _status(name: str) -> int:
     return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--masks", type=int, default=10)
     parser.add_argument("--steps", type=int, default=256, help="a power of two")
     parser.add_argument("--sides", type=int, nargs="+", default=[64, 128, 256, 512])
@@ -64,8 +66,11 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=5, help="of the sparse one; the median counts"
     )
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     propagate_masks(*random_input(16, 2))  # loads what torch loads late
     print(f"{options.masks} masks, {options.steps} steps, {torch.get_num_threads()} threads")
     found: dict[int, tuple[float, float]] = {}
@@ -106,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

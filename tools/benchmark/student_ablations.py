@@ -15,6 +15,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from trace_mm.commands.command_line import Parser, run_command
+
 TOOLS = Path(__file__).parents[1]
 BASE = "trace_trace-tiny_lora64_scenes.py"
 
@@ -107,8 +109,9 @@ def scores_of(options: argparse.Namespace, name: str) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--config", type=Path, default=TOOLS.parent / "configs" / "trace" / BASE)
     parser.add_argument("--cache", type=Path, default=Path("data/pseudo_edges"))
     parser.add_argument("--out", type=Path, default=Path("work_dirs/ablations"))
@@ -118,9 +121,13 @@ def main() -> None:
     parser.add_argument(
         "--iterations", type=int, default=1200, help="images a student sees, a multiple of 40"
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     if options.iterations < 40 or options.iterations % 40:
-        parser.error("--iterations must be a multiple of 40")
+        raise ValueError("--iterations must be a multiple of 40")
     print("| student | ODS | OIS | precision | recall | clDice | ODS at tolerance 0.015 |")
     print("|---|---|---|---|---|---|---|")
     for name in options.cases:
@@ -132,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -10,11 +10,13 @@ cost is that of a trained one with its LoRA merged.
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable
 
 import torch
 from measure import peak_memory, seconds, spread
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
 
@@ -38,11 +40,9 @@ def build(options: argparse.Namespace) -> tuple[TraceStudent, TraceTeacher]:
     return student.to(options.device), teacher
 
 
-@torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", default="trace-tiny", help="the backbone")
     parser.add_argument("--checkpoint", help="of a trained student")
     parser.add_argument("--decoder", default="GridFreeDecoder", help="of the untrained student")
@@ -52,9 +52,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="side of the square image")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=11)
-    options = parser.parse_args()
+    return parser
+
+
+@torch.no_grad()
+def main() -> None:
+    options = make_parser().parse_args()
     if options.rounds < 2:
-        parser.error("--rounds must be at least 2")
+        raise ValueError("--rounds must be at least 2")
 
     student, teacher = build(options)
     backbone, device = student.backbone, torch.device(options.device)
@@ -104,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -5,8 +5,8 @@ view on the token grid for each timestep and divergence (Eq. 2), and the emergen
 Can be killed and run again: images that are there are skipped.
 """
 
-import argparse
 import io
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.files import write_atomically
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import attention_boundary_divergence, mean_row_divergence, region_attention
@@ -63,8 +64,9 @@ def read_image(teacher: TraceTeacher, image: torch.Tensor) -> dict[str, np.ndarr
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("dataset", type=Path, help="a config under configs/_base_/datasets")
     parser.add_argument("--data-root", help="of the dataset, where it reads files")
     parser.add_argument("--model", default="trace-tiny", help="shipped name, folder or hub id")
@@ -88,8 +90,11 @@ def main() -> None:
     parser.add_argument("--walk-steps", type=int)
     parser.add_argument("--timesteps", type=int, nargs="+")
     parser.add_argument("--every-timestep", action="store_true", help="0 to 900, whatever is set")
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     settings = Config.fromfile(options.dataset).test_dataloader.dataset
     if options.data_root:
         settings.data_root = options.data_root
@@ -117,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,8 +4,8 @@ Reads what ``teacher_boundaries.py`` stored, and prints ODS, OIS, AP and clDice 
 ABDiv at each timestep, and ABDiv at t* for each divergence, and the histogram of t*.
 """
 
-import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 from teacher_boundaries import DIVERGENCES
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.evaluation.counting_pool import CountingPool
 from trace_mm.evaluation.edge_counts import CountingSettings
 from trace_mm.evaluation.edge_scores import EdgeScores, summarize
@@ -78,8 +79,9 @@ def score(
         return summarize(pool.results(), settings)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("dataset", type=Path, help="a config under configs/_base_/datasets")
     parser.add_argument("stored", type=Path, help="folder from teacher_boundaries.py")
     parser.add_argument("--data-root", help="of the dataset, where it reads files")
@@ -89,8 +91,11 @@ def main() -> None:
         "--tolerances", type=float, nargs="+", default=[0.0075], help="the first is the main one"
     )
     parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    options = make_parser().parse_args()
     settings = Config.fromfile(options.dataset).test_dataloader.dataset
     if options.data_root:
         settings.data_root = options.data_root
@@ -141,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,13 +4,14 @@ All in one process on one input: the denoiser alone, with attention capture, the
 the edges at a fixed timestep. Prints the median of several rounds, taken in turn.
 """
 
-import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
 import torch
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import attention_boundary_divergence
@@ -25,15 +26,19 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-@torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--model", default="trace-tiny")
     parser.add_argument("--size", type=int, default=128, help="side of the square image")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
+    return parser
 
+
+@torch.no_grad()
+def main() -> None:
+    options = make_parser().parse_args()
     backbone = {"pretrained": options.model, "device": options.device}
     search = TraceTeacher(backbone, size=options.size)
     fixed = TraceTeacher(backbone, timestep=100, size=options.size)
@@ -62,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -5,14 +5,16 @@ its segments, fills in boxes and areas where a tool has left them empty, puts th
 takes the images of a list if one is given.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import convert_coco_panoptic, describe_panoptic
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--annotations", required=True, metavar="FILE", help="panoptic JSON file")
     parser.add_argument("--panoptic", required=True, metavar="DIR", help="folder of its PNGs")
     parser.add_argument(
@@ -24,7 +26,11 @@ def main() -> None:
     parser.add_argument("--instances", action="store_true", help="also write instances.json")
     parser.add_argument("--semantic", action="store_true", help="also write semantic/<stem>.png")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 means this one")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     images = Path(options.images).read_text(encoding="utf-8").split() if options.images else None
     content = convert_coco_panoptic(
         options.annotations,
@@ -39,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

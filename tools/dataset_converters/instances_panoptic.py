@@ -1,20 +1,26 @@
 """COCO instances to a COCO panoptic dataset of things; what no instance covers is void."""
 
-import argparse
 import json
+import sys
 from pathlib import Path
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import convert_instances_panoptic, describe_panoptic
 from trace_mm.files import write_atomically
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--annotations", required=True, metavar="FILE", help="instance JSON file")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="for panoptic.json and panoptic/<stem>.png"
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     out = Path(options.out)
     content = convert_instances_panoptic(options.annotations, out / "panoptic")
     write_atomically(out / "panoptic.json", json.dumps(content).encode("ascii"))
@@ -22,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

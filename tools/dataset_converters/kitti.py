@@ -1,7 +1,8 @@
 """KITTI to a class-agnostic annotation file: boxes of 7,481 images, or masks of 200."""
 
-import argparse
+import sys
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import (
     convert_kitti_boxes,
     convert_kitti_instances,
@@ -11,8 +12,9 @@ from trace_mm.datasets.converters import (
 from trace_mm.files.id_maps import DIVISORS
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--data-root", required=True, help="folder with image_2, and label_2 or instance"
     )
@@ -29,6 +31,11 @@ def main() -> None:
         choices=DIVISORS,
         help="ids of instances are class * DIVISOR + number (default: as the maps show)",
     )
+    return parser
+
+
+def main() -> None:
+    parser = make_parser()
     options = parser.parse_args()
     if options.kind == "boxes":
         if options.divisor is not None:
@@ -42,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -1,22 +1,28 @@
 """Objects365 v2 to a class-agnostic annotation file, which has boxes only."""
 
-import argparse
+import sys
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import convert_objects365, describe, write_annotation_file
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--annotations", required=True, help="such as zhiyuan_objv2_val.json")
     parser.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
     parser.add_argument(
         "--max-images", type=int, metavar="N", help="the first N by id; default: all"
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     content = convert_objects365(options.annotations, options.max_images)
     write_annotation_file(content, options.out)
     print(f"{options.out}: {describe(content)}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -1,22 +1,28 @@
 """Procedural scenes as files: images, and instance, panoptic and semantic ground truth."""
 
-import argparse
+import sys
 
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes.export import export_scenes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=int, default=1, help="of the series; 1 is for tests")
     parser.add_argument("--start", type=int, default=0, help="index of the first scene")
     parser.add_argument("--length", type=int, default=300, help="how many scenes")
     parser.add_argument("--size", type=int, default=128, help="of each side in pixels")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
     size = options.size, options.size
     export_scenes(options.out, options.seed, options.start, options.length, size)
     print(f"{options.out}: {options.length} scenes")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -33,11 +33,14 @@ def barrier() -> None:
         dist.barrier()
 
 
-def leave_group() -> None:
-    """End this process, its work done, if a launcher began it as one of a group; else do nothing.
+def leave_group(status: int = 0) -> None:
+    """End this process, done or failed, if a launcher began it as one of a group; else do nothing.
 
     Threads of torch's that exchange tensors may still run when the interpreter takes itself apart,
     and then abort the process, and with it the launch. So nothing is taken apart.
+
+    Args:
+        status: of its exit.
     """
     if not dist.is_initialized():
         return
@@ -45,7 +48,7 @@ def leave_group() -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 def default_device() -> str:

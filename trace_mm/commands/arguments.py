@@ -74,11 +74,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--tile",
-        type=positive,
+        type=tile,
         nargs="?",
         const="auto",
         metavar="N",
-        help="cut larger images into tiles of N pixels (default: not; N: the model's size)",
+        help="cut larger images into tiles of N pixels; without N, of the model's size (default: "
+        "not)",
     )
 
 
@@ -125,6 +126,11 @@ def tell_model(arguments: argparse.Namespace) -> None:
         return
     given = arguments.model or arguments.backbone
     note(f"loading {given or 'the shipped model'} ...")
+
+
+def tile(text: str) -> int | str:
+    """A number of pixels or "auto", for ``add_argument(type=...)``."""
+    return text if text == "auto" else positive(text)
 
 
 def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":

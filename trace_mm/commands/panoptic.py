@@ -13,6 +13,7 @@ from trace_mm.commands.arguments import (
     positive,
     tell_model,
 )
+from trace_mm.commands.command_line import EXIT_STATUS
 
 if TYPE_CHECKING:
     from trace_mm.apis.edge_sources import EdgeSource
@@ -41,8 +42,7 @@ def add_panoptic(commands: Any) -> None:
         description="Tell the things in semantic maps apart by instance edges, and write a COCO "
         "panoptic dataset, with instances, semantic maps and a summary page. A run that was "
         "interrupted goes on where it stopped when the same command is given again.",
-        epilog="exit status: 0 all done, 1 some images failed or a result could not be written, 2 "
-        "unusable input",
+        epilog=EXIT_STATUS,
     )
     panoptic.add_argument("--images", required=True, metavar="DIR", help="folder of images")
     panoptic.add_argument(

@@ -12,6 +12,7 @@ from trace_mm.commands.arguments import (
     positive,
     tell_model,
 )
+from trace_mm.commands.command_line import EXIT_STATUS
 
 _REFINER_OPTIONS = (
     "threshold",
@@ -35,8 +36,7 @@ def add_refine(commands: Any) -> None:
         description="Read masks that another method made, refine them by instance edges, and write "
         "COCO instances. A run that was interrupted goes on where it stopped when the same command "
         "is given again.",
-        epilog="exit status: 0 all done, 1 some images failed or a result could not be written, 2 "
-        "unusable input",
+        epilog=EXIT_STATUS,
     )
     refine.add_argument("--masks", required=True, metavar="PATH", help="file or folder of masks")
     refine.add_argument("--images", required=True, metavar="DIR", help="folder of their images")

@@ -2,9 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -19,6 +17,7 @@ from trace_mm.evaluation.panoptic_quality import (
     sum_counts,
 )
 from trace_mm.files.panoptic import read_panoptic_png
+from trace_mm.files.worker_processes import WorkerProcesses
 
 _Pair = tuple[PanopticImage, PanopticImage]
 
@@ -141,7 +140,7 @@ def _count_all(pairs: list[_Pair], workers: int, progress: bool) -> list[dict[in
 
     if not workers:
         return counted(map(_count, pairs))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as executor:
+    with WorkerProcesses(workers) as executor:
         return counted(executor.map(_count, pairs, chunksize=16))
 
 

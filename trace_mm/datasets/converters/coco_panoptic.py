@@ -6,10 +6,8 @@ the instances and semantic maps that belong to the same pixels.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,6 +27,7 @@ from trace_mm.files.panoptic import (
     segments_info,
 )
 from trace_mm.files.panoptic_file import PanopticPngs, read_panoptic_file
+from trace_mm.files.worker_processes import WorkerProcesses
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ def _convert_all(
 
     if not workers:
         return watched(map(convert, jobs))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as executor:
+    with WorkerProcesses(workers) as executor:
         return watched(executor.map(convert, jobs, chunksize=16))
 
 
