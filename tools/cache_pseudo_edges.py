@@ -9,11 +9,11 @@ import os
 import sys
 
 import torch
-from mmengine.config import DictAction
 
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 
 SOME_UNREADABLE = 1
 
@@ -29,14 +29,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--device", help="such as cuda:1; default: a GPU for each process, else the CPU"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="override settings of the config; give the same to tools/train.py",
-    )
+    add_config_options(parser, "; give the same to tools/train.py")
     return parser
 
 

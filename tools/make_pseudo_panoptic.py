@@ -7,7 +7,7 @@ torchrun --nproc-per-node 4 tools/make_pseudo_panoptic.py ...
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from trace_mm.apis.edge_sources import EdgeModel
@@ -16,6 +16,7 @@ from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.apis.ranks import default_device
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.registry import MODELS, TASK_UTILS
 
@@ -31,13 +32,8 @@ def make_parser() -> Parser:
     parser.add_argument("--batch-size", type=int, default=1, metavar="N")
     parser.add_argument("--device", help="of the edge model (default: a GPU for each rank if any)")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="override settings of the config, such as data_root=DIR or labeler.threshold=0.3",
+    add_config_options(
+        parser, "override settings of the config, such as data_root=DIR or labeler.threshold=0.3"
     )
     return parser
 

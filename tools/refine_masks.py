@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from trace_mm.apis.edge_sources import EdgeModel
@@ -16,6 +15,7 @@ from trace_mm.apis.model_config import run_settings
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 from trace_mm.registry import MODELS, TASK_UTILS
 
 
@@ -30,13 +30,8 @@ def make_parser() -> Parser:
     parser.add_argument("--device", help="of the edge model (default: cuda if any)")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad masks out")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="override settings of the config, such as data_root=DIR or model.refiner.steps=64",
+    add_config_options(
+        parser, "override settings of the config, such as data_root=DIR or model.refiner.steps=64"
     )
     return parser
 

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -15,6 +15,7 @@ import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package
 from trace_mm.apis.ranks import leave_group
 from trace_mm.apis.runner_config import read_config, set_launcher, set_work_dir
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import EdgeFolderHook
 
 
@@ -41,13 +42,8 @@ def make_parser() -> Parser:
         metavar="DIR",
         help="take edges from this folder (<image stem>.png, .npz or .npy) instead of the model",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="override settings of the config, such as data_root=DIR or model.sigma=1.5",
+    add_config_options(
+        parser, "override settings of the config, such as data_root=DIR or model.sigma=1.5"
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)

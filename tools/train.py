@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import print_log
@@ -23,6 +23,7 @@ from trace_mm.apis.runner_config import (
     set_work_dir,
 )
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 
 
 def make_parser() -> Parser:
@@ -52,13 +53,8 @@ def make_parser() -> Parser:
         help="first compute the teacher's edges that are missing, as tools/cache_pseudo_edges.py "
         "does",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="override settings of the config, such as data_root=DIR or train_cfg.max_iters=1000",
+    add_config_options(
+        parser, "override settings of the config, such as data_root=DIR or train_cfg.max_iters=1000"
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)

@@ -57,6 +57,9 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
+    for path in (options.model / "unet", options.model / "vae", options.photo_list):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder")
     shutil.rmtree(options.target, ignore_errors=True)
     options.target.mkdir(parents=True)
     unet = UNet2DConditionModel.from_pretrained(options.model / "unet", torch_dtype=torch.float16)

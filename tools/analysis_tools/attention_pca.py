@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 from trace_mm.files import load_image
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import EmergencePoint
@@ -48,9 +48,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--timesteps", type=int, nargs="+", help="which to show; default: those of the search"
     )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
-    )
+    add_config_options(parser)
     return parser
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
 from trace_mm.files import load_image, walk_images
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import TraceStudent, load_student_weights
@@ -39,9 +40,7 @@ def make_parser() -> Parser:
     parser.add_argument("--rows", type=int, default=4, help="how many images of the folder")
     parser.add_argument("--names", nargs=2, default=["teacher", "student"], help="of the detectors")
     parser.add_argument("--out", required=True, help="figure to write: .png, .svg or .pdf")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
-    )
+    add_config_options(parser)
     return parser
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 from trace_mm.apis.runner_config import read_config
+from trace_mm.commands.config_options import add_config_options
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import DIVERGENCES, mean_row_divergence
 from trace_mm.registry import DATASETS, MODELS
@@ -57,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timesteps", type=int, nargs="+", help="of the search, with a config; default: its own"
     )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
-    )
+    add_config_options(parser)
 
 
 def read_data(options: argparse.Namespace) -> EmergenceData:

@@ -38,8 +38,9 @@ class Parser(argparse.ArgumentParser):
                 return
             name = word.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in known):
-                near = get_close_matches(name, known, n=1)
-                hint = f": did you mean {near[0]}?" if near else ""
+                names = [option.removeprefix("--") for option in known]
+                near = get_close_matches(name.removeprefix("--"), names, n=1)
+                hint = f": did you mean --{near[0]}?" if near else ""
                 self.error(f"unrecognized option {name}{hint}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
