@@ -21,6 +21,7 @@ from trace_mm.panoptic import PanopticClasses
 from trace_mm.registry import MODELS, TASK_UTILS
 
 _NEEDED = ("images", "semantic", "classes", "model", "labeler")
+_READ = (*_NEEDED, "data_root", "annotations")
 
 
 def make_parser() -> Parser:
@@ -32,9 +33,7 @@ def make_parser() -> Parser:
     parser.add_argument("--batch-size", type=int, default=1, metavar="N")
     parser.add_argument("--device", help="of the edge model (default: a GPU for each rank if any)")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    add_config_options(
-        parser, "override settings of the config, such as data_root=DIR or labeler.threshold=0.3"
-    )
+    add_config_options(parser, ", such as data_root=DIR or labeler.threshold=0.3")
     return parser
 
 
@@ -49,7 +48,7 @@ def edge_model(cfg: Config, device: str) -> EdgeModel | None:
 
 def main() -> int:
     args = make_parser().parse_args()
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options, _READ)
     missing = [name for name in _NEEDED if name not in cfg]
     if missing:
         raise ValueError(f"{args.config}: has no {missing[0]}")

@@ -30,9 +30,7 @@ def make_parser() -> Parser:
     parser.add_argument("--device", help="of the edge model (default: cuda if any)")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad masks out")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    add_config_options(
-        parser, "override settings of the config, such as data_root=DIR or model.refiner.steps=64"
-    )
+    add_config_options(parser, ", such as data_root=DIR or model.refiner.steps=64")
     return parser
 
 

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.ranks import leave_group
-from trace_mm.apis.runner_config import read_config, set_launcher, set_work_dir
+from trace_mm.apis.runner_config import config_errors, read_config, set_launcher, set_work_dir
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import EdgeFolderHook
@@ -42,9 +42,7 @@ def make_parser() -> Parser:
         metavar="DIR",
         help="take edges from this folder (<image stem>.png, .npz or .npy) instead of the model",
     )
-    add_config_options(
-        parser, "override settings of the config, such as data_root=DIR or model.sigma=1.5"
-    )
+    add_config_options(parser, ", such as data_root=DIR or model.sigma=1.5")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -103,8 +101,10 @@ def format_table(scores: dict[str, float]) -> str:
 
 
 def main() -> None:
-    cfg = build_config(make_parser().parse_args())
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    args = make_parser().parse_args()
+    with config_errors(args.config):
+        cfg = build_config(args)
+        runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.register_hook(EdgeFolderHook())
     scores = runner.test()
     if runner.rank == 0:

@@ -15,6 +15,7 @@ import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
 from trace_mm.apis.ranks import leave_group
 from trace_mm.apis.runner_config import (
+    config_errors,
     read_config,
     set_auto_scale_lr,
     set_launcher,
@@ -53,9 +54,7 @@ def make_parser() -> Parser:
         help="first compute the teacher's edges that are missing, as tools/cache_pseudo_edges.py "
         "does",
     )
-    add_config_options(
-        parser, "override settings of the config, such as data_root=DIR or train_cfg.max_iters=1000"
-    )
+    add_config_options(parser, ", such as data_root=DIR or train_cfg.max_iters=1000")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -80,7 +79,8 @@ def main() -> None:
     args = make_parser().parse_args()
     cfg = build_config(args)
     # Strategies such as FSDP need mmengine's FlexibleRunner, which a config asks for by its name.
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    with config_errors(args.config):
+        runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     if args.fill_cache:
         rank, world_size = get_dist_info()
         summary = fill_from_config(cfg, get_device(), rank=rank, world_size=world_size)

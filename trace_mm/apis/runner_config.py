@@ -3,6 +3,8 @@
 import importlib
 import os
 import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +12,50 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
+from trace_mm.apis.config_options import ConfigOptionError, read_with_options
 from trace_mm.engine import latest_checkpoint
 
-_VARIABLES = ("data_root", "pretrained")
 
-
-def read_config(path: str | os.PathLike[str], options: dict[str, Any]) -> Config:
+def read_config(
+    path: str | os.PathLike[str], options: dict[str, Any], own: Collection[str] = ()
+) -> Config:
     """A config file with settings of the command line.
 
     Args:
         path: the file.
-        options: values by dotted name, as of ``--cfg-options``. A new ``data_root`` or
-            ``pretrained`` is set wherever the config uses its own, since datasets and models hold
-            what the variable was when the file was read.
+        options: values by dotted name, as of ``--cfg-options``. A name that the file or its bases
+            define, such as ``data_root`` or ``max_iters``, is set wherever they use it.
+        own: names that the caller reads in the config, beside what runs read.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ImportError: if the config is about Mask2Former, and mmdet or mmcv's operations are missing.
+        ValueError: if the file cannot be read, or a setting would have no effect.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such config")
     try:
-        cfg = Config.fromfile(path)
-    except ImportError as error:
-        if _is_about_mask2former(error):
-            importlib.import_module("trace_mm.mask2former")  # its error says what to install
+        return read_with_options(os.fspath(path), options, own)
+    except ConfigOptionError:
         raise
-    old = {name: cfg.get(name) for name in _VARIABLES}
-    cfg.merge_from_dict(options)
-    for name in _VARIABLES:
-        if name in options and old[name] is not None:
-            _replace(cfg._cfg_dict, name, old[name], options[name])
-    return cfg
+    except Exception as error:  # a config is code, so it can raise anything
+        if isinstance(error, ImportError) and _is_about_mask2former(error):
+            importlib.import_module("trace_mm.mask2former")  # its error says what to install
+        raise ValueError(f"{path}: cannot read this config: {error}") from error
+
+
+@contextmanager
+def config_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within this context, a config's unknown types and arguments are errors that name its file.
+
+    Raises:
+        ValueError: instead of MMEngine's ``KeyError`` and ``TypeError``.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        text = error.args[0] if error.args else error
+        raise ValueError(f"{path}: cannot build what this config says: {text}") from error
 
 
 def set_work_dir(cfg: Config, work_dir: str | None) -> None:
@@ -138,15 +152,3 @@ def _is_about_mask2former(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _replace(settings: Any, name: str, old: str, new: str) -> None:
-    """Set ``name`` to ``new`` wherever it is ``old``, at any depth."""
-    if isinstance(settings, dict):
-        if settings.get(name) == old:
-            settings[name] = new
-        for value in settings.values():
-            _replace(value, name, old, new)
-    elif isinstance(settings, (list, tuple)):
-        for value in settings:
-            _replace(value, name, old, new)
