@@ -40,6 +40,6 @@ def test_a_config_says_everything(data, tmp_path):
 
 def test_a_config_without_semantic_maps(tmp_path):
     done = run(tmp_path, "images = 'photos'\n")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip().endswith("config.py: has no semantic")
     assert "Traceback" not in done.stderr

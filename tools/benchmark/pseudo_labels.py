@@ -6,7 +6,7 @@ precision and recall of the edge labels against the true borders, within the ben
 and the share of true border pixels that are labelled interior, which a student is taught wrongly.
 """
 
-import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from trace_mm.apis.pseudo_edges import build_teacher
+from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import SceneEdgeDataset
 from trace_mm.ops import PSEUDO_LABELS, pseudo_edges
 
@@ -80,9 +81,9 @@ def teacher_maps(teacher: Any, images: int) -> list[tuple[Tensor, Borders]]:
     return maps
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--config", type=Path, default=CONFIGS / "trace_trace-tiny_lora64_scenes.py"
     )
@@ -91,6 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@torch.no_grad()
 def main() -> None:
     options = make_parser().parse_args()
     cfg = Config.fromfile(options.config)
@@ -109,5 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_grad_enabled(False)
-    main()
+    sys.exit(run_command(main))

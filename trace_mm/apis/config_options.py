@@ -2,13 +2,14 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from mmengine.config import Config, config
 from mmengine.config.utils import RemoveAssignFromAST
+from mmengine.registry import Registry
 
 from trace_mm import registry
 from trace_mm.diffusion import load_backbone
@@ -88,7 +89,7 @@ def _run_settings() -> set[str]:
     return {*inspect.signature(Runner.__init__).parameters, *_OF_RUNS} - {"self", "cfg"}
 
 
-class _SetVariables(RemoveAssignFromAST):  # type: ignore[misc]
+class _SetVariables(RemoveAssignFromAST):
     """Gives names of a config file and its bases other values, before the files are run."""
 
     values: Mapping[str, Any]
@@ -172,7 +173,7 @@ def _class_of(kind: Any, scope: str) -> Any:
     if not isinstance(kind, str):
         return kind
     for one in vars(registry).values():
-        if isinstance(one, registry.Registry) and one.scope == "trace_mm":
+        if isinstance(one, Registry) and one.scope == "trace_mm":
             name = kind if "." in kind or scope == "trace_mm" else f"{scope}.{kind}"
             try:
                 found = one.get(name)
@@ -219,7 +220,7 @@ def _meant(cfg: Config, name: str) -> str:
 
 
 def _paths(node: Any, above: str = "") -> Iterator[str]:
-    pairs = node.items() if isinstance(node, dict) else ()
+    pairs: Iterable[tuple[Any, Any]] = node.items() if isinstance(node, dict) else ()
     pairs = enumerate(node) if isinstance(node, (list, tuple)) else pairs
     for name, value in pairs:
         yield f"{above}{name}"

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 
-class _Settings(DictAction):  # type: ignore[misc]
+class _Settings(DictAction):
     """Settings by name; what is no ``KEY=VALUE`` ends the process, as other bad options do."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
