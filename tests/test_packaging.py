@@ -32,7 +32,7 @@ LAYERS = [
 # Belong to no layer: small modules that import nothing of ours.
 SHARED = {"catalogue", "console", "lazy", "registry", "runner_model", "short_repr", "structures"}
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
-OPTIONAL = {"mmdet", "mmcv", "peft", "timm", "triton"}
+OPTIONAL = {"mmdet", "mmcv", "peft", "pillow_heif", "timm", "triton"}
 
 
 def _imports(path):

@@ -8,7 +8,8 @@ from mmengine.structures import BaseDataElement, InstanceData
 class EdgeDataSample(BaseDataElement):
     """One image's edges: ground truth, prediction, or both.
 
-    Meta information: ``img_path`` (str or None), ``image_id`` (int or str), ``ori_shape`` (H, W).
+    Meta information: ``img_path`` (str or None), ``image_id`` (int or str), ``ori_shape`` (H, W),
+    and of photos ``orientation``, see :class:`trace_mm.files.Orientation`.
 
     Attributes:
         gt_edges: bool array (A, H, W), one thin edge map for each of A annotators

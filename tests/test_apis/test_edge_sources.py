@@ -9,7 +9,7 @@ import torch
 
 from tests.touching_squares import SIZE, image_name, square_edges, write_edges, write_image
 from trace_mm.apis.edge_sources import EdgeModel, NamedImage, PredictedEdges, StoredEdges
-from trace_mm.datasets.edge_dataset import read_photo
+from trace_mm.files import load_image
 from trace_mm.models import CannyDetector, EdgeFolder
 from trace_mm.structures import EdgeDataSample
 
@@ -33,7 +33,7 @@ def test_of_a_function():
 
 
 def test_of_a_model(tmp_path):
-    pixels = read_photo(write_image(tmp_path, 1)).astype(np.float32) / 255
+    pixels = load_image(write_image(tmp_path, 1))
     model = CannyDetector()
     source = EdgeModel(model, {"type": "CannyDetector"})
     (edges,) = source([NamedImage("a.png", pixels)])

@@ -1,7 +1,9 @@
 """One dataset over every annotation format."""
 
 import json
+import logging
 
+import cv2
 import numpy as np
 import pytest
 import scipy.io
@@ -10,6 +12,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from trace_mm.datasets import InstanceEdgeDataset, instance_borders
+from trace_mm.files import Orientation
 from trace_mm.registry import DATASETS
 
 SIZE = (20, 30)
@@ -177,11 +180,94 @@ def test_errors_of_mask_folders(root):
 def test_missing_and_broken_images(root):
     dataset = InstanceEdgeDataset(data_root=str(root), **write_coco(root))
     (root / "images" / "a.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"a\.png: not a readable image"):
+    with pytest.raises(ValueError, match=r"a\.png: not an image"):
         dataset[0]
     (root / "images" / "a.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"a\.png: no such image"):
+    with pytest.raises(FileNotFoundError, match=r"a\.png: no such file"):
         dataset[0]
     with pytest.raises(ValueError, match="same stem"):
         Image.new("RGB", (3, 3)).save(root / "images" / "b.jpg")
         InstanceEdgeDataset(data_root=str(root), **write_id_maps(root))
+
+
+TURNED = {6: -1, 8: 1}  # quarter turns against the clock that EXIF asks for
+
+
+def turn_photos(root, exif=6):
+    """Photos that are stored sideways and shown as they were."""
+    for path in (root / "images").iterdir():
+        tags = Image.Exif()
+        tags[0x0112] = exif
+        pixels = np.rot90(np.asarray(Image.open(path)), -TURNED[exif])
+        Image.fromarray(np.ascontiguousarray(pixels)).save(path, exif=tags)
+
+
+@pytest.mark.parametrize("exif", TURNED)
+@pytest.mark.parametrize("write", WRITERS)
+def test_upright_annotations_of_photos_that_are_stored_sideways(root, write, exif):
+    pattern = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    for path in (root / "images").iterdir():
+        Image.fromarray(pattern).save(path)
+    turn_photos(root, exif)
+    item = InstanceEdgeDataset(data_root=str(root), **write(root))[0]
+    sample = item["data_samples"]
+    np.testing.assert_array_equal(item["inputs"].permute(1, 2, 0), pattern / np.float32(255))
+    assert sample.ori_shape == SIZE
+    assert sample.orientation == Orientation(exif)
+    np.testing.assert_array_equal(sample.gt_edges[0], instance_borders(id_map()))
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_annotations_of_stored_pixels_keep_them(root, write, monkeypatch):
+    said = []
+    monkeypatch.setattr("trace_mm.datasets.edge_dataset.print_log", lambda *text: said.append(text))
+    for path in (root / "images").iterdir():
+        tags = Image.Exif()
+        tags[0x0112] = 6
+        Image.open(path).save(path, exif=tags)
+    sample = InstanceEdgeDataset(data_root=str(root), **write(root))[0]["data_samples"]
+    assert sample.ori_shape == SIZE
+    assert sample.orientation == Orientation(6, upright=False)
+    np.testing.assert_array_equal(sample.gt_edges[0], instance_borders(id_map()))
+    ((text, _, level),) = said
+    assert "a.png: the annotation fits the pixels as they are stored" in text
+    assert level == logging.WARNING
+
+
+def test_polygons_reach_out_of_the_wrong_orientation(root):
+    turn_photos(root)
+    options = write_coco(root)
+    content = json.loads((root / options["ann_file"]).read_text())
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = [[3, 4, 26, 4, 26, 16, 3, 16]]
+    (root / options["ann_file"]).write_text(json.dumps(content))
+    assert InstanceEdgeDataset(data_root=str(root), **options)[0]["data_samples"].ori_shape == SIZE
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("kind", ["16-bit grey", "16-bit colour", "32-bit", "float", "alpha"])
+def test_photos_of_any_depth_are_the_same(root, kind, suffix):
+    """As 8-bit ones are, which were divided by 255 in float32."""
+    if suffix == ".png" and kind in ("32-bit", "float"):
+        pytest.skip("PNG has no such pixels")
+    options = write_coco(root)
+    grey = np.random.default_rng(0).integers(0, 256, SIZE, dtype=np.uint8)
+    Image.fromarray(np.dstack([grey] * 3)).save(root / "images" / "a.png")
+    plain = InstanceEdgeDataset(data_root=str(root), **options)[0]["inputs"]
+    np.testing.assert_array_equal(plain, np.stack([grey] * 3) / np.float32(255))
+    path = (root / "images" / "a.png").with_suffix(suffix)
+    deep = grey.astype(np.uint16) * 257
+    if kind == "16-bit colour":
+        path.write_bytes(cv2.imencode(suffix, np.dstack([deep] * 3))[1].tobytes())
+    elif kind == "alpha":  # half of them see through, on white
+        alpha = np.where(np.arange(SIZE[1]) < 15, 0, 255) * np.ones(SIZE)
+        Image.fromarray(np.dstack([grey] * 3 + [alpha.astype(np.uint8)])).save(path)
+        plain[:, :, :15] = 1
+    else:
+        pixels = {"16-bit grey": deep, "32-bit": deep.astype(np.int32)}
+        pixels["float"] = grey.astype(np.float32) / np.float32(255)
+        Image.fromarray(pixels[kind]).save(path)
+    content = (root / options["ann_file"]).read_text().replace("a.png", path.name)
+    (root / options["ann_file"]).write_text(content)
+    found = InstanceEdgeDataset(data_root=str(root), **options)[0]["inputs"]
+    np.testing.assert_allclose(found, plain, rtol=1e-6)

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import peer_masks
 from tests.touching_squares import (
@@ -17,6 +18,7 @@ from tests.touching_squares import (
     write_image,
 )
 from trace_mm.datasets import SourceMaskDataset
+from trace_mm.files import Orientation, decode_rle, encode_rle
 from trace_mm.refine import BadMaskError
 from trace_mm.structures import InstanceDataSample
 
@@ -122,3 +124,39 @@ def test_errors(root):
 
 def turn_second(content):
     content["annotations"][1]["segmentation"]["size"].reverse()
+
+
+def store_sideways(root):
+    """The photos, stored as EXIF orientation 6 turns them upright."""
+    for path in (root / "photos").iterdir():
+        tags = Image.Exif()
+        tags[0x0112] = 6
+        pixels = np.ascontiguousarray(np.rot90(np.asarray(Image.open(path))))
+        Image.fromarray(pixels).save(path, exif=tags)
+
+
+@pytest.mark.parametrize("truth_is_upright", [True, False])
+@pytest.mark.parametrize("masks_are_upright", [True, False])
+def test_masks_are_turned_to_the_photo_as_its_annotation_has_it(
+    root, truth_is_upright, masks_are_upright
+):
+    """Who made the masks may have turned photos where who annotated them has not."""
+    store_sideways(root)
+    ids = square_ids(1) if truth_is_upright else np.rot90(square_ids(1))
+    turn_masks(root / "instances.json", truth_is_upright)
+    turn_masks(root / "masks.json", masks_are_upright)
+    item = dataset(root)[0]
+    sample = item["data_samples"]
+    assert sample.orientation == Orientation(6, upright=truth_is_upright)
+    assert item["inputs"].shape[1:] == ids.shape == sample.ori_shape
+    np.testing.assert_array_equal(sample.source_instances.masks, (ids > 0)[None])
+
+
+def turn_masks(path, keep):
+    def turn(content):
+        for annotation in content["annotations"]:
+            mask = decode_rle(annotation["segmentation"], SIZE)
+            annotation["segmentation"] = encode_rle(np.rot90(mask))
+
+    if not keep:
+        change_json(path, turn)

@@ -6,7 +6,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from tests.touching_squares import SIZE, overlap, square_edges, square_ids, write_edges, write_image
-from trace_mm.datasets.edge_dataset import read_photo
+from trace_mm.files import load_image
 from trace_mm.refine import MaskRefiner
 from trace_mm.structures import InstanceDataSample
 
@@ -29,8 +29,8 @@ def sample(number, masks=None, scores=None):
 
 
 def images(folder, *numbers):
-    photos = [read_photo(write_image(folder / "photos", number)) for number in numbers]
-    return [torch.from_numpy(photo).permute(2, 0, 1).float() / 255 for photo in photos]
+    photos = [load_image(write_image(folder / "photos", number)) for number in numbers]
+    return [torch.from_numpy(photo).permute(2, 0, 1) for photo in photos]
 
 
 def assert_squares(sample, number, least=0.9):

@@ -13,6 +13,7 @@ from torch import nn
 
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.results import edges_of
+from trace_mm.files import Orientation
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import EdgeFolder
 from trace_mm.short_repr import ShortRepr
@@ -28,10 +29,12 @@ class NamedImage(ShortRepr):
     Attributes:
         name: path within the folder of images, with suffix.
         pixels: float32 (H, W, 3) RGB in [0, 1].
+        orientation: in which they are.
     """
 
     name: str
     pixels: Image
+    orientation: Orientation = Orientation()  # noqa: RUF009 (it cannot be changed)
 
 
 class EdgeSource(Protocol):
@@ -187,7 +190,8 @@ class StoredEdges:
     Args:
         folder: holds ``<name>.png``, ``.npz`` or ``.npy`` for each image, where the name is the
             image's path within its folder, or only its stem, without suffix; see
-            :class:`trace_mm.files.edge_maps.EdgeMaps`.
+            :class:`trace_mm.files.edge_maps.EdgeMaps`. A map of an upright photo is turned back if
+            the photo is not upright, and the other way round.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -221,6 +225,7 @@ class StoredEdges:
 
     def _read(self, image: NamedImage) -> NDArray[np.float32]:
         try:
-            return self._maps.read(image.name, (image.pixels.shape[0], image.pixels.shape[1]))
+            size = image.pixels.shape[0], image.pixels.shape[1]
+            return self._maps.read(image.name, size, image.orientation)
         except FileNotFoundError as missing:
             raise ValueError(str(missing)) from None

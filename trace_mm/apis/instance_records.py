@@ -30,6 +30,7 @@ class Record:
         width: of the image.
         annotations: COCO annotations without ids.
         notes: what was left out of them, and why.
+        remarks: what else is to be known.
         edges: the state of the edges that they were made by, if these come from a file.
         error: why it failed; None if it is done.
     """
@@ -41,6 +42,7 @@ class Record:
     width: int = 0
     annotations: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     edges: str = ""
     error: str | None = None
 

@@ -19,8 +19,7 @@ from trace_mm.apis.panoptic_records import (
     output_path,
 )
 from trace_mm.apis.results import encode_png
-from trace_mm.datasets.edge_dataset import read_photo
-from trace_mm.files import load_image, write_atomically
+from trace_mm.files import Photo, read_photo, write_atomically
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
@@ -29,10 +28,6 @@ from trace_mm.visualization.panoptic import draw_panoptic
 
 _NO_PIXELS = np.zeros((0, 0, 3), dtype=np.float32)
 UNTAGGED = "there is no semantic map of it"
-_STORED = (
-    "its semantic map fits the pixels as they are stored, not as EXIF turns them: what reads the "
-    "image for training must not turn it"
-)
 
 
 @dataclass(frozen=True)
@@ -74,35 +69,21 @@ def read_jobs(
             finish(replace(record, notes=[UNTAGGED]))
             continue
         try:
-            pixels, classes, notes = _read(path, found, name)
+            photo, classes = _read(path, found, name)
         except (ValueError, OSError) as error:
             finish(replace(record, error=str(error)))
             continue
         height, width = classes.shape
-        record = replace(record, height=height, width=width, notes=notes)
-        yield Job(record, NamedImage(name, pixels), classes, name in shown)
+        record = replace(record, height=height, width=width, notes=photo.notes)
+        image = NamedImage(name, photo.pixels, photo.orientation)
+        yield Job(record, image, classes, name in shown)
 
 
-def _read(
-    path: Path, found: PanopticInputs, name: str
-) -> tuple[NDArray[np.float32], NDArray[np.int32], list[str]]:
-    """An image (H, W, 3), its class numbers (H, W), and what is to be noted.
-
-    The image is turned as its EXIF orientation says, unless only its stored pixels fit the map:
-    methods differ in whether they turn photos.
-    """
-    pixels = load_image(path)
-    try:
-        return pixels, found.reader.read(found.maps[name], (pixels.shape[0], pixels.shape[1])), []
-    except ValueError as error:
-        stored = read_photo(path)
-        if stored.shape == pixels.shape:
-            raise
-        try:
-            classes = found.reader.read(found.maps[name], (stored.shape[0], stored.shape[1]))
-        except ValueError:
-            raise error from None  # of the map that is meant
-    return stored.astype(np.float32) / np.float32(255), classes, [_STORED]
+def _read(path: Path, found: PanopticInputs, name: str) -> tuple[Photo, NDArray[np.int32]]:
+    """An image, in the orientation that fits its semantic map, and its class numbers (H, W)."""
+    semantic = found.maps[name]
+    photo = read_photo(path, lambda: found.reader.evidence(semantic))
+    return photo, found.reader.read(semantic, photo.size)
 
 
 def label(writer: Writer, job: Job, edges: NDArray[np.float32] | None) -> PanopticRecord:

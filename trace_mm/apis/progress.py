@@ -42,6 +42,10 @@ class Told(Protocol):
 
     @property
     def notes(self) -> list[str]:
+        """What was left out, and why."""
+
+    @property
+    def remarks(self) -> list[str]:
         """What else is to be known."""
 
 
@@ -54,7 +58,7 @@ def tell(progress: "tqdm[None]", record: Told, unsaid: str = "", count: int = 1)
         unsaid: a note that goes without saying.
         count: how many images it stands for.
     """
-    texts = [record.error] if record.error else [] if is_quiet() else record.notes
+    texts = [record.error] if record.error else [] if is_quiet() else record.notes + record.remarks
     for text in texts:
         if text != unsaid:
             progress.write(f"{record.name}: {text}", file=sys.stderr)

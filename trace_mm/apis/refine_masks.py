@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.apis.batches import batched
-from trace_mm.apis.edge_sources import EdgeSource, Image, NamedImage, with_edges
+from trace_mm.apis.edge_sources import EdgeSource, NamedImage, with_edges
 from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import (
@@ -28,12 +28,18 @@ from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.places import check_refinement_places, parts_folder
 from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.refinement_inputs import find_inputs
-from trace_mm.apis.refinement_summary import RefinementSummary
+from trace_mm.apis.refinement_summary import RefinementSummary, unturned
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
-from trace_mm.datasets.edge_dataset import read_photo
-from trace_mm.files import check_outputs, distinct_stems, load_image, locked, write_atomically
+from trace_mm.files import (
+    Photo,
+    check_outputs,
+    distinct_stems,
+    locked,
+    read_photo,
+    write_atomically,
+)
 from trace_mm.files.coco import instance_annotation
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
@@ -198,7 +204,7 @@ def refine_masks(
         },
         empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
         others=len(inputs.others),
-        remarks=[*inputs.notes, *remarks],
+        remarks=[*inputs.notes, *remarks, *unturned([key for key in known if known[key].remarks])],
     )
 
 
@@ -217,7 +223,7 @@ def _jobs(
             notes.append(str(bad))
 
         try:
-            pixels, instances = _read(path, reader, source, note if skip_bad else None)
+            photo, instances = _read(path, reader, source, note if skip_bad else None)
         except BadMaskError as error:
             if not skip_bad:
                 raise
@@ -227,8 +233,8 @@ def _jobs(
             finish(replace(record, error=str(error)))
             continue
         size = instances.size
-        record = replace(record, height=size[0], width=size[1], notes=notes)
-        yield _Job(record, NamedImage(name, pixels), instances)
+        record = replace(record, height=size[0], width=size[1], notes=notes, remarks=photo.notes)
+        yield _Job(record, NamedImage(name, photo.pixels, photo.orientation), instances)
 
 
 def _with_masks(
@@ -255,20 +261,10 @@ def _check_some_are_left(known: dict[str, Record], masks: Path) -> None:
 
 def _read(
     path: Path, reader: MaskReader, source: MaskRecord, on_bad: OnBad | None
-) -> tuple[Image, InstanceMasks]:
-    """An image (H, W, 3) and its masks.
-
-    The image is turned as its EXIF orientation says, unless only its stored pixels fit the masks:
-    methods differ in whether they turn photos.
-    """
-    pixels = load_image(path)
-    try:
-        return pixels, reader.read(source, (pixels.shape[0], pixels.shape[1]))
-    except BadMaskError:
-        stored = read_photo(path)
-        if stored.shape != pixels.shape:
-            pixels = stored.astype(np.float32) / np.float32(255)
-    return pixels, reader.read(source, (pixels.shape[0], pixels.shape[1]), on_bad)
+) -> tuple[Photo, InstanceMasks]:
+    """An image, in the orientation that fits its masks, and these."""
+    photo = read_photo(path, lambda: reader.evidence(source))
+    return photo, reader.read(source, photo.size, on_bad)
 
 
 def _refine(refiner: BoundaryGuidedPropagation, job: _Job, edges: NDArray[np.float32]) -> Record:

@@ -1,6 +1,7 @@
 """What a run of refinement did, in figures and in words."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trace_mm.console import is_quiet
@@ -44,3 +45,14 @@ class RefinementSummary(ShortRepr):
         line = f"{', '.join(parts)}: {os.fspath(out)}"
         remarks = [] if is_quiet() else self.remarks
         return "\n".join([line, *(f"note: {remark}" for remark in remarks)])
+
+
+def unturned(names: Sequence[str]) -> list[str]:
+    """What to tell of photos that were read as they are stored: one line, or none."""
+    if not names:
+        return []
+    shown = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+    return [
+        f"photos that EXIF data would turn, but whose masks only fit the stored pixels: "
+        f"{len(names)}, not turned ({shown})"
+    ]

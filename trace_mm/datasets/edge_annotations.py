@@ -17,14 +17,13 @@ from trace_mm.datasets.ground_truth import (
     layer_instances,
     read_bsds_borders,
 )
+from trace_mm.files import SizeEvidence, coco_evidence, is_image_file, map_sizes
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile, by_rising_id
 from trace_mm.files.file_names import ListedImages
 from trace_mm.files.id_maps import VOID, read_id_map, read_mask
 from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.files.panoptic_file import PanopticAnnotation, PanopticFile, PanopticPngs
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 class EdgeAnnotation(Protocol):
@@ -48,6 +47,10 @@ class EdgeAnnotation(Protocol):
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """True edges bool (A, H, W) of the image ``info``, whose size is (H, W)."""
+        ...
+
+    def evidence(self, info: dict[str, Any]) -> SizeEvidence:
+        """What the annotation tells of the size of the image ``info``."""
         ...
 
 
@@ -83,6 +86,10 @@ class CocoInstances:
         masks = [annotation.mask(size) for annotation in kept]
         ids = layer_instances(masks, [annotation.crowd for annotation in kept], size)
         return instance_borders(ids)[None]
+
+    def evidence(self, info: dict[str, Any]) -> SizeEvidence:
+        """What masks, polygons and the file say."""
+        return coco_evidence((one.content for one in info["annotations"]), info["stated_size"])
 
     def _check(self, file: CocoFile, located: Mapping[ImageId, list[CocoAnnotation]]) -> None:
         """Say what is left out, or what has been decided.
@@ -144,6 +151,10 @@ class CocoPanoptic:
         """Borders bool (1, H, W)."""
         return instance_borders(read_panoptic_png(info["mask_path"]), self.void)[None]
 
+    def evidence(self, info: dict[str, Any]) -> SizeEvidence:
+        """The size of the PNG."""
+        return SizeEvidence(map_sizes(Path(info["mask_path"])))
+
 
 class IdMaps:
     """Folder of PNGs of segment ids, named as the photos are. See ``EdgeAnnotation``.
@@ -186,6 +197,10 @@ class IdMaps:
         void = found.void if self.void == VOID else self.void
         return instance_borders(found.ids, void)[None]
 
+    def evidence(self, info: dict[str, Any]) -> SizeEvidence:
+        """The size of the PNG."""
+        return SizeEvidence(map_sizes(Path(info["mask_path"])))
+
 
 class Bsds500(IdMaps):
     """Folder of BSDS500 ``.mat`` files, several annotators each. See ``EdgeAnnotation``."""
@@ -195,6 +210,11 @@ class Bsds500(IdMaps):
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """Every annotator's borders, bool (A, H, W)."""
         return read_bsds_borders(info["mask_path"])
+
+    def evidence(self, info: dict[str, Any]) -> SizeEvidence:
+        """The size of each annotator's map."""
+        maps = read_bsds_borders(info["mask_path"])  # (A, H, W)
+        return SizeEvidence([(maps.shape[1], maps.shape[2])] * len(maps))
 
 
 class MaskFolders:
@@ -239,6 +259,10 @@ class MaskFolders:
             ids[mask] = number
         return instance_borders(ids)[None]
 
+    def evidence(self, info: dict[str, Any]) -> SizeEvidence:
+        """The size of each mask."""
+        return SizeEvidence(map_sizes(*sorted(Path(info["mask_path"]).glob("*.png"))))
+
 
 EDGE_ANNOTATIONS: dict[str, type[EdgeAnnotation]] = {
     "coco_instances": CocoInstances,
@@ -260,7 +284,7 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of images")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if is_image_file(path))
     if not paths:
         raise FileNotFoundError(f"{folder}: no image in this folder")
     stems: dict[str, Path] = {}

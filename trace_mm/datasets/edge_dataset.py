@@ -1,14 +1,15 @@
 """Photos with true instance edges, whatever format the annotation is in."""
 
-from pathlib import Path
+import logging
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
-from PIL import Image, UnidentifiedImageError
+from mmengine.logging import print_log
 
 from trace_mm.datasets.edge_annotations import EDGE_ANNOTATIONS
+from trace_mm.files import read_photo
 from trace_mm.registry import DATASETS
 from trace_mm.structures import EdgeDataSample
 
@@ -16,6 +17,9 @@ from trace_mm.structures import EdgeDataSample
 @DATASETS.register_module()
 class InstanceEdgeDataset(BaseDataset):
     """Photos with the borders between their annotated segments (paper, App. F).
+
+    A photo is turned as its EXIF data says, unless only its stored pixels fit the annotation; see
+    :mod:`trace_mm.files.orientation`. Of those a warning is logged.
 
     Args:
         annotation: format of the annotation: "coco_instances" (``ann_file``), "coco_panoptic"
@@ -76,39 +80,23 @@ class InstanceEdgeDataset(BaseDataset):
             ``EdgeDataSample`` with ``gt_edges`` bool (A, H, W).
         """
         info = self.get_data_info(idx)
-        image = read_photo(info["img_path"])  # (H, W, 3)
-        edges = self._reader.edges(info, image.shape[:2])
-        if edges.shape[1:] != image.shape[:2]:
+        photo = read_photo(info["img_path"], lambda: self._reader.evidence(info))
+        for note in photo.notes:
+            print_log(f"{info['img_path']}: {note}", "current", logging.WARNING)
+        edges = self._reader.edges(info, photo.size)
+        if edges.shape[1:] != photo.size:
             raise ValueError(
-                f"{info['img_path']}: the image is {image.shape[:2]} (H, W), but its annotation is "
+                f"{info['img_path']}: the image is {photo.size} (H, W), but its annotation is "
                 f"{edges.shape[1:]}"
             )
         sample = EdgeDataSample(
             metainfo={
                 "img_path": info["img_path"],
                 "image_id": info["image_id"],
-                "ori_shape": image.shape[:2],
+                "ori_shape": photo.size,
+                "orientation": photo.orientation,
             },
             gt_edges=edges,
         )
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (3, H, W)
-        return self.pipeline({"inputs": pixels.float() / 255, "data_samples": sample})
-
-
-def read_photo(path: str | Path) -> np.ndarray:
-    """An 8-bit RGB photo as its annotators saw its pixels: EXIF orientation is not applied.
-
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not a readable image.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such image") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image: {error}") from error
+        channels = np.ascontiguousarray(photo.pixels.transpose(2, 0, 1))  # (3, H, W)
+        return self.pipeline({"inputs": torch.from_numpy(channels), "data_samples": sample})

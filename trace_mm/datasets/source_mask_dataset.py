@@ -4,11 +4,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch.utils.data import Dataset
 
+from trace_mm.files import Orientation
 from trace_mm.refine.image_index import ImageIndex
 from trace_mm.refine.readers import MaskRecord, open_masks
 from trace_mm.registry import DATASETS
@@ -20,7 +22,8 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
     """The images of another dataset, each with its masks of a file or folder of masks.
 
     An image of which the masks say nothing has none. Masks of images that the dataset does not have
-    are left out, with a warning.
+    are left out, with a warning. Masks are turned to the orientation in which the dataset reads
+    their photo, where they are of the other; see :mod:`trace_mm.files.orientation`.
 
     Args:
         images: config of a dataset of photos, such as ``InstanceEdgeDataset``.
@@ -49,7 +52,8 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
         given = item["data_samples"]
         sample = InstanceDataSample(metainfo=given.metainfo)
         sample.set_data(dict(given.items()))
-        sample.source_instances = self._instances(index, item["inputs"].shape[1:])
+        orientation = sample.get("orientation", Orientation())
+        sample.source_instances = self._instances(index, item["inputs"].shape[1:], orientation)
         return {**item, "data_samples": sample}
 
     def _match(self) -> dict[int, MaskRecord]:
@@ -82,15 +86,19 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
             )
         return found
 
-    def _instances(self, index: int, size: torch.Size) -> InstanceData:
+    def _instances(self, index: int, size: torch.Size, orientation: Orientation) -> InstanceData:
         height, width = size
         data = InstanceData()
         if index not in self.records:
             data.masks = torch.zeros((0, height, width), dtype=torch.bool)
             data.labels = torch.zeros(0, dtype=torch.int64)
             return data
-        instances = self.reader.read(self.records[index], (height, width))
-        data.masks = torch.from_numpy(instances.masks)
+        record = self.records[index]
+        turned = orientation.other_fits((height, width), lambda: self.reader.evidence(record))
+        own_size = (width, height) if turned else (height, width)
+        instances = self.reader.read(record, own_size)
+        masks = orientation.fit(instances.masks.transpose(1, 2, 0), (height, width))  # (H, W, K)
+        data.masks = torch.from_numpy(np.ascontiguousarray(masks.transpose(2, 0, 1)))
         data.labels = torch.from_numpy(instances.labels)
         if instances.scores is not None:
             data.scores = torch.from_numpy(instances.scores)

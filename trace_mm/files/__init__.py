@@ -23,13 +23,26 @@ from trace_mm.files.folders import (
 )
 from trace_mm.files.images import decode_image, load_image, read_file
 from trace_mm.files.locking import locked, try_claim
+from trace_mm.files.orientation import (
+    Orientation,
+    Photo,
+    SizeEvidence,
+    coco_evidence,
+    map_sizes,
+    read_photo,
+    same_shape,
+)
 from trace_mm.files.outputs import check_outputs
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "TEMPORARY_SUFFIX",
+    "Orientation",
     "OtherFiles",
+    "Photo",
+    "SizeEvidence",
     "check_outputs",
+    "coco_evidence",
     "decode_image",
     "decode_rle",
     "decode_segmentation",
@@ -39,9 +52,12 @@ __all__ = [
     "is_image_file",
     "load_image",
     "locked",
+    "map_sizes",
     "mask_box",
     "read_file",
+    "read_photo",
     "remove_abandoned_folders",
+    "same_shape",
     "temporary_path",
     "try_claim",
     "walk_files",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files.folders import IMAGE_SUFFIXES
+from trace_mm.files.orientation import Orientation
 
 MAP_SUFFIXES = (".png", ".npz", ".npy")
 _RESULT_FOLDERS = ("edges", "npz")  # where trace-mm edges puts maps, in the order of preference
@@ -84,12 +85,15 @@ class EdgeMaps:
             return path
         return None
 
-    def read(self, name: str, size: tuple[int, int]) -> NDArray[np.float32]:
+    def read(
+        self, name: str, size: tuple[int, int], orientation: Orientation | None = None
+    ) -> NDArray[np.float32]:
         """Edges of an image.
 
         Args:
             name: of the image.
             size: (H, W) of the image.
+            orientation: of the image, to which a map is turned that is of the other one.
 
         Returns:
             float32 (H, W) in [0, 1].
@@ -103,6 +107,8 @@ class EdgeMaps:
             wanted = self.folder / f"{_without_suffix(name)}{MAP_SUFFIXES[0]}"
             raise FileNotFoundError(f"{wanted}: no such edge map (nor .npz or .npy)")
         edges = read_edge_map(path)
+        if orientation is not None:
+            edges = orientation.fit(edges, size)
         if edges.shape != tuple(size):
             raise ValueError(f"{path}: edge map is {edges.shape} (H, W), but the image is {size}")
         return 1 - edges if self.invert else edges

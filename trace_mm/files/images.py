@@ -1,7 +1,8 @@
 """Image files, arrays and PIL images, all as one thing: float RGB at full precision.
 
 Files are decoded by Pillow. Pillow has no mode for more than 8 bits in several channels, so those
-PNG and TIFF files are decoded by OpenCV after Pillow has found them sound.
+PNG and TIFF files are decoded by OpenCV after Pillow has found them sound. HEIC files are decoded
+by pillow-heif, an extra.
 """
 
 import io
@@ -15,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from trace_mm.files.exif import orientation_in_file, orientation_of, take_orientation, turn
+from trace_mm.files.heif import is_heif, register_heif
+
 ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused as decompression bombs; it is the limit at which Pillow does so too."""
 
-_ORIENTATION_TAG = 0x0112  # of EXIF and TIFF
 _BITS_PER_SAMPLE_TAG = 258  # of TIFF
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RANGE_TOLERANCE = 1e-3  # what resampling may overshoot in float images
@@ -33,8 +36,10 @@ def load_image(source: ImageLike, name: str | None = None) -> NDArray[np.float32
     """Read an image as float RGB.
 
     Grey is repeated over the channels. Transparent pixels are composited on white, so that what a
-    fully transparent pixel hides does not matter. EXIF orientation is applied; of animations and
-    multi-page files the first frame is taken; colour profiles are ignored.
+    fully transparent pixel hides does not matter. EXIF orientation is applied, and damaged EXIF
+    data is passed over; of animations and multi-page files the first frame is taken; colour
+    profiles are ignored. What an annotation belongs to is read by
+    :func:`trace_mm.files.read_photo`, which turns it unless the annotation is of stored pixels.
 
     Args:
         source: a path, an array or a PIL image. Arrays are (H, W) or (H, W, C) with C = 1 (grey),
@@ -93,27 +98,56 @@ def decode_image(data: bytes, name: str) -> NDArray[np.float32]:
     Raises:
         ValueError: if it is not a readable image; names it and the cause.
     """
+    pixels, orientation = decode_stored(data, name)
+    return np.ascontiguousarray(turn(pixels, orientation))
+
+
+def decode_stored(data: bytes, name: str) -> tuple[NDArray[np.float32], int]:
+    """The pixels of an image file as they are stored, and how they are to be turned.
+
+    Args:
+        data: the whole file.
+        name: what error messages call it.
+
+    Returns:
+        float32 (H, W, 3) RGB in [0, 1], and the orientation, 1 to 8 as in EXIF.
+
+    Raises:
+        ValueError: if it is not a readable image; names it and the cause.
+    """
     if not data:
         raise ValueError(f"{name}: the file is empty")
+    data, orientation = take_orientation(data)
+    if is_heif(data):
+        register_heif(name)
+        orientation = 1  # what decodes it turns it
+    image = _open(data, name)
+    if image is None:  # a TIFF of a kind that Pillow does not know, such as float RGB
+        return rgb_from_array(_decode_deep(data, name), name), orientation or 1
+    with image:
+        _check_size(image, name)
+        _load_pixels(image, name)  # OpenCV fills what a truncated file lacks, Pillow refuses it
+        if orientation is None:
+            orientation = orientation_in_file(image)
+        deep = _is_deep(image, data)
+        pixels = _decode_deep(data, name) if deep else _pixels_of(image, name)
+        return rgb_from_array(pixels, name), orientation
+
+
+def _open(data: bytes, name: str) -> Image.Image | None:
+    """A PIL image that is not loaded yet; None if it is a TIFF that Pillow does not know."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is raised
-            image = Image.open(io.BytesIO(data))
+            return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        if data.startswith(_TIFF_MAGIC):  # of a kind that Pillow does not know, such as float RGB
-            return rgb_from_array(_decode_deep(data, name), name)
+        if data.startswith(_TIFF_MAGIC):
+            return None
         raise ValueError(f"{name}: not an image, or of an unknown format") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name}: the image is too large: {error}") from error
     except Exception as error:  # decoders raise many kinds on damaged headers
         raise ValueError(f"{name}: damaged image: {error}") from error
-    with image:
-        _check_size(image, name)
-        if not _is_deep(image, data):
-            return _from_pil(image, name)
-        orientation = _orientation(image, name)
-        _load_pixels(image, name)  # OpenCV fills what a truncated file lacks, Pillow refuses it
-        return rgb_from_array(_orient(_decode_deep(data, name), orientation), name)
 
 
 def rgb_from_array(array: NDArray[Any], name: str = "array") -> NDArray[np.float32]:
@@ -165,7 +199,11 @@ def _to_unit_range(array: NDArray[Any], name: str) -> NDArray[np.float32]:
 def _from_pil(image: Image.Image, name: str) -> NDArray[np.float32]:
     _load_pixels(image, name)
     # After loading, since Pillow turns TIFF files itself and then drops the tag.
-    orientation = _orientation(image, name)
+    return rgb_from_array(turn(_pixels_of(image, name), orientation_of(image)), name)
+
+
+def _pixels_of(image: Image.Image, name: str) -> NDArray[Any]:
+    """Pixels (H, W) or (H, W, C) of a loaded PIL image, as :func:`rgb_from_array` takes them."""
     try:
         if image.mode not in _PLAIN_MODES and not image.mode.startswith("I;16"):
             image = image.convert("RGBA" if _has_transparency(image) else "RGB")
@@ -174,9 +212,7 @@ def _from_pil(image: Image.Image, name: str) -> NDArray[np.float32]:
     except (ValueError, OSError) as error:
         raise ValueError(f"{name}: cannot read pixels of kind {image.mode}: {error}") from error
     pixels = np.asarray(image)
-    if image.mode == "I":
-        pixels = _as_16_bit(pixels, name)
-    return rgb_from_array(_orient(pixels, orientation), name)
+    return _as_16_bit(pixels, name) if image.mode == "I" else pixels
 
 
 def _has_transparency(image: Image.Image) -> bool:
@@ -226,7 +262,7 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
 
 
 def _decode_deep(data: bytes, name: str) -> NDArray[Any]:
-    """Pixels (H, W) or (H, W, C) in RGB order and their own type, not oriented."""
+    """Pixels (H, W) or (H, W, C) in RGB order and their own type."""
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -235,25 +271,4 @@ def _decode_deep(data: bytes, name: str) -> NDArray[Any]:
         raise ValueError(f"{name}: damaged image, or a TIFF of a kind that is not supported")
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]  # from OpenCV's BGR
-    return pixels
-
-
-def _orientation(image: Image.Image, name: str) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception as error:  # as above
-        raise ValueError(f"{name}: damaged EXIF data: {error}") from error
-    return value if isinstance(value, int) else 1
-
-
-def _orient(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn pixels (H, W, ...) upright; an unknown orientation means upright."""
-    if orientation in (5, 7):  # mirrored along a diagonal
-        pixels = pixels.swapaxes(0, 1)
-    elif orientation in (6, 8):
-        pixels = np.rot90(pixels, -1 if orientation == 6 else 1)
-    if orientation in (2, 3, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7):
-        pixels = pixels[::-1]
     return pixels

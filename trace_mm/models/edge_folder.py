@@ -56,7 +56,8 @@ class EdgeFolder(RunnerModel):
 
         Args:
             inputs: images (3, H, W), of which only the sizes matter.
-            data_samples: with ``img_path`` or ``image_id``.
+            data_samples: with ``img_path`` or ``image_id``, and perhaps ``orientation``, to which
+                maps of the other orientation are turned.
             mode: "predict".
 
         Returns:
@@ -74,7 +75,8 @@ class EdgeFolder(RunnerModel):
         for image, sample in zip(inputs, data_samples, strict=True):
             path = sample.get("img_path")
             name = str(sample.get("image_id")) if path is None else self._name(path)
-            edges = self.maps.read(name, (image.shape[-2], image.shape[-1]))
+            size = image.shape[-2], image.shape[-1]
+            edges = self.maps.read(name, size, sample.get("orientation"))
             sample.pred_edges = torch.from_numpy(edges).to(image.device)
         return data_samples
 

@@ -1,6 +1,5 @@
 """A folder with a semantic map for each image, as class numbers."""
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.files import OtherFiles, walk_files
+from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
 from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.panoptic.classes import PanopticClasses
@@ -110,6 +109,17 @@ class SemanticMaps:
             raise ValueError(f"{path}: is {values.shape}, but the image is {size} (H, W)")
         return self.classes.classes_of(values, str(path))
 
+    def evidence(self, path: Path) -> SizeEvidence:
+        """What a map tells of its image's size; nothing if it is damaged."""
+        if path.suffix.lower() != ".npy":
+            return SizeEvidence(map_sizes(path))
+        try:
+            values = _load(path)
+        except ValueError:
+            return SizeEvidence()
+        size = values.shape[-2], values.shape[-1]
+        return SizeEvidence([size], scaled=values.ndim == 3)
+
     def _best(self, scores: NDArray[Any], size: tuple[int, int], path: Path) -> NDArray[np.int32]:
         """The class with the highest score (C, h, w) of each pixel; of equal ones the first."""
         ids = sorted(self.classes.ids)
@@ -117,7 +127,7 @@ class SemanticMaps:
             raise ValueError(
                 f"{path}: must hold scores (C, h, w) of the {len(ids)} classes, is {scores.shape}"
             )
-        if not _same_shape(scores.shape[1:], size):
+        if not same_shape(scores.shape[1:], size):
             raise ValueError(
                 f"{path}: scores {scores.shape[1:]} have not the shape of {size} (H, W)"
             )
@@ -133,12 +143,6 @@ class SemanticMaps:
             best[better] = plane[better]
             found[better] = self.classes.semantic_ids[number]
         return found
-
-
-def _same_shape(small: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Whether a map (h, w) is one (H, W) at another scale, but for rounding."""
-    scale = math.sqrt(small[0] * small[1] / (size[0] * size[1]))
-    return all(abs(one - scale * other) <= 1 for one, other in zip(small, size, strict=True))
 
 
 def _is_map_file(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files import SizeEvidence
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.source import MaskSource
 
@@ -144,6 +145,10 @@ class MaskReader(ABC):
             raise BadMaskError(record.bad)
         return self._read(record, size, on_bad)
 
+    def evidence(self, record: MaskRecord) -> SizeEvidence:
+        """What the masks of a record tell of the size of their image; nothing if they are bad."""
+        return SizeEvidence() if record.bad is not None else self._evidence(record)
+
     @classmethod
     @abstractmethod
     def recognizes(cls, source: MaskSource) -> bool:
@@ -162,6 +167,10 @@ class MaskReader(ABC):
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
         """The masks of a record that is not known to be bad."""
+
+    @abstractmethod
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        """What the masks of such a record tell; those that are damaged tell nothing."""
 
 
 class MaskStack:

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from trace_mm.files import SizeEvidence, map_sizes
 from trace_mm.files.id_maps import VOID, mask_value, read_mask
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import (
@@ -104,6 +105,9 @@ class BinaryPngReader(MaskReader):
             if soft and note not in self.notes:
                 self.notes.append(note)
         return stack.instances()
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        return SizeEvidence(map_sizes(*record.content))
 
 
 def _pngs(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ All read the same: what a file holds decides, not which of these formats it is s
 
 from dataclasses import dataclass
 
+from trace_mm.files import SizeEvidence, coco_evidence
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage
 from trace_mm.files.json_values import as_integer
 from trace_mm.refine.instances import InstanceMasks
@@ -63,6 +64,11 @@ class CocoReader(MaskReader):
         annotations = without_crowds(content.annotations, content.file, self.crowds, on_bad)
         where = f"{content.file.name}: {record.name}"
         return read_annotations(annotations, size, self._scored, where, on_bad)
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        content: CocoMasks = record.content
+        stated = None if content.image is None else content.image.stated_size
+        return coco_evidence((one.content for one in content.annotations), stated)
 
 
 @TASK_UTILS.register_module()

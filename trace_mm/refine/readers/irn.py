@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files import SizeEvidence
 from trace_mm.files.json_values import describe
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, MaskStack, OnBad
@@ -85,6 +86,15 @@ class IrnReader(MaskReader):
             else:
                 stack.add(masks[index] != 0, label, score)
         return stack.instances(scored=True)
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        if not self.allow_pickle:
+            return SizeEvidence()
+        try:
+            masks = _array(unpickle_dict(record.content), "mask", record.content)
+        except BadMaskError:
+            return SizeEvidence()
+        return SizeEvidence([masks.shape[1:]] if masks.ndim == 3 else [])
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files import SizeEvidence, map_sizes
 from trace_mm.files.id_maps import (
     DEEP_GREY,
     ID_COLORS,
@@ -55,6 +56,9 @@ class DhrReader(MaskReader):
     ) -> InstanceMasks:
         found = _read_ids(record.content, size, self._colors)
         return _checked(record, found.ids, found.present(), found.present())
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        return SizeEvidence(map_sizes(record.content))
 
 
 @TASK_UTILS.register_module()
@@ -127,6 +131,9 @@ class VocReader(MaskReader):
             labels = [1] * len(objects)
         return _checked(record, ids, objects, labels)
 
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        return SizeEvidence(map_sizes(record.content))
+
 
 @TASK_UTILS.register_module()
 class CupsReader(MaskReader):
@@ -179,6 +186,11 @@ class CupsReader(MaskReader):
         values = [value for value in ids_in(instance) if value]
         labels = [_commonest(semantic[instance == value], kinds.void) for value in values]
         return _checked(record, instance[rows[:, None], columns], values, labels)
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        stem: Path = record.content
+        maps = (stem.with_name(stem.name + ending) for ending in (_SEMANTIC, _INSTANCE))
+        return SizeEvidence(map_sizes(*maps), scaled=True)
 
 
 def is_voc_folder(source: MaskSource) -> bool:

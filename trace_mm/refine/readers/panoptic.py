@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from trace_mm.files import SizeEvidence, map_sizes
 from trace_mm.files.coco_file import CocoImage
 from trace_mm.files.json_values import ImageId, as_flag, as_id, as_whole_number
 from trace_mm.files.panoptic import read_panoptic_png
@@ -145,6 +146,16 @@ class U2SegReader(MaskReader):
         for value in shown:
             stack.add(ids == value, things[value])
         return stack.instances()
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        annotation: PanopticAnnotation | None = record.content.annotation
+        if annotation is None:
+            return SizeEvidence()
+        try:
+            path = self._pngs.path(annotation.file_name)
+        except ValueError:
+            return SizeEvidence()
+        return SizeEvidence(map_sizes(path))
 
 
 def _record(annotation: PanopticAnnotation, images: dict[ImageId, CocoImage]) -> MaskRecord:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trace_mm.files import SizeEvidence, coco_evidence
 from trace_mm.files.coco_file import CocoFile, CocoImage
 from trace_mm.files.json_file import read_json
 from trace_mm.files.json_values import describe
@@ -57,6 +58,14 @@ class UnSamReader(MaskReader):
         scored = scores_count(annotations)
         annotations = without_crowds(annotations, file, self.crowds, on_bad)
         return read_annotations(annotations, size, scored, file.name, on_bad)
+
+    def _evidence(self, record: MaskRecord) -> SizeEvidence:
+        try:
+            image, file = _parts(record.content, read_json(record.content))
+        except (ValueError, FileNotFoundError):
+            return SizeEvidence()
+        annotations = file.annotations(lambda error: None)
+        return coco_evidence((one.content for one in annotations), image.stated_size)
 
 
 def _teller(on_bad: OnBad) -> Callable[[ValueError], None]:
