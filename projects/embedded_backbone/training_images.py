@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from trace_mm.datasets.scenes import render_scene
+from trace_mm.files import load_image
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
@@ -27,9 +28,7 @@ def load_photos(folder: Path) -> list[Image]:
     """
     photos = []
     for path in sorted(folder.glob("*.jpg")):
-        photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-        if photo is None:
-            raise ValueError(f"cannot decode {path}")
+        photo = np.rint(load_image(path) * 255).astype(np.uint8)
         shrink = _PHOTO_SHORT_SIDE / min(photo.shape[:2])
         if shrink < 1:
             photo = cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -267,3 +267,17 @@ def test_polygons_and_uncompressed_rle_are_masks_too():
     corners = [2, 5, 22, 5, 22, 25, 2, 25]
     result = {"image_id": 5, "segmentation": [corners], "score": 1}
     assert evaluate_instances(truth, [result]).ap == pytest.approx(1)
+
+
+@pytest.mark.parametrize("polygons", [False, True])
+def test_sizes_that_a_file_swaps_are_those_of_its_masks(polygons):
+    """MaskCut writes them, and tools that show photos upright but state the stored size."""
+    low = rectangle(SIZE, 30, 5, 28, 20)  # reaches further than the image is high
+    truth = small_truth([LEFT, low])
+    truth["images"][0].update(height=SIZE[1], width=SIZE[0])
+    if polygons:
+        for annotation in truth["annotations"]:
+            left, top, width, height = annotation["bbox"]
+            right, bottom = left + width, top + height
+            annotation["segmentation"] = [[left, top, right, top, right, bottom, left, bottom]]
+    assert evaluate_instances(truth, [detection(LEFT), detection(low)]).ap == pytest.approx(1)

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from trace_mm.files import Orientation, SizeEvidence, coco_evidence, load_image, read_photo
+from trace_mm.files import (
+    Orientation,
+    SizeEvidence,
+    annotated_size,
+    coco_evidence,
+    load_image,
+    read_photo,
+)
 from trace_mm.files.coco import encode_rle
 from trace_mm.files.exif import turn, turn_back
 from trace_mm.files.orientation import STORED
@@ -121,3 +128,24 @@ def test_a_map_of_either_orientation_fits(exif, upright):
     np.testing.assert_array_equal(orientation.fit(other, size), expected)
     strange = np.zeros((3, 4))
     assert orientation.fit(strange, size) is strange
+
+
+@pytest.mark.parametrize(
+    ("annotations", "size"),
+    [
+        ([], STORED_SIZE),
+        ([rle(STORED_SIZE), polygon(28, 10)], STORED_SIZE),
+        ([rle(UPRIGHT_SIZE)], UPRIGHT_SIZE),
+        ([rle(UPRIGHT_SIZE, damaged=True), rle(STORED_SIZE)], STORED_SIZE),
+        ([polygon(10, 10)], STORED_SIZE),
+        ([polygon(28, 10)], STORED_SIZE),
+        ([polygon(10, 28)], UPRIGHT_SIZE),
+        ([polygon(28, 28)], STORED_SIZE),
+        ([{"segmentation": [["x"], None, []]}, {}, 7], STORED_SIZE),
+    ],
+)
+def test_the_size_that_a_file_states_without_the_photo(annotations, size):
+    """Who reads the photo, and who scores masks without it, find the same size."""
+    assert annotated_size(annotations, STORED_SIZE) == size
+    evidence = coco_evidence(annotations, STORED_SIZE)
+    assert Orientation(6).other_fits(UPRIGHT_SIZE, lambda: evidence) == (size == STORED_SIZE)

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
-from trace_mm.files import load_image, walk_images
+from trace_mm.files import read_photo, walk_images
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import TraceStudent, load_student_weights
 from trace_mm.registry import DATASETS, MODELS
@@ -75,14 +75,14 @@ def rows_of_folders(options: argparse.Namespace) -> list[EdgeComparison]:
         maps.expect(shown, names)
     rows = []
     for name in shown:
-        image = load_image(root / name)
-        size = image.shape[0], image.shape[1]
+        photo = read_photo(root / name)
+        of_photo = name, photo.size, photo.orientation
         rows.append(
             EdgeComparison(
-                image,
-                before.read(name, size),
-                after.read(name, size),
-                truth.read(name, size) if truth is not None else None,
+                photo.pixels,
+                before.read(*of_photo),
+                after.read(*of_photo),
+                truth.read(*of_photo) if truth is not None else None,
             )
         )
     return rows

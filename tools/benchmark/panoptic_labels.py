@@ -21,7 +21,7 @@ from trace_mm.datasets import instance_borders
 from trace_mm.datasets.degraded_masks import degrade_classes
 from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, panoptic_quality, sum_counts
-from trace_mm.files import load_image
+from trace_mm.files import read_photo_of
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.panoptic import PanopticLabeler
 from trace_mm.structures import EdgeDataSample
@@ -97,9 +97,9 @@ def main() -> None:
     images = list(truth.images.values())[: options.length]
     counts: dict[tuple[str, str], list[dict[int, SegmentCounts]]] = defaultdict(list)
     for index, image in enumerate(tqdm(images, unit="image")):
-        pixels = load_image(options.images / image.file_name)
         ids = read_panoptic_png(image.png, image.size)
-        found = {name: find_edges(name, model, pixels, ids) for name, model in models.items()}
+        photo = read_photo_of(options.images / image.file_name, (ids.shape[0], ids.shape[1]))
+        found = {name: find_edges(name, model, photo.pixels, ids) for name, model in models.items()}
         true = class_masks(ids, image, order)
         kinds = {"perfect": true, "degraded": worn(true, len(truth.things), len(order), index)}
         for kind, classes in kinds.items():

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
-from trace_mm.files import load_image, write_atomically
+from trace_mm.files import read_photo_of, write_atomically
 from trace_mm.registry import HOOKS
 from trace_mm.visualization.panoptic import draw_panoptic
 
@@ -50,7 +50,8 @@ class PanopticVisualizationHook(Hook):
         for sample in outputs or []:
             values = sample.pred_panoptic_seg.sem_seg[0].cpu().numpy()  # (H, W)
             classes, ids = split_panoptic(values, len(metainfo["classes"]))
-            picture = draw_panoptic(load_image(sample.img_path), classes, None, ids)
+            photo = read_photo_of(sample.img_path, (classes.shape[0], classes.shape[1]))
+            picture = draw_panoptic(photo.pixels, classes, None, ids)
             done, data = cv2.imencode(".png", picture[:, :, ::-1])  # OpenCV's order is BGR
             if not done:
                 raise ValueError(f"{sample.img_path}: cannot encode its picture as PNG")

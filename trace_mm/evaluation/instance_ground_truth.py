@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 
+from trace_mm.files import annotated_size
 from trace_mm.files.coco import segmentation_rle
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage, by_rising_id
 from trace_mm.files.json_file import read_json
@@ -70,14 +71,17 @@ class InstanceGroundTruth:
         images = file.images()
         if not images:
             raise ValueError(f"{name}: there is no image")
-        self.sizes = {key: image.size for key, image in by_rising_id(images).items()}
+        found = file.by_image(images)
+        self.sizes = {
+            key: annotated_size([one.content for one in found[key]], image.size)
+            for key, image in by_rising_id(images).items()
+        }
         self.void = {
-            key: _void(image)
+            key: _void(image, self.sizes[key])
             for key, image in images.items()
             if image.content.get("void_segmentation") is not None
         }
         self.instances: dict[ImageId, list[TrueInstance]] = {}
-        found = file.by_image(images)
         for key, size in self.sizes.items():
             ordered = sorted(found[key], key=lambda annotation: annotation.category())
             self.instances[key] = [self._instance(one, file, size) for one in ordered]
@@ -150,8 +154,8 @@ class InstanceGroundTruth:
             print_log(told, "current", logging.WARNING)
 
 
-def _void(image: CocoImage) -> dict[str, Any]:
+def _void(image: CocoImage, size: tuple[int, int]) -> dict[str, Any]:
     try:
-        return segmentation_rle(image.content["void_segmentation"], image.size)
+        return segmentation_rle(image.content["void_segmentation"], size)
     except ValueError as error:
         raise image.bad(f"void_segmentation: {error}") from error

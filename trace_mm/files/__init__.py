@@ -27,9 +27,11 @@ from trace_mm.files.orientation import (
     Orientation,
     Photo,
     SizeEvidence,
+    annotated_size,
     coco_evidence,
     map_sizes,
     read_photo,
+    read_photo_of,
     same_shape,
 )
 from trace_mm.files.outputs import check_outputs
@@ -41,6 +43,7 @@ __all__ = [
     "OtherFiles",
     "Photo",
     "SizeEvidence",
+    "annotated_size",
     "check_outputs",
     "coco_evidence",
     "decode_image",
@@ -56,6 +59,7 @@ __all__ = [
     "mask_box",
     "read_file",
     "read_photo",
+    "read_photo_of",
     "remove_abandoned_folders",
     "same_shape",
     "temporary_path",

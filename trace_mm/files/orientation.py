@@ -140,6 +140,11 @@ def read_photo(path: str | Path, evidence: Callable[[], SizeEvidence] | None = N
     return photo
 
 
+def read_photo_of(path: str | Path, size: Size) -> Photo:
+    """Read a photo that a map or mask of a size (H, W) belongs to; see :func:`read_photo`."""
+    return read_photo(path, lambda: SizeEvidence([size]))
+
+
 def coco_evidence(annotations: Iterable[Any], stated: Size | None = None) -> SizeEvidence:
     """What COCO annotations tell of their image's size.
 
@@ -177,6 +182,33 @@ def same_shape(size: tuple[int, ...], photo: Size) -> bool:
     """Whether a map (h, w) is one (H, W) at another scale, but for rounding."""
     scale = math.sqrt(size[0] * size[1] / (photo[0] * photo[1]))
     return all(abs(one - scale * other) <= 1 for one, other in zip(size, photo, strict=True))
+
+
+def annotated_size(annotations: Sequence[Any], stated: Size) -> Size:
+    """The size (H, W) of an image whose photo is not at hand, such as that of a file of truth.
+
+    It is what the file states, unless only the other way round fits the annotations.
+
+    Args:
+        annotations: of the image, as in :func:`coco_evidence`.
+        stated: (H, W) as the entry of ``images`` states it.
+    """
+    turned = stated[1], stated[0]
+    fits_both = turned == stated or all(_says_nothing(one, stated) for one in annotations)
+    if fits_both or coco_evidence(annotations).votes(stated, turned) >= 0:
+        return stated
+    return turned
+
+
+def _says_nothing(annotation: Any, stated: Size) -> bool:
+    """Whether an annotation fits a size both ways, or is RLE of it; quick, for there are many."""
+    segmentation = annotation.get("segmentation") if isinstance(annotation, dict) else None
+    if isinstance(segmentation, dict):
+        return segmentation.get("size") == list(stated)
+    try:
+        return all(max(polygon) <= min(stated) for polygon in segmentation or [])
+    except (TypeError, ValueError):  # of no numbers, or of none at all
+        return False
 
 
 def _sound_size(rle: dict[str, Any]) -> list[Size]:

@@ -193,7 +193,7 @@ def image_size(path: Path) -> tuple[int, int]:
         ValueError: if it is not an image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as image:  # KITTI's are PNG without EXIF data
             return image.size
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such image") from None
