@@ -46,16 +46,22 @@ class TinyEdgeModel(BaseModel):
 
 @HOOKS.register_module(force=True)
 class KillHook(Hook):
-    """Kills the process before an iteration, or in the middle of the validation after it."""
+    """Kills the process before an iteration, or in the middle of the validation after it.
+
+    Or interrupts it before one, with all processes of its group, as Ctrl-C does.
+    """
 
     priority = "LOWEST"
 
-    def __init__(self, before: int = -1, in_validation_of: int = -1):
+    def __init__(self, before: int = -1, in_validation_of: int = -1, interrupt_before: int = -1):
         self.before, self.in_validation_of = before, in_validation_of
+        self.interrupt_before = interrupt_before
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.before:
             os.kill(os.getpid(), signal.SIGKILL)
+        if runner.iter == self.interrupt_before:
+            os.killpg(0, signal.SIGINT)
 
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter == self.in_validation_of:

@@ -25,6 +25,7 @@ from trace_mm.apis.runner_config import (
 )
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine import brief_console, latest_checkpoint
 
 
 def make_parser() -> Parser:
@@ -78,15 +79,21 @@ def build_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = make_parser().parse_args()
     cfg = build_config(args)
-    # Strategies such as FSDP need mmengine's FlexibleRunner, which a config asks for by its name.
-    with config_errors(args.config):
-        runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    if args.fill_cache:
-        rank, world_size = get_dist_info()
-        summary = fill_from_config(cfg, get_device(), rank=rank, world_size=world_size)
-        print_log(describe_summary(summary), logger="current", level=logging.INFO)
-        barrier()
-    runner.train()
+    with brief_console():
+        # Strategies such as FSDP need FlexibleRunner, which a config asks for by its name.
+        with config_errors(args.config):
+            runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+        if args.fill_cache:
+            rank, world_size = get_dist_info()
+            summary = fill_from_config(cfg, get_device(), rank=rank, world_size=world_size)
+            print_log(describe_summary(summary), logger="current", level=logging.INFO)
+            barrier()
+        try:
+            runner.train()
+        except KeyboardInterrupt:
+            found = latest_checkpoint(cfg.work_dir)
+            left = f"--resume goes on from {found}" if found else "before the first checkpoint"
+            raise KeyboardInterrupt(f"interrupted; {left}") from None
 
 
 if __name__ == "__main__":

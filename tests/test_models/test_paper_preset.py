@@ -9,6 +9,7 @@ import torch
 
 from tests.explicit_attention import explicit_map
 from tests.tiny_students import build, images_of, shake
+from trace_mm.apis import TraceInferencer
 from trace_mm.diffusion import content_seed, load_backbone, seeded_noise
 from trace_mm.models import TraceTeacher
 from trace_mm.structures import EdgeDataSample
@@ -98,6 +99,17 @@ def test_the_teacher_follows_algorithms_1_and_2_whatever_a_folder_recommends(opi
     np.testing.assert_allclose(found.token_edges.numpy(), expected, rtol=1e-2, atol=1e-3)
     ours = TraceTeacher({"pretrained": str(opinionated_folder)}).predict([image])[0]
     assert len(ours.scores) == 2 and ours.token_edges.shape != found.token_edges.shape
+
+
+def test_the_inferencer_takes_it_and_its_settings_say_so(opinionated_folder):
+    options = {"method": "teacher", "device": "cpu", "show_progress": False}
+    paper, ours = (
+        TraceInferencer(str(opinionated_folder), model_options=chosen, **options)
+        for chosen in ({"preset": "paper"}, None)
+    )
+    assert paper.model.timesteps == tuple(range(0, 1000, 100))
+    assert len(paper.model.backbone.layers) > len(ours.model.backbone.layers) == 1
+    assert paper.settings()["preset"] == "paper" and "preset" not in ours.settings()
 
 
 def test_options_beside_a_preset_count(opinionated_folder):

@@ -80,6 +80,7 @@ def run(*arguments, status=0):
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # what interrupts its group does not interrupt the tests
     )
     assert done.returncode == status, done.stderr[-3000:]
     return done.stdout + done.stderr
@@ -153,6 +154,21 @@ def test_a_killed_run_ends_like_one_that_was_not(config, tmp_path):
         assert_same(one[part], other[part])
     infos = [checkpoint["message_hub"]["runtime_info"] for checkpoint in (one, other)]
     assert infos[0]["best_score"] == infos[1]["best_score"]
+
+
+def test_ctrl_c_is_one_line_and_keeps_checkpoints(config, tmp_path):
+    work_dir = tmp_path / "work"
+    options = [*kill(interrupt_before=6), "val_evaluator.workers=2"]
+    output = train(config, work_dir, *options, status=130)
+    assert "Traceback" not in output
+    assert f"interrupted; --resume goes on from {work_dir / 'iter_4.pth'}" in output
+    assert load(work_dir / "iter_4.pth")["meta"]["iter"] == 4
+    # Before the first iteration there is a screen of log; the file has all.
+    shown = output.partition("Iter(train)")[0].splitlines()
+    assert len(shown) < 20, shown
+    assert not any("deprecated" in line for line in shown)
+    log = next(work_dir.glob("*/*.log")).read_text()
+    assert "Config:" in log and "Hooks will be executed" in log
 
 
 @pytest.mark.slow

@@ -38,7 +38,6 @@ _NOT_OF_PREDICTIONS = {  # arguments of models that their edges do not depend on
     "decoder",
     "dice_smoothing",
     "label_grid",
-    "preset",
     "pseudo_label",
     "reconstruction",
     "reconstruction_weight",

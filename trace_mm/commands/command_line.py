@@ -70,8 +70,10 @@ def run_command(main: Callable[[], int | None], name: str | None = None) -> int:
     with _printable(sys.stdout), _printable(sys.stderr):
         try:
             return main() or DONE
-        except KeyboardInterrupt:
-            message, status = "interrupted; the same command goes on where it stopped", INTERRUPTED
+        except KeyboardInterrupt as stop:
+            # A command that is not just called again to go on says so itself.
+            message = str(stop) or "interrupted; the same command goes on where it stopped"
+            status = INTERRUPTED
         except (ValueError, FileNotFoundError, ImportError) as error:
             message, status = str(error), UNUSABLE_INPUT
         except OSError as error:

@@ -99,6 +99,8 @@ class TraceTeacher(AttentionEdges):
             tile_overlap,
             data_preprocessor,
         )
+        if preset is not None:
+            self.preset = preset  # the settings of a run name it, since layers depend on it
         self.timestep = _check_timestep(timestep)
         self.timesteps = tuple(choose("timesteps", timesteps, PAPER_TIMESTEPS))
         self.divergence = choose("divergence", divergence, "kl")
