@@ -1,8 +1,11 @@
 """Folders of images to COCO JSON: resumable, by workers and ranks, whatever happens to an image."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +203,35 @@ def test_command_runs_from_anywhere_and_reports_failures(images, flow_folder, tm
         check=False,
     )
     assert wrong.returncode == 1 and "taw" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_ctrl_c_keeps_what_is_done(images, flow_folder, tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    for number in range(200):  # more than are done before the interruption
+        Image.fromarray(np.roll(pixels, number, axis=1)).save(images / f"m{number}.png")
+    file = tmp_path / "masks.json"
+    command = [sys.executable, str(SCRIPT), "maskcut", str(images), "--out", str(file)]
+    options = ["--backbone", str(flow_folder), "--features", "pool=1", "cell=1", "--size", "32"]
+    process = subprocess.Popen(
+        [*command, *options, "--device", "cpu", "--workers", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # what interrupts its group does not interrupt the tests
+    )
+    records = tmp_path / "masks.json.parts" / "rank-0" / "records.jsonl"
+    try:
+        while process.poll() is None and not (records.exists() and records.stat().st_size > 1000):
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in errors and "interrupted" in errors.splitlines()[-1]
+    assert not file.exists()
+    done = [json.loads(line) for line in records.read_text().splitlines()[1:]]
+    assert 0 < len(done) < 204
 
 
 def test_cutting_uses_one_thread_and_gives_the_others_back():
