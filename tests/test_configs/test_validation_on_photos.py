@@ -75,7 +75,7 @@ def train(config, options, work_dir):
 def test_a_large_models_student_is_scored_on_coco_photos(model_folder, photos, tmp_path):
     options = {
         **options_for(photos, model_folder("sd35", 5)),
-        "val_dataloader.dataset.data_root": str(photos),
+        "val_root": str(photos),
         "val_dataloader.dataset.ann_file": "instances.json",
         "val_dataloader.dataset.data_prefix.img_path": "images",
         "val_evaluator.workers": 1,
@@ -106,7 +106,7 @@ def test_or_drawn_on_a_folder_of_photos(model_folder, photos, tmp_path, capsys):
         **options_for(photos, model_folder("sd15", 5)),
         "model.decoder.tokens": 8 * 8,
         "train_dataloader.dataset.size": 16,
-        "val_dataloader.dataset.source.data_root": str(photos),
+        "val_root": str(photos),
     }
     sizes, checkpoints = train(config, options, tmp_path / "work")
     assert sizes == {
