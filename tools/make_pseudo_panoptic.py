@@ -13,11 +13,11 @@ from mmengine.registry import init_default_scope
 from trace_mm.apis.edge_sources import EdgeModel
 from trace_mm.apis.model_config import run_settings
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
-from trace_mm.apis.ranks import default_device
+from trace_mm.apis.ranks import default_device, note_once
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
-from trace_mm.panoptic import PanopticClasses
+from trace_mm.panoptic import choose_classes
 from trace_mm.registry import MODELS, TASK_UTILS
 
 _NEEDED = ("images", "semantic", "classes", "model", "labeler")
@@ -55,10 +55,12 @@ def main() -> int:
     init_default_scope("trace_mm")
     root = Path(cfg.get("data_root", ""))
     annotations = cfg.get("annotations")
+    classes, remark = choose_classes(cfg.classes, root / cfg.semantic)
+    note_once(remark)
     summary = make_pseudo_panoptic(
         root / cfg.images,
         root / cfg.semantic,
-        PanopticClasses.from_file(cfg.classes),
+        classes,
         args.out,
         edge_model(cfg, args.device or default_device()),
         TASK_UTILS.build(cfg.labeler),

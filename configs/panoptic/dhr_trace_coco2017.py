@@ -4,5 +4,5 @@ default_scope = "trace_mm"
 data_root = "data/coco"
 images = "train2017"
 semantic = "semantic/dhr"
-classes = "coco2017"
+classes = "coco2017-contiguous"
 labeler = dict(type="PanopticLabeler")

@@ -8,6 +8,7 @@ import pytest
 from tests.panoptic_data import contents, make, write_map, write_panoptic_data
 from tests.touching_squares import image_name, write_image
 from trace_mm.panoptic import PanopticClasses
+from trace_mm.visualization.refinement import instance_color
 
 
 @pytest.fixture
@@ -29,6 +30,18 @@ def test_numbers_and_pictures(data, tmp_path):
     assert "0.0 % of all pixels are void" in page
     assert page.count("<img") == 3 * 4
     assert "2 things, 1 stuff" in page
+
+
+def test_a_legend_names_the_classes_that_occur(data, tmp_path):
+    classes = PanopticClasses.create(["square", "circle"], ["background"])
+    make(data, tmp_path / "out", classes=classes)
+    page = page_of(tmp_path / "out")
+    colors = [tuple(round(255 * part) for part in instance_color(index)) for index in (0, 2)]
+    entries = re.findall(
+        r'<li><span style="background: rgb\((\d+), (\d+), (\d+)\)"></span>([^<]*)</li>', page
+    )
+    assert [tuple(map(int, entry[:3])) for entry in entries] == colors
+    assert [entry[3] for entry in entries] == ["square: 6 (things)", "background: 3 (stuff)"]
 
 
 def test_without_edges_there_is_no_picture_of_them(data, tmp_path):

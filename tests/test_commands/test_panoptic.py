@@ -4,9 +4,10 @@ import inspect
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.panoptic_data import load, write_map, write_panoptic_data
-from tests.touching_squares import SIZE
+from tests.touching_squares import SIZE, image_name
 from trace_mm.cli import main
 from trace_mm.panoptic import PanopticLabeler
 
@@ -39,6 +40,7 @@ def test_maps_and_edges_in_a_panoptic_dataset_out(data, tmp_path, capsys):
     out = tmp_path / "out"
     assert panoptic(data, out, "--batch-size", 2) == 0
     assert capsys.readouterr().out == (
+        "things: square 4\nstuff: background 2\n"
         f"6 segments of 2 images, 0 images failed, 0 have no semantic map, 0 maps have no image: "
         f"{out}\n"
     )
@@ -95,7 +97,10 @@ def test_failed_images_give_status_1(data, tmp_path, capsys):
         (["--size", "64"], "--edges needs no model: --size has no effect"),
         (["--no-edges"], "--no-edges: --edges has no effect"),
         (["--annotations", "nowhere.json"], "nowhere.json: no such annotation file"),
-        (["--classes", "nowhere"], "nowhere: no such class file; shipped are coco2017, voc2012"),
+        (
+            ["--classes", "nowhere"],
+            "nowhere: no such class file; names are coco, coco2017, cocostuff, coco",
+        ),
     ],
 )
 def test_bad_options(data, tmp_path, capsys, options, message):
@@ -125,3 +130,24 @@ def test_files_of_other_kinds_are_told(data, tmp_path, capsys):
     errors = capsys.readouterr().err
     assert f"note: {data / 'photos'}: 1 file not named like images passed over (1 .txt)" in errors
     assert f"note: {data / 'maps'}: 1 file not named like maps passed over (1 without" in errors
+
+
+def test_the_numbering_of_classes_is_told(data, tmp_path, capsys):
+    for number in (1, 2):
+        ids = np.asarray(Image.open(write_map(data / "maps", number))).astype(np.uint8)
+        write_map(data / "maps", number, ids * 18)
+    assert panoptic(data, tmp_path / "out", "--classes", "coco2017") == 2
+    assert "--classes coco2017-own" in error_line(capsys)
+    ids = np.asarray(Image.open(data / "maps" / f"{image_name(1)}.png")).copy()
+    ids[0, :] = 95  # bridge, an id that only COCO's own numbering and COCO-Stuff's have
+    ids[1, :] = 200  # rug-merged
+    write_map(data / "maps", 1, ids)
+    assert panoptic(data, tmp_path / "out", "--classes", "coco2017") == 0
+    captured = capsys.readouterr()
+    assert "ids are taken for coco2017-own (" in captured.err and "18 is dog" in captured.err
+    assert "things: dog 4" in captured.out
+    names = {
+        entry["id"]: entry["name"] for entry in load(tmp_path / "out", "panoptic")["categories"]
+    }
+    annotations = load(tmp_path / "out", "instances")["annotations"]
+    assert {names[entry["category_id"]] for entry in annotations} == {"dog"}

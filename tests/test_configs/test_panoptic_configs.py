@@ -7,6 +7,7 @@ import yaml
 from mmengine.config import Config
 
 from trace_mm.panoptic import PanopticClasses
+from trace_mm.panoptic.class_choice import VARIANTS
 from trace_mm.registry import MODELS, TASK_UTILS
 
 FOLDER = Path(__file__).parents[2] / "configs" / "panoptic"
@@ -18,8 +19,10 @@ def test_config_names_what_there_is(path):
     cfg = Config.fromfile(path)
     method, _, data = path.stem.split("_")
     assert cfg.semantic == f"semantic/{method}"
-    assert cfg.classes == data
-    assert PanopticClasses.from_file(cfg.classes).num_things in (20, 80)
+    assert cfg.classes == {"coco2017": "coco2017-contiguous"}.get(data, data)
+    names = {variant.name: variant.file for variant in VARIANTS}
+    classes = PanopticClasses.from_file(names.get(cfg.classes, cfg.classes))
+    assert classes.num_things in (20, 80)
     assert cfg.images and cfg.data_root
     assert MODELS.get(cfg.model.type) is not None
     assert TASK_UTILS.build(cfg.labeler).settings()

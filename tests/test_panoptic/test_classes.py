@@ -74,7 +74,7 @@ def test_the_shipped_classes_of_coco():
 
 
 def test_shipped_files_are_listed():
-    assert list(shipped_class_files()) == ["coco2017", "voc2012"]
+    assert list(shipped_class_files()) == ["coco2017", "cocostuff", "voc2012"]
 
 
 def test_255_is_left_out():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_mm.visualization.panoptic import draw_panoptic, draw_segments
+from trace_mm.visualization.panoptic import draw_names, draw_panoptic, draw_segments
 
 
 def test_segments_have_colours_void_is_dark_and_borders_are_white():
@@ -50,3 +50,35 @@ def test_panels_are_in_order():
     np.testing.assert_array_equal(second, draw_segments(image, ids * 0))
     np.testing.assert_array_equal(third[:, :, 0], edges * 255)
     np.testing.assert_array_equal(fourth, draw_segments(image, ids))
+
+
+def test_names_are_written_where_there_is_room():
+    picture = np.full((60, 120, 3), 128, dtype=np.uint8)
+    ids = np.zeros((60, 120), dtype=np.int32)
+    ids[5:45, 10:110] = 1
+    ids[50:55, 50:55] = 2
+    drawn = draw_names(picture, ids, {1: "zebra", 2: "dog"})
+    changed = (drawn != picture).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert rows.min() > 15 and rows.max() < 40, "in the middle of the large segment"
+    assert columns.min() > 30 and columns.max() < 90
+    assert (picture == 128).all()
+
+
+def test_names_stay_in_the_picture():
+    picture = np.full((40, 30, 3), 128, dtype=np.uint8)
+    ids = np.ones((40, 30), dtype=np.int32)
+    drawn = draw_names(
+        picture, ids, {1: "a name that is much too long, also with \u00fcml\u00e4uts"}
+    )
+    assert drawn.shape == picture.shape and (drawn != picture).any()
+
+
+def test_panels_have_the_names_of_classes_and_segments():
+    image = np.zeros((60, 60, 3), dtype=np.float32)
+    ids = np.ones((60, 60), dtype=np.int32)
+    plain = np.split(draw_panoptic(image, ids - 1, None, ids), 3, 1)
+    named = np.split(
+        draw_panoptic(image, ids - 1, None, ids, class_names=["dog"], segment_names=["dog"]), 3, 1
+    )
+    assert [(a != b).any() for a, b in zip(plain, named, strict=True)] == [False, True, True]

@@ -103,7 +103,15 @@ def label(writer: Writer, job: Job, edges: NDArray[np.float32] | None) -> Panopt
         SEMANTIC: semantic_png(writer.classes.ids_of(labelled)),
     }
     if job.shown:
-        picture = draw_panoptic(job.image.pixels, job.classes, edges, labels.ids)
+        names = writer.classes.names
+        picture = draw_panoptic(
+            job.image.pixels,
+            job.classes,
+            edges,
+            labels.ids,
+            class_names=names,
+            segment_names=[names[number] for number in labels.classes.tolist()],
+        )
         files[PICTURES] = encode_png(picture)
     outputs = {}
     for folder, data in files.items():

@@ -5,7 +5,8 @@ of its own; rank 0 brings all together before the ranks start and after they hav
 may be killed at any moment and go on with another number of ranks.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -54,6 +55,13 @@ class PanopticRecord(Record):
 
 
 Records = dict[str, PanopticRecord]
+
+
+def class_counts(records: Iterable[PanopticRecord], classes: PanopticClasses) -> dict[str, int]:
+    """How many segments of each class there are, by name, most first; none of what is absent."""
+    numbers = Counter(entry["category_id"] for record in records for entry in record.annotations)
+    names = dict(zip(classes.category_ids, classes.names, strict=True))
+    return {names[number]: count for number, count in numbers.most_common()}
 
 
 def output_path(folder: str, name: str) -> str:

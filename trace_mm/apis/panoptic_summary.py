@@ -1,6 +1,5 @@
 """The summary page of a run: numbers, failures, and pictures of a few images."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.apis.panoptic_records import PICTURES, PanopticRecord, output_path
+from trace_mm.apis.panoptic_records import (
+    PICTURES,
+    PanopticRecord,
+    class_counts,
+    output_path,
+)
 from trace_mm.files import load_image, write_atomically
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.visualization import Figure, ReportEntry, render_report
+from trace_mm.visualization.refinement import instance_color
 
 SUMMARY = "summary.html"
 _LISTED = 20  # failures that are told in full
@@ -22,7 +27,7 @@ _LEAD = (
 _CAUSES = {True: "instance edges", False: "nothing: touching things are one segment"}
 _STEPS = (
     ("Image", "As the semantic map sees it."),
-    ("Semantic map", "One colour a class, white where classes meet."),
+    ("Semantic map", "One colour a class, as below, white where classes meet."),
     ("Edges", "Instance edges, white; segments of things end there."),
     ("Panoptic", "One colour a segment, white borders; dark is void, which belongs to none."),
 )
@@ -57,6 +62,7 @@ def write_summary(
         _notes(records, labelled, classes, unused_maps),
         _entries(out, labelled, [title for title, _ in steps]),
         _footer(settings),
+        _legend(labelled, classes),
     )
     write_atomically(out / SUMMARY, page.encode("utf-8", "replace"))
 
@@ -72,8 +78,8 @@ def _notes(
     pixels = sum(record.height * record.width for record in labelled)
     void = sum(record.void for record in labelled)
     whole = sum(record.void == record.height * record.width for record in labelled)
-    counts = Counter(entry["category_id"] for record in labelled for entry in record.annotations)
-    numbers = [counts[category_id] for category_id in classes.category_ids]
+    counts = class_counts(labelled, classes)
+    numbers = [counts.get(name, 0) for name in classes.names]
     middle = classes.num_things
     notes = [
         (
@@ -92,6 +98,20 @@ def _notes(
         for title, texts in (("Failures", sorted(errors)), ("To be known", noted))
         if texts
     ]
+
+
+def _legend(
+    labelled: Sequence[PanopticRecord], classes: PanopticClasses
+) -> list[tuple[tuple[int, int, int], str]]:
+    """Colour in semantic maps, name, kind, and number of segments of the classes that occur."""
+    counts = class_counts(labelled, classes)
+    entries = []
+    for index, name in enumerate(classes.names):
+        if name in counts:
+            kind = "things" if index < classes.num_things else "stuff"
+            red, green, blue = (round(255 * part) for part in instance_color(index))
+            entries.append(((red, green, blue), f"{name}: {counts[name]} ({kind})"))
+    return entries
 
 
 def _counts(names: Sequence[str], counts: Sequence[int], images: int) -> str:

@@ -27,6 +27,7 @@ from trace_mm.apis.panoptic_labelling import (
 from trace_mm.apis.panoptic_records import (
     PanopticRecord,
     Records,
+    class_counts,
     close_manifest,
     open_manifest,
     rank_file,
@@ -44,6 +45,7 @@ from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.short_repr import ShortRepr
 
 PICTURES_SHOWN = 24  # in the summary
+_CLASSES_SHOWN = 20  # on the console, of things and of stuff
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +59,8 @@ class PanopticSummary(ShortRepr):
         untagged: names of images without a semantic map, which get no labels.
         unused_maps: how many semantic maps have no image.
         notes: what else is to be known of images, by name.
+        things: how many segments of each class of things there are, most first.
+        stuff: how many of each class of stuff.
     """
 
     labelled: int
@@ -65,6 +69,8 @@ class PanopticSummary(ShortRepr):
     untagged: list[str] = field(default_factory=list)
     unused_maps: int = 0
     notes: dict[str, list[str]] = field(default_factory=dict)
+    things: dict[str, int] = field(default_factory=dict)
+    stuff: dict[str, int] = field(default_factory=dict)
 
     def describe(self, out: str | os.PathLike[str]) -> str:
         """A line for the person who has run it."""
@@ -73,6 +79,16 @@ class PanopticSummary(ShortRepr):
             f"failed, {len(self.untagged)} have no semantic map, {self.unused_maps} maps have no "
             f"image: {os.fspath(out)}"
         )
+
+    def describe_classes(self) -> list[str]:
+        """Lines that tell how many segments there are of the commonest classes."""
+        lines = []
+        for kind, counts in (("things", self.things), ("stuff", self.stuff)):
+            shown = [f"{name} {count}" for name, count in list(counts.items())[:_CLASSES_SHOWN]]
+            if len(counts) > len(shown):
+                shown.append(f"and {len(counts) - len(shown)} more classes")
+            lines += [f"{kind}: {', '.join(shown)}"] if shown else []
+        return lines
 
     def report(self, out: str | os.PathLike[str]) -> int:
         """Print what a run did, on rank 0.
@@ -83,6 +99,8 @@ class PanopticSummary(ShortRepr):
         """
         if os.environ.get("RANK", "0") != "0":
             return 0
+        for line in self.describe_classes():
+            print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
         # A folder's name may hold bytes that cannot be printed.
         print(self.describe(out).encode("utf-8", "backslashreplace").decode("utf-8"))
         for name, reason in self.failed.items():
@@ -256,6 +274,9 @@ def _settings(
 
 def _summary(records: Records, found: PanopticInputs) -> PanopticSummary:
     labelled = [record for record in records.values() if record.labelled]
+    classes = found.reader.classes
+    counts = class_counts(labelled, classes)
+    things = {*classes.thing_classes}
     return PanopticSummary(
         labelled=len(labelled),
         segments=sum(len(record.annotations) for record in labelled),
@@ -263,4 +284,6 @@ def _summary(records: Records, found: PanopticInputs) -> PanopticSummary:
         untagged=[name for name in found.images if name not in found.maps],
         unused_maps=found.unused_maps,
         notes={record.name: record.notes for record in labelled if record.notes},
+        things={name: count for name, count in counts.items() if name in things},
+        stuff={name: count for name, count in counts.items() if name not in things},
     )

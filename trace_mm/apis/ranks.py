@@ -10,6 +10,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from trace_mm.console import note
+
 
 @contextmanager
 def ranks() -> Iterator[tuple[int, int]]:
@@ -31,6 +33,13 @@ def barrier() -> None:
     """Wait for all ranks of :func:`ranks`."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def note_once(text: str) -> None:
+    """Tell a person something, if there is any to tell, on rank 0 alone."""
+    if text and os.environ.get("RANK", "0") == "0":
+        # Names of files may hold bytes that cannot be printed.
+        note(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def leave_group(status: int = 0) -> None:

@@ -55,7 +55,10 @@ def add_panoptic(commands: Any) -> None:
         "--classes",
         required=True,
         metavar="FILE|NAME",
-        help="class file with thing_classes and stuff_classes, or voc2012 or coco2017",
+        help="class file with thing_classes and stuff_classes; voc2012; coco2017 or cocostuff, "
+        "whose numbering is taken from the ids in the maps; or one of their numberings: "
+        "coco2017-contiguous, coco2017-own, coco2017-from-0, cocostuff-own, cocostuff-pixelmaps, "
+        "cocostuff-from-0",
     )
     panoptic.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     add_edges(panoptic)
@@ -94,14 +97,17 @@ def _run_panoptic(arguments: argparse.Namespace) -> int:
     if not arguments.no_edges and os.environ.get("RANK", "0") == "0":
         tell_model(arguments)
     from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
-    from trace_mm.panoptic import PanopticClasses, PanopticLabeler
+    from trace_mm.apis.ranks import note_once
+    from trace_mm.panoptic import PanopticLabeler, choose_classes
 
     given = {name: getattr(arguments, name) for name in _LABELER_OPTIONS}
     labeler = PanopticLabeler(**{name: value for name, value in given.items() if value is not None})
+    classes, remark = choose_classes(arguments.classes, arguments.semantic)
+    note_once(remark)
     summary = make_pseudo_panoptic(
         arguments.images,
         arguments.semantic,
-        PanopticClasses.from_file(arguments.classes),
+        classes,
         arguments.out,
         _edges(arguments),
         labeler,

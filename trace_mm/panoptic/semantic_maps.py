@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,11 +11,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
-from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
+from trace_mm.files.id_maps import ID_COLORS, folder_colors, ids_in, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.panoptic.classes import PanopticClasses
 
 _SUFFIXES = (".png", ".npy")
+_SEEN = 256  # maps of a folder that are looked at before the work begins
+
+
+@dataclass(frozen=True)
+class SeenMaps:
+    """What some maps of a folder hold.
+
+    Attributes:
+        maps: the ids in each map of ids.
+        scores: the number of classes in each map of scores.
+    """
+
+    maps: tuple[frozenset[int], ...]
+    scores: tuple[int, ...]
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """All ids."""
+        return frozenset().union(*self.maps)
+
+
+def see_maps(folder: str | os.PathLike[str]) -> SeenMaps:
+    """Look at up to 256 maps, spread evenly over a folder; those that cannot be read are left out.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
+    paths = list(walk_files(Path(folder), _is_map_file))
+    count = min(_SEEN, len(paths))
+    some = [paths[number * len(paths) // count] for number in range(count)]
+    colors = folder_colors([path for path in some if path.suffix.lower() == ".png"])
+    maps: list[frozenset[int]] = []
+    scores: list[int] = []
+    for path in some:
+        try:
+            if path.suffix.lower() == ".png":
+                maps.append(frozenset(ids_in(read_id_map(path, colors=colors).ids)))
+                continue
+            values = _load(path)
+        except (ValueError, OSError):  # reading it says so
+            continue
+        if values.ndim == 3 and values.dtype.kind == "f":
+            scores.append(len(values))
+        elif values.ndim == 2 and values.dtype.kind in "biu":
+            maps.append(frozenset(ids_in(values.astype(np.int64))))
+    return SeenMaps(tuple(maps), tuple(scores))
 
 
 class SemanticMaps:

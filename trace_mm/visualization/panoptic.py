@@ -1,10 +1,16 @@
 """Panoptic labels and what they are made of, drawn side by side."""
 
+from collections.abc import Mapping, Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from trace_mm.visualization.refinement import instance_color
+
+_TEXT_HEIGHT = 11  # pixels
+_LEAST_ROOM = 7  # pixels from where a name is written to the rim of its segment
 
 
 def draw_segments(
@@ -30,12 +36,46 @@ def draw_segments(
     return np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
 
 
+def draw_names(
+    picture: NDArray[np.uint8], ids: NDArray[np.int32], names: Mapping[int, str]
+) -> NDArray[np.uint8]:
+    """Write the names of segments where there is most room in them; small ones go without.
+
+    Args:
+        picture: uint8 (H, W, 3) RGB.
+        ids: (H, W), the segment of each pixel.
+        names: by segment.
+
+    Returns:
+        uint8 (H, W, 3) RGB, a new picture.
+    """
+    image = Image.fromarray(picture)
+    canvas, font = ImageDraw.Draw(image), ImageFont.load_default(_TEXT_HEIGHT)
+    for number in np.unique(ids).tolist():
+        if number not in names:
+            continue
+        inside = np.pad(ids == number, 1).astype(np.uint8)
+        distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        if distance.max() < _LEAST_ROOM:
+            continue
+        roomy = np.argwhere(distance > 0.9 * distance.max())  # (P, 2)
+        middle = np.argwhere(inside[1:-1, 1:-1]).mean(axis=0)
+        row, column = roomy[((roomy - middle) ** 2).sum(axis=1).argmin()].tolist()
+        width = canvas.textlength(names[number], font)
+        left = min(max(column - width / 2, 1), max(picture.shape[1] - width - 1, 1))
+        top = row - _TEXT_HEIGHT / 2
+        canvas.text((left, top), names[number], "white", font, stroke_width=1, stroke_fill="black")
+    return np.asarray(image)
+
+
 def draw_panoptic(
     image: NDArray[np.float32],
     classes: NDArray[np.int32],
     edges: NDArray[np.float32] | None,
     ids: NDArray[np.int32],
     longest: int = 400,
+    class_names: Sequence[str] = (),
+    segment_names: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
     """Image, semantic map, edges if there are any, and segments, side by side without gaps.
 
@@ -45,6 +85,8 @@ def draw_panoptic(
         edges: float (H, W) in [0, 1].
         ids: segment ids (H, W), 0 is void.
         longest: side that pictures are shrunk to; they are never enlarged.
+        class_names: by class number, written into what is large enough; empty for none.
+        segment_names: of the segments 1, 2, ..., likewise.
 
     Returns:
         uint8 (h, 3 w or 4 w, 3) RGB.
@@ -57,15 +99,19 @@ def draw_panoptic(
         for small, large in zip(size, (height, width), strict=True)
     )
     nearest = np.ix_(rows, columns)
+    kinds, segments = classes[nearest], ids[nearest]
     small_image = _shrunk(image, size)
     panels = [
         np.rint(np.clip(small_image, 0, 1) * 255).astype(np.uint8),
-        draw_segments(small_image, classes[nearest] + 1),
+        draw_names(
+            draw_segments(small_image, kinds + 1), kinds + 1, dict(enumerate(class_names, 1))
+        ),
     ]
     if edges is not None:
         lines = np.rint(np.clip(_shrunk(edges, size), 0, 1) * 255).astype(np.uint8)  # (h, w)
         panels.append(np.repeat(lines[:, :, None], 3, axis=2))
-    panels.append(draw_segments(small_image, ids[nearest]))
+    texts = dict(enumerate(segment_names, 1))
+    panels.append(draw_names(draw_segments(small_image, segments), segments, texts))
     return np.concatenate(panels, axis=1)
 
 

@@ -63,6 +63,7 @@ def render_report(
     notes: Sequence[tuple[str, str]],
     entries: Sequence[ReportEntry],
     footer: str = "",
+    legend: Sequence[tuple[tuple[int, int, int], str]] = (),
 ) -> str:
     """Render the page. It loads nothing: pictures are inlined, and a policy forbids requests.
 
@@ -73,6 +74,7 @@ def render_report(
         notes: title and plain text of what else a reader must know.
         entries: the images, in order.
         footer: a closing line, plain text.
+        legend: colours, RGB from 0 to 255, and what they mean, plain text; empty for none.
 
     Returns:
         A complete HTML document.
@@ -94,6 +96,7 @@ def render_report(
 <p class="lead">{escape(lead)}</p>
 <div class="cards">{_render_cards(steps)}</div>
 <div class="cards plain">{_render_cards(notes)}</div>
+{_render_legend(legend)}
 </header>
 <main>
 {articles}
@@ -108,6 +111,16 @@ def _render_cards(texts: Sequence[tuple[str, str]]) -> str:
     return "\n".join(
         f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p></section>" for title, text in texts
     )
+
+
+def _render_legend(legend: Sequence[tuple[tuple[int, int, int], str]]) -> str:
+    if not legend:
+        return ""
+    entries = "\n".join(
+        f'<li><span style="background: rgb({red}, {green}, {blue})"></span>{escape(text)}</li>'
+        for (red, green, blue), text in legend
+    )
+    return f'<ul class="legend">\n{entries}\n</ul>'
 
 
 def _render_entry(entry: ReportEntry) -> str:

@@ -39,6 +39,14 @@ h1 {
 .plain section { border: 1px solid var(--line); border-radius: 10px; background: none; }
 .cards h2 { font-size: 1rem; margin: 0 0 0.35em; }
 .cards p { margin: 0; color: var(--muted); font-size: 0.93rem; }
+.legend {
+  display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; margin: 16px 0 0; padding: 0;
+  color: var(--muted); font-size: 0.9rem;
+}
+.legend span {
+  display: inline-block; width: 1em; height: 1em; margin-right: 0.45em; border-radius: 3px;
+  vertical-align: -0.12em;
+}
 article {
   background: var(--card); border: 1px solid var(--line); border-radius: 14px;
   margin: 22px 0; padding: clamp(14px, 2vw, 24px);
