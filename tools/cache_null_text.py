@@ -12,6 +12,7 @@ from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.diffusion import open_model
 from trace_mm.diffusion.null_text import write_null_text
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE, cache_path
+from trace_mm.files import check_outputs
 from trace_mm.files.hub import readable_hub_errors
 
 
@@ -45,6 +46,8 @@ def main() -> int:
 
 def cache(model: str, arguments: argparse.Namespace) -> str:
     """Compute and store the embeddings of one model; what they are and where."""
+    if arguments.out is not None and arguments.out.name != NULL_TEXT_FILE:
+        check_outputs(files=[arguments.out], searched=[model])  # it would replace other weights
     opened = open_model(model, arguments.revision)
     with readable_hub_errors(opened.source, arguments.revision):
         embeddings = opened.null_text(arguments.variant, store=arguments.out is None)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.files import check_outputs
 
 GAP = 6  # white pixels between pictures
 
@@ -23,6 +24,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
+    check_outputs(files=[options.out], read=options.pictures)
     pictures = []
     for path in options.pictures:
         picture = cv2.imread(str(path))

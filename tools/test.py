@@ -17,6 +17,7 @@ from trace_mm.apis.runner_config import config_errors, read_config, set_launcher
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import EdgeFolderHook
+from trace_mm.files import check_outputs
 
 
 def make_parser() -> Parser:
@@ -70,7 +71,28 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.show_dir is not None:
         set_show_dir(cfg, args.show_dir)
     set_launcher(cfg, args.launcher, args.local_rank)
+    files, folders = read_by(cfg.test_dataloader.dataset)
+    check_outputs(
+        files=[args.out],
+        folders=[args.show_dir],
+        read=[args.checkpoint, *files],
+        searched=[args.edges, *folders],
+    )
     return cfg
+
+
+def read_by(dataset: Config) -> tuple[list[Path], list[Path]]:
+    """Files and folders that the config of a dataset names, with those of what it is made of."""
+    root, files, folders = Path(dataset.get("data_root") or ""), [], []
+    if dataset.get("ann_file"):
+        files.append(root / dataset.ann_file)
+    folders += [root / folder for folder in dict(dataset.get("data_prefix") or {}).values()]
+    if "path" in dataset.get("masks", {}):
+        files.append(root / dataset.masks.path)
+    if "images" in dataset:
+        more = read_by(dataset.images)
+        files, folders = files + more[0], folders + more[1]
+    return files, [folder for folder in folders if folder != root]
 
 
 def set_edge_folder(cfg: Config, folder: str) -> None:

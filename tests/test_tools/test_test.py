@@ -68,6 +68,11 @@ def test_folder_of_edges(data_root):
     done = run(config, data_root, "--edges", str(data_root / "edges"))
     assert done.returncode == 0, done.stderr
     assert "ODS        1.0000" in done.stdout
+    before = (data_root / "edges" / "a.png").read_bytes()
+    done = run(config, data_root, "--edges", data_root / "edges", "--show-dir", data_root / "edges")
+    assert done.returncode == 2
+    assert "would be written onto" in done.stderr and "which is read" in done.stderr
+    assert (data_root / "edges" / "a.png").read_bytes() == before
     (data_root / "edges" / "b.png").unlink()
     done = run(config, data_root, "--edges", str(data_root / "edges"))
     assert done.returncode != 0

@@ -18,7 +18,7 @@ from trace_mm.ops import EmergencePoint
 from trace_mm.registry import DATASETS, MODELS
 from trace_mm.visualization import attention_pca_colors
 from trace_mm.visualization.image_plots import AttentionSeries, plot_attention
-from trace_mm.visualization.plot_style import check_format, save_figure
+from trace_mm.visualization.plot_style import check_figure, save_figure
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
-    check_format(options.out)
+    check_figure(options.out, read=options.images)
     cfg = read_config(options.config, options.cfg_options)
     teacher = MODELS.build(cfg.model)
     if not isinstance(teacher, TraceTeacher):

@@ -21,7 +21,7 @@ from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import TraceStudent, load_student_weights
 from trace_mm.registry import DATASETS, MODELS
 from trace_mm.visualization.image_plots import EdgeComparison, plot_edge_comparison
-from trace_mm.visualization.plot_style import check_format, save_figure
+from trace_mm.visualization.plot_style import check_figure, save_figure
 
 
 def make_parser() -> Parser:
@@ -127,7 +127,8 @@ def _build_teacher(options: argparse.Namespace, cfg: Config) -> Any:
 
 def main() -> None:
     options = parse_args()
-    check_format(options.out)
+    searched = (options.before, options.after, options.truth, options.images)
+    check_figure(options.out, read=[options.checkpoint], searched=searched)
     with torch.no_grad():
         rows = rows_of_models(options) if options.config else rows_of_folders(options)
     figure = plot_edge_comparison(rows, (options.names[0], options.names[1]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.evaluation import score_panoptic_files
 from trace_mm.evaluation.panoptic_table import panoptic_table, scores_as_json
-from trace_mm.files import write_atomically
+from trace_mm.files import check_outputs, write_atomically
 from trace_mm.files.panoptic_file import read_panoptic_file
 
 
@@ -48,11 +48,15 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
+    truth_folder = png_folder(options.truth, options.truth_folder)
+    predicted_folder = png_folder(options.predicted, options.predicted_folder)
+    read = (options.truth, options.predicted, truth_folder, predicted_folder)
+    check_outputs(files=[options.out], read=read)
     scores = score_panoptic_files(
         options.truth,
-        png_folder(options.truth, options.truth_folder),
+        truth_folder,
         options.predicted,
-        png_folder(options.predicted, options.predicted_folder),
+        predicted_folder,
         workers=options.workers,
         partial=options.partial,
         progress=True,

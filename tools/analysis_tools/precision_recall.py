@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_mm.commands.command_line import Parser, run_command
-from trace_mm.visualization.plot_style import check_format, save_figure
+from trace_mm.visualization.plot_style import check_figure, save_figure
 from trace_mm.visualization.score_plots import PrecisionRecall, plot_precision_recall
 
 
@@ -29,7 +29,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
-    check_format(options.out)
+    check_figure(options.out, read=[_split(argument)[1] for argument in options.scores])
     curves: dict[str, PrecisionRecall] = {}
     for argument in options.scores:
         for name, curve in read_curves(argument).items():

@@ -5,7 +5,7 @@ import sys
 from emergence_data import add_arguments, read_data
 
 from trace_mm.commands.command_line import Parser, run_command
-from trace_mm.visualization.plot_style import check_format, save_figure
+from trace_mm.visualization.plot_style import check_figure, save_figure
 from trace_mm.visualization.score_plots import plot_timestep_histogram
 
 
@@ -18,7 +18,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
-    check_format(options.out)
+    check_figure(options.out, read=[options.source])
     data = read_data(options)
     print(save_figure(plot_timestep_histogram(data.timesteps, data.chosen()), options.out))
 

@@ -4,6 +4,7 @@ import sys
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import convert_coco, describe, write_annotation_file
+from trace_mm.files import check_outputs
 
 
 def make_parser() -> Parser:
@@ -16,6 +17,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
+    check_outputs(files=[options.out], read=[options.annotations])
     content = convert_coco(options.annotations)
     write_annotation_file(content, options.out)
     print(f"{options.out}: {describe(content)}")

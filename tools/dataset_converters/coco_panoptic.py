@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import convert_coco_panoptic, describe_panoptic
+from trace_mm.files import check_outputs
 
 
 def make_parser() -> Parser:
@@ -31,6 +32,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
+    check_outputs(files=[Path(options.out) / "panoptic.json"], read=[options.images])
     images = Path(options.images).read_text(encoding="utf-8").split() if options.images else None
     content = convert_coco_panoptic(
         options.annotations,

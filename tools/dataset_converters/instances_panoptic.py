@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import convert_instances_panoptic, describe_panoptic
-from trace_mm.files import write_atomically
+from trace_mm.files import check_outputs, write_atomically
 
 
 def make_parser() -> Parser:
@@ -22,6 +22,7 @@ def make_parser() -> Parser:
 def main() -> None:
     options = make_parser().parse_args()
     out = Path(options.out)
+    check_outputs(files=[out / "panoptic.json"], read=[options.annotations])
     content = convert_instances_panoptic(options.annotations, out / "panoptic")
     write_atomically(out / "panoptic.json", json.dumps(content).encode("ascii"))
     print(f"{out}: {describe_panoptic(content)}")

@@ -1,6 +1,7 @@
 """KITTI to a class-agnostic annotation file: boxes of 7,481 images, or masks of 200."""
 
 import sys
+from pathlib import Path
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.converters import (
@@ -9,6 +10,7 @@ from trace_mm.datasets.converters import (
     describe,
     write_annotation_file,
 )
+from trace_mm.files import check_outputs
 from trace_mm.files.id_maps import DIVISORS
 
 
@@ -37,6 +39,8 @@ def make_parser() -> Parser:
 def main() -> None:
     parser = make_parser()
     options = parser.parse_args()
+    read = [Path(options.data_root) / name for name in ("image_2", "label_2", "instance")]
+    check_outputs(files=[options.out], searched=read)
     if options.kind == "boxes":
         if options.divisor is not None:
             parser.error("--divisor is for --kind instances")

@@ -4,6 +4,7 @@ import sys
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes.export import export_scenes
+from trace_mm.files import check_outputs
 
 
 def make_parser() -> Parser:
@@ -19,6 +20,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
+    check_outputs(folders=[options.out])
     size = options.size, options.size
     export_scenes(options.out, options.seed, options.start, options.length, size)
     print(f"{options.out}: {options.length} scenes")

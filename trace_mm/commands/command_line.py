@@ -9,6 +9,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
+from trace_mm.console import set_quiet
+
 DONE, SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""
 
@@ -18,8 +20,26 @@ EXIT_STATUS = (
 )
 
 
+class _Quiet(argparse.Action):
+    """Makes the process quiet as soon as the option is seen."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        set_quiet(True)
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser that says which word may have been meant by a misspelt one."""
+    """A parser with ``--quiet``, which says which word may have been meant by a misspelt one."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.add_argument(
+            "--quiet",
+            action=_Quiet,
+            help="write neither progress bars nor notes, only errors and the results",
+        )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; an unknown option ends the process, before it is missed as a required one."""
@@ -67,6 +87,7 @@ def run_command(main: Callable[[], int | None], name: str | None = None) -> int:
         raised.
     """
     name = name or Path(sys.argv[0]).stem
+    set_quiet(False)  # until the option is seen
     with _printable(sys.stdout), _printable(sys.stderr):
         try:
             return main() or DONE

@@ -1,7 +1,7 @@
 """How figures for papers look, and how they are written. Imports matplotlib, which is slow."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from trace_mm.files import write_atomically
+from trace_mm.files import check_outputs, write_atomically
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart; the palest last.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#8C6D31")
@@ -51,15 +51,26 @@ def look_of(number: int) -> dict[str, Any]:
     return {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
-def check_format(path: str | Path) -> Path:
-    """The path of a figure, if its suffix is one of those that can be written.
+def check_figure(
+    path: str | Path,
+    read: Iterable[str | Path | None] = (),
+    searched: Iterable[str | Path | None] = (),
+) -> Path:
+    """The path of a figure, if it can be written, in one of the formats, onto nothing that is read.
+
+    Args:
+        path: of the figure.
+        read: what it is made of, see :func:`trace_mm.files.check_outputs`.
+        searched: folders of which all files are read, likewise.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if its suffix is another, or it would be written onto or among what is read.
+        OSError: if it cannot be written.
     """
     file = Path(path)
     if file.suffix.lower() not in FORMATS:
         raise ValueError(f"{path}: a figure ends in {', '.join(FORMATS)}")
+    check_outputs(files=[file], read=read, searched=searched)
     return file
 
 
@@ -69,7 +80,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     Raises:
         ValueError: if the suffix is another.
     """
-    file = check_format(path)
+    file = check_figure(path)
     buffer, kind = io.BytesIO(), file.suffix.lower()[1:]
     dates = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with paper_style():
