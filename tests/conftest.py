@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_models, tiny_transformers
+from trace_mm.console import set_quiet
 
 SAVED_BY = {
     "sd15": tiny_models.save_sd15,
@@ -32,6 +33,13 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACE_MM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _notes() -> Iterator[None]:
+    """A command with --quiet does not silence the next test."""
+    yield
+    set_quiet(False)
 
 
 @pytest.fixture(scope="session")

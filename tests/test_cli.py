@@ -217,6 +217,14 @@ def test_demo(flow_folder, photos, tmp_path, capsys):
     assert (out / "overlay/thin.png").is_file()
 
 
+def test_a_demo_does_not_read_what_it_wrote(photos, sobel, capsys):
+    out = photos / "demo"
+    for _ in range(2):
+        assert main(["demo", str(photos), "--out", str(out), "--model", str(sobel), "--quiet"]) == 0
+        assert capsys.readouterr().err == ""
+        assert len(list((out / "edges").rglob("*.png"))) == 4
+
+
 def test_demo_of_drawn_scenes(sobel, tmp_path):
     assert main(["demo", "--out", str(tmp_path), "--model", sobel]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -114,7 +114,7 @@ def _check_forms(parser, prefix=()):
             options = parser.parse_args(words)
         except SystemExit:
             pytest.fail(f"{parser.prog}: {' '.join(words)}")
-        assert hasattr(options, option.dest)
+        assert hasattr(options, option.dest) or option.default is argparse.SUPPRESS
 
 
 @pytest.mark.parametrize("script", [*TOOLS, *PROJECTS])

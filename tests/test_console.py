@@ -5,6 +5,7 @@ import pytest
 from trace_mm import console
 from trace_mm.apis.instance_records import Record
 from trace_mm.apis.progress import progress_bar, tell
+from trace_mm.commands.command_line import Parser, run_command
 
 
 @pytest.fixture(params=[False, True], ids=["as usual", "quiet"])
@@ -30,3 +31,18 @@ def test_bars_and_notes_of_images_too_but_not_errors(quiet, capsys):
     assert ("a.png: a mask is left out" in errors) is not quiet
     assert ("2/2" in errors) is not quiet
     assert "b.png: not an image" in errors and "known" not in errors
+
+
+def test_commands_are_quiet_if_asked_to(capsys):
+    def main(arguments):
+        parser = Parser()
+        parser.add_argument("--size")
+        parser.parse_args(arguments)
+        console.note("how it was done")
+        print("what was done")
+
+    for arguments in (["--quiet"], ["--size", "3", "--quiet"], []):
+        assert run_command(lambda words=arguments: main(words), "tool") == 0
+        captured = capsys.readouterr()
+        assert captured.out == "what was done\n"
+        assert captured.err == ("" if arguments else "note: how it was done\n")

@@ -152,15 +152,17 @@ def _run_edges(arguments: argparse.Namespace) -> int:
 
 def _run_demo(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.inputs import expand_inputs
-    from trace_mm.apis.places import check_demo_places
+    from trace_mm.apis.places import check_demo_places, result_folders
 
-    photos = expand_inputs(arguments.inputs, tell=note) if arguments.inputs else []
-    check_demo_places(photos, Path(arguments.out))  # before anything heavy is loaded
+    out, photos = Path(arguments.out), []
+    if arguments.inputs:
+        photos = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
+    check_demo_places(photos, out)  # before anything heavy is loaded
     tell_model(arguments)
     from trace_mm.apis.demo import demo_scenes, write_demo
 
     images = photos or demo_scenes()
-    report = write_demo(build_inferencer(arguments), images, Path(arguments.out))
+    report = write_demo(build_inferencer(arguments), images, out)
     print(f"wrote {report}")
     return 0
 

@@ -23,7 +23,10 @@ from trace_mm.structures import InstanceDataSample
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / "configs" / "_base_" / "datasets"
-TOOLS = ("coco", "kitti", "lvis", "objects365", "sa1b", "scenes", "voc2012")
+TOOLS = (
+    *("coco", "coco_panoptic", "instances_panoptic", "kitti", "lvis", "objects365", "sa1b"),
+    *("scenes", "voc2012", "voc2012_panoptic"),
+)
 
 
 @pytest.fixture
@@ -178,3 +181,36 @@ def test_coco_photos(tmp_path):
     scores = evaluator.evaluate(len(metric.truth.sizes))
     assert scores["instances/AP"] == pytest.approx(1, abs=0.02)  # some true instances coincide
     assert scores["instances/images_touching"] + scores["instances/images_apart"] == 337
+
+
+@pytest.mark.parametrize(
+    ("tool", "option", "source", "out"),
+    [
+        ("coco", "annotations", "source.json", "source.json"),
+        ("lvis", "annotations", "source.json", "source.json"),
+        ("objects365", "annotations", "source.json", "source.json"),
+        ("sa1b", "data-root", "sa_1.json", "sa_1.json"),
+        ("kitti", "data-root", "label_2/0.txt", "label_2/0.txt"),
+        ("kitti", "data-root", "label_2/0.txt", "label_2/all.json"),
+        ("voc2012", "data-root", "ImageSets/val.txt", "ImageSets/val.txt"),
+        ("instances_panoptic", "annotations", "panoptic.json", ""),
+        ("coco_panoptic", "annotations", "panoptic.json", ""),
+        ("voc2012_panoptic", "data-root", "SegmentationObject/1.png", "SegmentationObject"),
+    ],
+)
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_read_is_not_written_onto(run, tmp_path, tool, option, source, out, linked):
+    path = tmp_path / "data" / source
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"as it was")
+    place = tmp_path / "data"
+    if linked:
+        place = tmp_path / "linked"
+        place.symlink_to(tmp_path / "data")
+    given = path if option == "annotations" else tmp_path / "data"
+    more = ["--panoptic", tmp_path / "data"] if tool == "coco_panoptic" else []
+    if tool == "voc2012_panoptic":  # which writes to a folder of another name
+        (path.parent / "panoptic").symlink_to(path.parent)
+    with pytest.raises(ValueError, match="which is read"):
+        run(tool, f"--{option}", given, "--out", place / out, *more)
+    assert path.read_bytes() == b"as it was"

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from torch import distributed
 
 from trace_mm.apis.config_options import ConfigOptionError, read_with_options
+from trace_mm.console import is_quiet
 from trace_mm.engine import latest_checkpoint
 
 
@@ -35,13 +36,16 @@ def read_config(
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such config")
     try:
-        return read_with_options(os.fspath(path), options, own)
+        config = read_with_options(os.fspath(path), options, own)
     except ConfigOptionError:
         raise
     except Exception as error:  # a config is code, so it can raise anything
         if isinstance(error, ImportError) and _is_about_mask2former(error):
             importlib.import_module("trace_mm.mask2former")  # its error says what to install
         raise ValueError(f"{path}: cannot read this config: {error}") from error
+    if is_quiet():
+        config.log_level = "WARNING"
+    return config
 
 
 @contextmanager
