@@ -74,13 +74,16 @@ def test_hidden_instances_are_left_out(tmp_path):
 
 
 def test_an_image_without_instances_is_void(tmp_path):
-    content = convert_instances_panoptic(write(tmp_path, []), tmp_path / "panoptic", progress=False)
+    path = write(tmp_path, [annotation(1, 2, 7, box(2, 5, 2, 5))], names=("a.jpg", "b.jpg"))
+    content = convert_instances_panoptic(path, tmp_path / "panoptic", progress=False)
     assert content["annotations"][0]["segments_info"] == []
     assert not read_panoptic_png(tmp_path / "panoptic" / "a.png").any()
+    with pytest.raises(ValueError, match=r"instances\.json: there is no annotation in it"):
+        convert_instances_panoptic(write(tmp_path, []), tmp_path / "panoptic", progress=False)
 
 
 def test_images_that_would_share_a_map_are_refused(tmp_path):
-    path = write(tmp_path, [], names=("a.jpg", "sub/a.png"))
+    path = write(tmp_path, [annotation(1, 2, 7, box(2, 5, 2, 5))], names=("a.jpg", "sub/a.png"))
     with pytest.raises(ValueError, match=r"json: images\[1\]: two images would have the map a.png"):
         convert_instances_panoptic(path, tmp_path / "panoptic", progress=False)
 

@@ -128,7 +128,7 @@ def test_crowds_only(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(annotations=None), "no image is annotated"),
+        (lambda c: c.update(annotations=None), "there is no annotation in it"),
         (lambda c: c["images"].append(None), r"images\[1\]: must be an object"),
         (lambda c: c["images"][0].update(file_name=None), r"images\[0\]: file_name must name"),
         (lambda c: c["annotations"][0].pop("image_id"), r"annotations\[0\]: image_id must be"),

@@ -64,7 +64,7 @@ class CocoInstances:
 
     def images(self) -> list[dict[str, Any]]:
         """Each image of the JSON with its annotations, by rising image id."""
-        file = CocoFile.read(self.file).require("images", "annotations")
+        file = CocoFile.read(self.file).require("images").require_annotations()
         listed = by_rising_id(file.images())
         located = file.by_image(listed)
         self._check(file, located)
@@ -98,8 +98,6 @@ class CocoInstances:
             ValueError: if nothing is left.
         """
         crowds = [file.is_crowd(one) for found in located.values() for one in found]
-        if not crowds:
-            raise ValueError(f"{self.file}: no image is annotated")
         told = (
             f"{self.file}: {sum(crowds)} of {len(crowds)} annotations are crowds (iscrowd 1), "
             f"which crowd=False leaves out"

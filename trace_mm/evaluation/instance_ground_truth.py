@@ -85,7 +85,7 @@ class InstanceGroundTruth:
         for key, size in self.sizes.items():
             ordered = sorted(found[key], key=lambda annotation: annotation.category())
             self.instances[key] = [self._instance(one, file, size) for one in ordered]
-        self._check_crowds(file)
+        self._check_crowds(file.require_annotations())
 
     @classmethod
     def read(cls, path: str | Path, boxes: bool = False) -> "InstanceGroundTruth":

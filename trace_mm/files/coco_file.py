@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trace_mm.files.coco import decode_segmentation, segmentation_rle
 from trace_mm.files.file_names import name_parts
+from trace_mm.files.images import MAX_PIXELS
 from trace_mm.files.json_file import read_json
 from trace_mm.files.json_record import JsonRecord, OnBad, records_of, report
 from trace_mm.files.json_values import ImageId, as_finite, as_flag, as_whole_number, describe
@@ -50,7 +51,10 @@ class CocoImage(JsonRecord):
     @property
     def size(self) -> tuple[int, int]:
         """(H, W), which it must have. Some tools swap them."""
-        return self.whole_number("height", 1), self.whole_number("width", 1)
+        height, width = self.whole_number("height", 1), self.whole_number("width", 1)
+        if height * width > MAX_PIXELS:
+            raise self.bad(f"height {height} and width {width}: more than {MAX_PIXELS} pixels")
+        return height, width
 
     @property
     def stated_size(self) -> tuple[int, int] | None:
@@ -266,6 +270,17 @@ class CocoFile:
             except ValueError as error:
                 report(error, on_bad)
         return found
+
+    def require_annotations(self) -> Self:
+        """Check that there is an annotation: a file that lost all of them is no ground truth.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        self.require("annotations")
+        if not self.content["annotations"]:
+            raise ValueError(f"{self.name}: there is no annotation in it")
+        return self
 
     def categories(self, on_bad: OnBad = None) -> dict[int, CocoCategory]:
         """Categories by id, in the order of the file.

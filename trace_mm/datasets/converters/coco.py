@@ -70,7 +70,7 @@ def _convert(
     progress: bool,
     max_images: int | None = None,
 ) -> dict[str, Any]:
-    file = CocoFile.read(path).require("images", "annotations")
+    file = CocoFile.read(path).require("images").require_annotations()
     images = {key: read_image(image) for key, image in file.images().items()}
     if not images:
         raise ValueError(f"{path}: there is no image")

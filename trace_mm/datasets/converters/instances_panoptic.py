@@ -37,7 +37,7 @@ def convert_instances_panoptic(
             to write; names the file.
     """
     check_outputs(folders=[png_folder], read=[path])
-    file = CocoFile.read(path).require("images", "annotations")
+    file = CocoFile.read(path).require("images").require_annotations()
     listed = file.images()
     located = file.by_image(listed)
     names = _category_names(file, located)
@@ -78,7 +78,7 @@ def _category_names(
         ValueError: if an annotation has no category, or one that is not listed, or all are crowds.
     """
     found = [annotation for group in located.values() for annotation in group]
-    if found and all(map(file.is_crowd, found)):
+    if all(map(file.is_crowd, found)):
         raise ValueError(f"{file.name}: all {len(found)} annotations are crowds (iscrowd 1)")
     names = {key: category.name for key, category in file.categories().items()}
     listed = bool(names)

@@ -34,8 +34,13 @@ class CocoReader(MaskReader):
         """Whether there are annotations with ``image_id`` and ``segmentation``, or none at all."""
         content = source.sample_content
         annotations = content.get("annotations") if isinstance(content, dict) else content
-        return annotations == [] or any(
-            {"image_id", "segmentation"} <= entry.keys() for entry in first_annotations(content)
+        none = isinstance(content, dict) and "annotations" in content and annotations is None
+        return (
+            none
+            or annotations == []
+            or any(
+                {"image_id", "segmentation"} <= entry.keys() for entry in first_annotations(content)
+            )
         )
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
