@@ -1,5 +1,8 @@
 """Which numbering of COCO's classes the ids in semantic maps follow."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,9 +136,6 @@ def test_numberings_are_as_their_owners_have_them():
 @given(st.sampled_from(VARIANTS), st.data())
 def test_what_is_taken_is_never_of_another_class(variant, data):
     """Whatever is seen: the meaning is right, or the run stops."""
-    import tempfile
-    from pathlib import Path
-
     if variant.zero_is_class and variant.file == "coco2017":
         return  # whose 0 is told from background only by a 255
     own = CLASSES[variant.name]

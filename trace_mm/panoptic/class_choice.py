@@ -11,7 +11,8 @@ from trace_mm.panoptic.semantic_maps import SeenMaps, see_maps
 
 _MOST_MAPS = 0.95  # of maps, that a numbering has to fit
 _CHANCE = 0.01  # a numbering that makes what is seen less likely than this is not meant
-_MANY_THINGS, _FEW_STUFF = 20, 2
+_ENOUGH_IDS = 30  # to speak of chance: classes that are seen together are neighbours
+_FEW_STUFF = 2
 _SHOWN = 4  # ids whose meaning a message tells
 
 
@@ -200,6 +201,8 @@ def _is_unlikely(
     they hit many of its things but one or two of its stuff where they are things by the other.
     """
     ids = seen - {0, VOID_ID}
+    if len(ids) < _ENOUGH_IDS:
+        return False
     own = kinds[variant]
     for other in (kinds[one] for one in fitting if one is not variant):
         inside = [
@@ -208,17 +211,14 @@ def _is_unlikely(
         holes = {*inside} - {*other.ids}
         if holes and not holes & ids and (1 - len(holes) / len(inside)) ** len(ids) < _CHANCE:
             return True
-        things, stuff = _kinds(own, ids)
-        if things >= _MANY_THINGS and 0 < stuff <= _FEW_STUFF and _kinds(other, ids)[1] == 0:
+        if 0 < _stuff(own, ids) <= _FEW_STUFF and _stuff(other, ids) == 0:
             return True
     return False
 
 
-def _kinds(classes: PanopticClasses, ids: frozenset[int]) -> tuple[int, int]:
-    """How many of the ids are things, and how many stuff."""
-    indices = [classes.semantic_ids[number] for number in ids if number in classes.semantic_ids]
-    things = sum(index < classes.num_things for index in indices)
-    return things, len(indices) - things
+def _stuff(classes: PanopticClasses, ids: frozenset[int]) -> int:
+    """How many of the ids are stuff."""
+    return sum(classes.semantic_ids.get(number, 0) >= classes.num_things for number in ids)
 
 
 def _name(classes: PanopticClasses, number: int) -> str:
