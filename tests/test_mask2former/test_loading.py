@@ -14,6 +14,7 @@ from trace_mm.files.panoptic import panoptic_png
 from trace_mm.registry import DATASETS, TRANSFORMS
 
 pytest.importorskip("mmcv.ops", reason="mmcv or its operations are not installed")
+LoadImageFromFile = pytest.importorskip("mmcv.transforms").LoadImageFromFile
 mask2former = pytest.importorskip("trace_mm.mask2former")
 
 METAINFO = {"thing_classes": ["dog", "cat"], "stuff_classes": ["grass"]}  # not the file's order
@@ -180,7 +181,7 @@ def test_mmdet_s_pipeline_takes_it(folder, tmp_path):
         data_root=str(tmp_path),
         data_prefix={"img": "photos"},
         pipeline=[
-            {"type": "mmdet.LoadImageFromFile"},
+            {"type": "trace_mm.LoadImageFromFile"},
             {"type": "trace_mm.LoadPanopticAnnotations"},
             {"type": "mmdet.RandomFlip", "prob": 1.0},
             {"type": "mmdet.PackDetInputs"},
@@ -196,3 +197,36 @@ def test_things_may_be_one_class(folder):
     info = dataset_of(folder, metainfo=metainfo, things_as="animal").get_data_info(0)
     assert [one["bbox_label"] for one in info["instances"]] == [0, 0]
     assert [one["category"] for one in info["segments_info"]] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("to_float32", [False, True])
+def test_photos_are_those_that_mmdet_loads(tmp_path, to_float32):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    ours = mask2former.LoadImageFromFile(to_float32=to_float32)
+    theirs = LoadImageFromFile(to_float32=to_float32)
+    found, expected = (one({"img_path": str(tmp_path / "photo.png")}) for one in (ours, theirs))
+    np.testing.assert_array_equal(found["img"], expected["img"])
+    assert found["img"].dtype == expected["img"].dtype
+    assert found["img_shape"] == found["ori_shape"] == expected["ori_shape"] == (5, 7)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_photos_are_turned_as_their_labels_are(tmp_path, stored, labelled):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 3), "red").save(tmp_path / "photo.png", exif=exif)
+    size = (3, 4) if stored else (4, 3)
+    info = {"img_path": str(tmp_path / "photo.png"), "height": size[0], "width": size[1]}
+    if labelled:  # whose size goes before what a file states
+        (tmp_path / "labels.png").write_bytes(panoptic_png(np.zeros(size, dtype=np.int32)))
+        info.update(seg_map_path=str(tmp_path / "labels.png"), height=size[1], width=size[0])
+    found = mask2former.LoadImageFromFile()(info)
+    assert found["ori_shape"] == size
+    assert found["img"][0, 0].tolist() == [0, 0, 255]
+
+
+def test_the_inferencer_of_mmdet_finds_the_loader():
+    name = TRANSFORMS.get("LoadImageFromFile").__name__
+    assert name == LoadImageFromFile.__name__

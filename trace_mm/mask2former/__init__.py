@@ -11,6 +11,12 @@ require_mmdet()
 
 from trace_mm.mask2former.dataset import PanopticLabelDataset
 from trace_mm.mask2former.diffusion_pyramid import DiffusionPyramid
-from trace_mm.mask2former.loading import LoadPanopticAnnotations
+from trace_mm.mask2former.loading import LoadImageFromFile, LoadPanopticAnnotations
 
-__all__ = ["DiffusionPyramid", "LoadPanopticAnnotations", "PanopticLabelDataset", "require_mmdet"]
+__all__ = [
+    "DiffusionPyramid",
+    "LoadImageFromFile",
+    "LoadPanopticAnnotations",
+    "PanopticLabelDataset",
+    "require_mmdet",
+]

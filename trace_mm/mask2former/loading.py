@@ -1,16 +1,61 @@
-"""Loads panoptic labels in a pipeline of MMDetection."""
+"""Loads photos and panoptic labels in a pipeline of MMDetection."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures.mask import BitmapMasks
 
+from trace_mm.files import SizeEvidence, map_sizes, read_photo
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.registry import TRANSFORMS
 
 IGNORED = 255
 """Class number of void pixels in ``gt_seg_map``."""
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(BaseTransform):
+    """Load a photo as all of trace_mm reads photos: of any kind, and turned by the one rule.
+
+    What mmdet's transform of this name does for 8-bit photos, and by this name its inferencer finds
+    it. A photo is turned as its EXIF data says, unless only its stored pixels fit the panoptic PNG,
+    or where none is loaded, the size that the dataset states; see
+    :mod:`trace_mm.files.orientation`.
+
+    It adds ``img``, uint8 (H, W, 3) BGR, and its ``img_shape`` and ``ori_shape``.
+
+    Args:
+        to_float32: whether ``img`` is float32, from 0 to 255 as well.
+        backend_args: only for settings of mmdet's that pass it; files are local.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a readable image; names it.
+    """
+
+    def __init__(
+        self, to_float32: bool = False, backend_args: dict[str, Any] | None = None
+    ) -> None:
+        if backend_args is not None:
+            raise ValueError(f"photos are read from local files, not with {backend_args}")
+        self.to_float32 = to_float32
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the photo to what the pipeline has of an image."""
+        photo = read_photo(results["img_path"], lambda: _evidence(results))
+        pixels = np.rint(photo.pixels[:, :, ::-1] * 255).astype(np.uint8)  # (H, W, 3) BGR
+        results["img"] = pixels.astype(np.float32) if self.to_float32 else pixels
+        results["img_shape"] = results["ori_shape"] = photo.size
+        return results
+
+
+def _evidence(results: dict[str, Any]) -> SizeEvidence:
+    path, height, width = (results.get(key) for key in ("seg_map_path", "height", "width"))
+    stated = None if height is None or width is None else (int(height), int(width))
+    return SizeEvidence([] if path is None else map_sizes(Path(path)), stated=stated)
 
 
 @TRANSFORMS.register_module()

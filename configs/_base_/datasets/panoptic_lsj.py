@@ -7,7 +7,7 @@ panoptic = dict(
         type="trace_mm.PanopticLabelDataset",
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline=[
-            dict(type="LoadImageFromFile", to_float32=True),
+            dict(type="trace_mm.LoadImageFromFile", to_float32=True),
             dict(type="trace_mm.LoadPanopticAnnotations"),
             dict(type="RandomFlip", prob=0.5),
             dict(type="RandomResize", scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
@@ -25,7 +25,7 @@ panoptic = dict(
         type="trace_mm.PanopticLabelDataset",
         test_mode=True,
         pipeline=[
-            dict(type="LoadImageFromFile"),
+            dict(type="trace_mm.LoadImageFromFile"),
             dict(type="Resize", scale=(1333, 800), keep_ratio=True),
             dict(
                 type="PackDetInputs",

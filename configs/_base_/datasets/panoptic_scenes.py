@@ -8,12 +8,12 @@ things_as = "object"
 metainfo = dict(thing_classes=(things_as,), stuff_classes=("background",))
 # Images stay as they are, so that what a frozen backbone makes of them is computed once.
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="trace_mm.LoadImageFromFile"),
     dict(type="trace_mm.LoadPanopticAnnotations"),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="trace_mm.LoadImageFromFile"),
     dict(
         type="PackDetInputs",
         meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
