@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.files import check_outputs
 
 LARGEST_BYTES = 12_000_000
 
@@ -60,6 +61,7 @@ def main() -> None:
     for path in (options.model / "unet", options.model / "vae", options.photo_list):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
+    check_outputs(folders=[options.target], read=[options.model, options.photo_list])
     shutil.rmtree(options.target, ignore_errors=True)
     options.target.mkdir(parents=True)
     unet = UNet2DConditionModel.from_pretrained(options.model / "unet", torch_dtype=torch.float16)

@@ -344,6 +344,11 @@ def test_images_are_not_written_onto(sobel, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_the_teacher_of_the_shipped_student_is_named():
+    with pytest.raises(ValueError, match=r"backbone='trace-tiny' \(--backbone trace-tiny\)"):
+        TraceInferencer(device="cpu", noise_draws=3)
+
+
 def test_few_images_draw_no_bar(capsys):
     inferencer = TraceInferencer(SOBEL, device="cpu")
     inferencer([_image()] * 3)

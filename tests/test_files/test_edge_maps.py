@@ -112,3 +112,6 @@ def test_a_folder_with_maps_of_no_image_says_what_it_holds(tmp_path):
     with pytest.raises(FileNotFoundError, match="but it is empty"):
         EdgeMaps(tmp_path / "empty").expect(["x/1.png"])
     EdgeMaps(tmp_path).expect([])
+    write_map(tmp_path / "edges", "x/1")
+    with pytest.raises(FileNotFoundError, match=r"did you mean .*edges\?$"):
+        EdgeMaps(tmp_path).expect(["x/1.png", "x/2.png"])

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import SourceMaskDataset
 from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
+from trace_mm.files import check_outputs
 from trace_mm.files.coco import encode_rle
 from trace_mm.models import TrueEdges
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks, outline_scores
@@ -65,6 +66,7 @@ def main() -> None:
     options = make_parser().parse_args()
     refiner = BoundaryGuidedPropagation(**parse_settings(options.set))
     annotations = options.data_root / "instances.json"
+    check_outputs(files=[options.out], read=[annotations, *options.masks])
     images = {
         "type": "InstanceEdgeDataset",
         "annotation": "coco_instances",

@@ -21,7 +21,7 @@ from trace_mm.datasets import instance_borders
 from trace_mm.datasets.degraded_masks import degrade_classes
 from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, panoptic_quality, sum_counts
-from trace_mm.files import read_photo_of
+from trace_mm.files import check_outputs, read_photo_of
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.panoptic import PanopticLabeler
 from trace_mm.structures import EdgeDataSample
@@ -88,6 +88,7 @@ def make_parser() -> Parser:
 def main() -> None:
     options = make_parser().parse_args()
     labeler = PanopticLabeler(**parse_settings(options.set))
+    check_outputs(files=[options.out], read=[options.panoptic / "panoptic.json"])
     truth = PanopticDataset.read(options.panoptic / "panoptic.json", options.panoptic / "panoptic")
     order = sorted(truth.names, key=lambda category: category not in truth.things)
     models = {

@@ -211,7 +211,8 @@ def _teacher_of(student: str | Path, backbone: str | None = None) -> str:
     description = read_description(student)
     if "merged" in description:
         return str(description["merged"]["backbone"])
-    return backbone or str(description["backbone"]["name"])
+    name = str(description["backbone"]["name"])
+    return name if name in shipped_models() else backbone or name
 
 
 def _is_vision_model(name: str, path: Path) -> bool:

@@ -149,6 +149,8 @@ def refine_masks(
             for name, record in known.items()
             if _is_done(record, pictures.get(name), skip_bad) and record.edges == edges.state(name)
         }
+        for remark in inputs.notes:  # before the bar, which would be on the same line
+            note(remark)
         with (
             RecordFile(manifest, settings) as records,
             progress_bar(len(names), len(done), show_progress) as progress,
@@ -161,8 +163,6 @@ def refine_masks(
             def fail(job: _Job, reason: str) -> None:
                 finish(replace(job.record, error=reason))
 
-            for remark in inputs.notes:
-                note(remark)
             for name, reason in missing.items():
                 progress.write(f"{name}: {reason}", file=sys.stderr)
                 if name not in known:
@@ -182,9 +182,9 @@ def refine_masks(
                             job = replace(job, image=replace(job.image, pixels=_NO_PIXELS))
                         pool.submit(_refine, refiner, job, lines)
                 pool.wait()
-            remarks = [remark for remark in reader.notes if remark not in inputs.notes]
-            for remark in remarks:  # what reading has brought to light
-                note(remark)
+        remarks = [remark for remark in reader.notes if remark not in inputs.notes]
+        for remark in remarks:  # what reading has brought to light
+            note(remark)
         known = read_records([manifest], settings, states)
         _check_some_are_left(known, Path(masks))
         categories = _categories(known, reader.categories)

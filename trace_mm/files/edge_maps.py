@@ -139,9 +139,11 @@ class EdgeMaps:
         stem = _without_suffix(name)
         inside = sorted(path.name for path in self.folder.iterdir() if path.name[:1] != ".")
         held = f"it holds {', '.join(inside[:3])}" if inside else "it is empty"
+        below = next((part for part in _RESULT_FOLDERS if part in inside), None)
+        hint = "" if below is None else f": did you mean {self.folder / below}?"
         return (
             f"{self.folder}: holds an edge map of none of the {count} images; {name} needs "
-            f"{stem}.png, .npz or .npy, but {held}{', ...' if len(inside) > 3 else ''}"
+            f"{stem}.png, .npz or .npy, but {held}{', ...' if len(inside) > 3 else ''}{hint}"
         )
 
 
