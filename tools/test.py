@@ -13,7 +13,13 @@ from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.ranks import leave_group
-from trace_mm.apis.runner_config import config_errors, read_config, set_launcher, set_work_dir
+from trace_mm.apis.runner_config import (
+    config_errors,
+    read_config,
+    set_launcher,
+    set_trained_dtype,
+    set_work_dir,
+)
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import EdgeFolderHook
@@ -62,6 +68,7 @@ def build_config(args: argparse.Namespace) -> Config:
         if not Path(args.checkpoint).is_file():
             raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
         cfg.load_from = args.checkpoint
+        set_trained_dtype(cfg, args.checkpoint)
     if args.edges is not None:
         set_edge_folder(cfg, args.edges)
     if args.out is not None:

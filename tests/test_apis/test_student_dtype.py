@@ -1,16 +1,17 @@
 """Students run in the precision that they were trained in, unless another is asked for."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from mmengine.config import Config
 
 from tests.tiny_students import build, images_of, samples_of, shake
 from trace_mm.apis import TraceInferencer, model_config
 from trace_mm.apis.export import export_student
+from trace_mm.apis.runner_config import set_trained_dtype
 from trace_mm.models import build_student, read_student, save_student
 from trace_mm.models.student_state import unpack_description
 from trace_mm.models.student_weights import trained_dtype
@@ -82,6 +83,19 @@ def test_a_config_with_a_checkpoint_too(model_folder, tmp_path):
         assert f"torch.{inferencer.settings()['backbone.dtype']}" == str(expected)
 
 
+def test_a_test_of_a_checkpoint_too(model_folder, tmp_path):
+    folder = model_folder("sd35", 5)
+    file = save_student(trained(folder), tmp_path / "student.pth")
+    for kind, given, expected in (
+        ("TraceStudent", {}, "bfloat16"),
+        ("TraceStudent", {"dtype": "float32"}, "float32"),
+        ("TraceTeacher", {}, None),
+    ):
+        cfg = Config({"model": {"type": kind, "backbone": {"pretrained": "folder", **given}}})
+        set_trained_dtype(cfg, str(file))
+        assert cfg.model.backbone.get("dtype") == expected
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_is_a_precision_of_training(flow_folder, dtype):
     student = build(flow_folder)
@@ -96,18 +110,18 @@ def test_autocast_is_a_precision_of_training(flow_folder, dtype):
 
 
 def test_a_cpu_that_would_emulate_it_computes_in_float32_and_says_so(
-    model_folder, tmp_path, monkeypatch
+    model_folder, tmp_path, monkeypatch, capsys
 ):
     folder = model_folder("flux-dev", 5)
     file = save_student(trained(folder), tmp_path / "student.safetensors")
     monkeypatch.setattr(model_config, "is_fast_on", lambda dtype, device: dtype == "float32")
-    with pytest.warns(UserWarning, match=r"trained in bfloat16, .* computes in float32"):
-        inferencer = TraceInferencer(file, backbone=folder, **OPTIONS)
+    inferencer = TraceInferencer(file, backbone=folder, **OPTIONS)
     assert denoiser_dtype(inferencer) == torch.float32
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        asked = TraceInferencer(file, backbone=folder, dtype="bfloat16", **OPTIONS)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "note:" in line]
+    assert "trained in bfloat16" in line and "computes in float32" in line
+    asked = TraceInferencer(file, backbone=folder, dtype="bfloat16", **OPTIONS)
     assert denoiser_dtype(asked) == torch.bfloat16
+    assert "note:" not in capsys.readouterr().err
 
 
 def test_the_shipped_student_stays_in_float32():

@@ -47,7 +47,7 @@ class TraceInferencer:
         device: such as ``"cuda:1"``; None is ``"cuda"`` where there is one, else ``"cpu"``.
         dtype: of the denoiser: ``"float32"``, ``"float16"`` or ``"bfloat16"``. If None what a
             config says, of a student what it was trained in (on a CPU without instructions for
-            that float32, with a warning), and else float32.
+            that float32, with a note), and else float32.
         show_progress: draw a progress bar on stderr, where there are more than a few images.
         backbone: folder or hub id of a student's backbone, if it is not where the student says.
             Without a model: the backbone whose edges are read, without training; also a name of

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from trace_mm import __version__
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
+from trace_mm.console import note
 from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
 from trace_mm.diffusion.fingerprint import file_fingerprint
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
@@ -96,7 +96,7 @@ def model_config(
             source = resolve_pretrained(config.model.backbone.pretrained)
             config.model.backbone["pretrained"] = source
         if dtype is None and "dtype" not in config.model.backbone:
-            dtype = _usual_dtype(config.model, device)
+            dtype = usual_dtype(config.model, device)
         if dtype is not None:
             config.model.backbone["dtype"] = dtype
     elif dtype is not None:
@@ -104,15 +104,27 @@ def model_config(
     return config
 
 
-def _usual_dtype(model: dict[str, Any], device: str | torch.device) -> str | None:
-    """The dtype of a model that names none; None for float32."""
+def usual_dtype(model: dict[str, Any], device: str | torch.device) -> str | None:
+    """The dtype of a model whose config names none: what a student was trained in.
+
+    Args:
+        model: config, of a student with its ``checkpoint``.
+        device: on which it is to run. On a CPU that would have to emulate the dtype it is float32,
+            with a note.
+
+    Returns:
+        None for float32, unless it takes the place of another.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+        ValueError: if it is damaged or not a student's; names it.
+    """
     trained = trained_dtype(model["checkpoint"]) if method_of(model) == "student" else "float32"
     if is_fast_on(trained, device):
         return None if trained == "float32" else trained
-    warnings.warn(
+    note(
         f"this student was trained in {trained}, which this CPU can only emulate: it computes in "
-        f"float32 instead, unless dtype (--dtype) says {trained}",
-        stacklevel=3,
+        f"float32 instead, unless dtype (--dtype) says {trained}"
     )
     return "float32"
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from torch import distributed
 
 from trace_mm.apis.config_options import ConfigOptionError, read_with_options
+from trace_mm.apis.model_config import method_of, usual_dtype
 from trace_mm.console import is_quiet
 from trace_mm.engine import latest_checkpoint
 
@@ -115,6 +117,23 @@ def set_resume(cfg: Config, checkpoint: str) -> Path | None:
     cfg.resume = path is not None
     cfg.load_from = None if path is None else str(path)
     return path
+
+
+def set_trained_dtype(cfg: Config, checkpoint: str) -> None:
+    """Let a student compute in what its checkpoint was trained in, if the config names no dtype.
+
+    Args:
+        cfg: changed in place.
+        checkpoint: file of the model.
+
+    Raises:
+        ValueError: if the config is a student's, and the checkpoint is not, or damaged.
+    """
+    if method_of(cfg.model) != "student" or "dtype" in cfg.model.backbone:
+        return
+    dtype = usual_dtype({**cfg.model, "checkpoint": checkpoint}, get_device())
+    if dtype is not None:
+        cfg.model.backbone.dtype = dtype
 
 
 def set_mixed_precision(cfg: Config) -> None:
