@@ -227,7 +227,7 @@ def test_settings_of_a_folder(flow_folder, tmp_path):
     (folder / "trace.json").write_text('{"noise_draws": 3}')
     assert backbone_settings(folder) == {"noise_draws": 3}
     (folder / "trace.json").write_text("[")
-    with pytest.raises(ValueError, match=r"trace\.json is not valid JSON"):
+    with pytest.raises(ValueError, match=r"trace\.json: not valid JSON"):
         backbone_settings(folder)
 
 

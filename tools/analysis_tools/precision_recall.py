@@ -4,12 +4,12 @@ Reads the JSON files of tools/test.py --out, and of tools/benchmark/teacher_scor
 hold several rows.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.files.json_file import read_json
 from trace_mm.visualization.plot_style import check_figure, save_figure
 from trace_mm.visualization.score_plots import PrecisionRecall, plot_precision_recall
 
@@ -48,12 +48,7 @@ def read_curves(argument: str) -> dict[str, PrecisionRecall]:
     """
     label, file, row = _split(argument)
     path = Path(file)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of scores")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a JSON file: {error}") from error
+    content = read_json(path, "file of scores")
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not a file of scores")
     rows = content.get("scores", {path.stem: content})

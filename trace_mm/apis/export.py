@@ -19,6 +19,7 @@ from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE
 from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.diffusion.source import ModelSource
 from trace_mm.files import check_outputs, remove_abandoned_folders, temporary_path, write_atomically
+from trace_mm.files.json_file import read_json
 from trace_mm.models.student_folder import (
     MARKER_FILE,
     MARKER_FORMAT,
@@ -226,7 +227,7 @@ def _holds_half(module: nn.Module) -> bool:
 def _forget_path(folder: Path) -> None:
     """Take out of a part's config where on this machine it came from."""
     for path in folder.glob("*config.json"):
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
         config.pop("_name_or_path", None)
         _write_json(path, config)
 

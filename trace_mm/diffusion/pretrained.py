@@ -1,11 +1,11 @@
 """What a user may call a diffusion model, and what its folder recommends."""
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from trace_mm.catalogue import CATALOGUE
+from trace_mm.files.json_file import read_json
 
 SETTINGS_FILE = "trace.json"
 """In a backbone's folder: what the teacher should use with it, where that is not the paper's."""
@@ -60,10 +60,7 @@ def backbone_settings(pretrained: str | Path) -> dict[str, Any]:
     path = Path(resolve_pretrained(pretrained)) / SETTINGS_FILE
     if not path.is_file():
         return {}
-    try:
-        settings = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    settings = read_json(path)
     if not isinstance(settings, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(settings).__name__}")
     return settings

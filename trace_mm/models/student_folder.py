@@ -1,11 +1,11 @@
 """Folders of exported students: what marks one, and where the student is that somebody means."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trace_mm.diffusion import STUDENT_FOLDER, shipped_models
+from trace_mm.files.json_file import read_json
 from trace_mm.models.student_weights import WEIGHTS_FILE
 
 MARKER_FILE = "trace_student.json"
@@ -67,10 +67,7 @@ def read_marker(folder: Path) -> dict[str, Any]:
     path = folder / MARKER_FILE
     if not path.is_file():
         return {}
-    try:
-        marker = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    marker = read_json(path)
     if not isinstance(marker, dict) or marker.get("format") != MARKER_FORMAT:
         raise ValueError(f"{path} is not of format {MARKER_FORMAT}, which this trace_mm reads")
     return marker

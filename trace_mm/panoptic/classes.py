@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files.json_file import read_json
+
 VOID_ID = 255
 """What semantic maps hold where nothing is known, as in VOC."""
 
@@ -100,9 +102,10 @@ class PanopticClasses:
         if not file.is_file():
             shipped = ", ".join(shipped_class_files())
             raise FileNotFoundError(f"{path}: no such class file; shipped are {shipped}")
+        content = read_json(file)
         try:
-            return cls.create(**_checked(json.loads(file.read_bytes())))
-        except (ValueError, RecursionError) as error:
+            return cls.create(**_checked(content))
+        except ValueError as error:
             raise ValueError(f"{file}: not a class file: {error}") from error
 
     def __post_init__(self) -> None:
