@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import peer_masks
 from trace_mm.refine.readers import MASK_FORMATS, open_masks
@@ -56,3 +57,15 @@ def test_tokencut_saves_boxes_only(tmp_path):
     for format in ("auto", "tokencut"):
         with pytest.raises(ValueError, match=r"preds\.pkl.*boxes.*no masks.*mask_generators"):
             open_masks(tmp_path / "preds.pkl", format)
+
+
+def test_files_of_other_kinds_in_a_folder_are_told(tmp_path):
+    mask = np.zeros((4, 5), dtype=np.uint8)
+    mask[1:3, 1:3] = 255
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    for name in ("a.jpg", "b.JPG", "list.txt", ".hidden"):
+        (tmp_path / name).touch()
+    reader = open_masks(tmp_path)
+    told = "3 files not named like masks (.png) passed over (2 .jpg, 1 .txt)"
+    assert f"{tmp_path}: {told}" in reader.notes
+    assert [record.image for record in reader.records()] == ["a"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,7 @@ class MaskReader(ABC):
             leaves them out unless the whole file is made of them, as some tools write it.
 
     Attributes:
+        suffix: of the files in a folder that hold masks.
         categories: names by label, where the source has them.
         notes: what was decided for the user, such as what is left out, and how to change it.
 
@@ -96,6 +97,8 @@ class MaskReader(ABC):
         FileNotFoundError: if there is no such path.
         ValueError: if it is not of this format as a whole; names it and the cause.
     """
+
+    suffix: ClassVar[str] = ".png"
 
     def __init__(
         self,
@@ -112,6 +115,7 @@ class MaskReader(ABC):
         self.categories: dict[int, str] = {}
         self.notes: list[str] = []
         self._records = self._index(source)
+        self.notes += source.others(self.suffix).describe(source.path, f"masks ({self.suffix})")
 
     def records(self, is_image: IsImage | None = None) -> list[MaskRecord]:
         """A record for each image that is listed or has masks, and for each that is bad.

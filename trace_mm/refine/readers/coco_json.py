@@ -29,6 +29,8 @@ class CocoReader(MaskReader):
     is read as one; ids count within a file. See ``MaskReader``.
     """
 
+    suffix = ".json"
+
     @classmethod
     def recognizes(cls, source: MaskSource) -> bool:
         """Whether there are annotations with ``image_id`` and ``segmentation``, or none at all."""

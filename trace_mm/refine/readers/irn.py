@@ -41,6 +41,8 @@ class IrnReader(MaskReader):
     ``allow_pickle``; even then nothing but numpy arrays is unpickled. See ``MaskReader``.
     """
 
+    suffix = ".npy"
+
     @classmethod
     def recognizes(cls, source: MaskSource) -> bool:
         """Whether it is a file or a folder of files ``.npy``."""

@@ -52,6 +52,8 @@ class U2SegReader(MaskReader):
     that no pixel shows are left out, and crowds as ``crowds`` says. See ``MaskReader``.
     """
 
+    suffix = ".json"
+
     @classmethod
     def recognizes(cls, source: MaskSource) -> bool:
         """Whether annotations have ``segments_info``."""

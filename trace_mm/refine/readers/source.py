@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trace_mm.files import OtherFiles
 from trace_mm.files.json_file import read_json
 
 _GLANCES = 32  # files of a folder that are looked at to recognise its format
@@ -55,6 +56,14 @@ class MaskSource:
             for entry in self.entries
             if entry.name.lower().endswith(suffix) and entry.is_file()
         ]
+
+    def others(self, suffix: str) -> OtherFiles:
+        """The folder's files that are not of a suffix; none if it is no folder."""
+        others = OtherFiles()
+        for entry in self.entries if self.is_folder else ():
+            if not entry.name.lower().endswith(suffix) and entry.is_file():
+                others.add(Path(entry.name))
+        return others
 
     def folders(self) -> list[str]:
         """Names of the folder's folders; none if it is no folder."""

@@ -28,6 +28,8 @@ class UnSamReader(MaskReader):
     neither matters. See ``MaskReader``.
     """
 
+    suffix = ".json"
+
     @classmethod
     def recognizes(cls, source: MaskSource) -> bool:
         """Whether the file, or the first in the folder, has an object ``image``."""
