@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from trace_mm.files.id_maps import (
     folder_colors,
+    folder_numbering,
     ids_in,
     mask_value,
     numbering,
@@ -290,3 +291,10 @@ def test_ids_made_by_a_convention_show_it(divisor, counts, first):
 @given(arrays(np.int32, (5, 7), elements=st.sampled_from([-3, 0, 5, 70000])))
 def test_ids_in(ids):
     assert ids_in(ids) == sorted(set(ids.ravel().tolist()))
+
+
+def test_a_folder_of_classes_and_numbers_is_told(tmp_path):
+    ids = blocks((7, 11, 26000, 26001, 24000))
+    path = save(tmp_path / "a.png", ids.astype(np.uint16))
+    assert f"{tmp_path}: ids are class * 1000 + number" in folder_numbering([path])
+    assert folder_numbering([save(tmp_path / "b.png", blocks(CLASSES).astype(np.uint8))]) == ""

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from trace_mm.console import note
 from trace_mm.datasets.ground_truth import instance_borders, read_bsds_borders
 from trace_mm.evaluation.counting_pool import CountingPool
 from trace_mm.evaluation.edge_counts import CountingSettings
 from trace_mm.evaluation.edge_scores import EdgeScores, summarize
 from trace_mm.files.edge_maps import EdgeMaps
-from trace_mm.files.id_maps import read_id_map
+from trace_mm.files.id_maps import folder_numbering, read_id_map
 
 
 def score_folders(
@@ -42,6 +43,9 @@ def score_folders(
     files = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".mat"))
     if not files:
         raise FileNotFoundError(f"{truth}: no .png or .mat file in this folder")
+    told = folder_numbering([path for path in files if path.suffix == ".png"])
+    if told:
+        note(told)
     reader = EdgeMaps(edges)
     reader.expect([path.stem for path in files])
     others = tuple(extra for extra in tolerances if extra != tolerance)

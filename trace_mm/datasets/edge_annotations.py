@@ -20,7 +20,7 @@ from trace_mm.datasets.ground_truth import (
 from trace_mm.files import SizeEvidence, coco_evidence, is_image_file, map_sizes
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile, by_rising_id
 from trace_mm.files.file_names import ListedImages
-from trace_mm.files.id_maps import VOID, read_id_map, read_mask
+from trace_mm.files.id_maps import VOID, folder_numbering, read_id_map, read_mask
 from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.files.panoptic_file import PanopticAnnotation, PanopticFile, PanopticPngs
@@ -159,7 +159,7 @@ class IdMaps:
 
     All that :func:`trace_mm.files.id_maps.read_id_map` reads. As ``void``, 255 counts in maps of 8
     bits only. Where an id is class * 1000 + number, borders between classes without objects count
-    too, since they are borders of segments.
+    too, since they are borders of segments; a warning says so.
     """
 
     suffix = ".png"
@@ -187,6 +187,10 @@ class IdMaps:
                 f"{missing[0]['mask_path']}: no such annotation ({len(missing)} of {len(infos)} "
                 f"images in {self.folder} have none)"
             )
+        if self.suffix == ".png":
+            told = folder_numbering([Path(info["mask_path"]) for info in infos])
+            if told:
+                _warn(told)
         return infos
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:

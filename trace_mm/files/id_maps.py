@@ -7,7 +7,7 @@ R + 256 G + 65536 B, as VOC's colours without their palette, or as grey that was
 import io
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -192,16 +192,40 @@ def folder_colors(paths: Sequence[Path]) -> str:
     Args:
         paths: of the maps, of which a few are looked at.
     """
-    for path in paths[:: max(1, len(paths) // _GLANCES)][:_GLANCES]:
-        try:
-            stored = read_id_map(path).stored
-        except (ValueError, OSError):
-            continue
+    for found in _some_maps(paths):
+        stored = found.stored
         if stored == VOC_COLORS:
             return "voc"
         if stored in (GREY, PALETTE, DEEP_GREY):
             return "auto"
     return "auto"
+
+
+def _some_maps(paths: Sequence[Path]) -> Iterator[IdMap]:
+    """A few maps of a folder; those that cannot be read are left out: reading them says so."""
+    for path in paths[:: max(1, len(paths) // _GLANCES)][:_GLANCES]:
+        try:
+            yield read_id_map(path)
+        except (ValueError, OSError):
+            continue
+
+
+def folder_numbering(paths: Sequence[Path]) -> str:
+    """What a person should know of a folder of segments whose ids are class * 1000 + number.
+
+    Args:
+        paths: of the maps, of which a few are looked at.
+
+    Returns:
+        A sentence; empty if the ids number in another way.
+    """
+    divisor = numbering(found.present() for found in _some_maps(paths))
+    if divisor is None:
+        return ""
+    return (
+        f"{paths[0].parent}: ids are class * {divisor} + number of the object; areas of classes "
+        "without objects, such as road and sky, are segments too, and their borders count"
+    )
 
 
 def numbering(maps: Iterable[Iterable[int]]) -> int | None:
