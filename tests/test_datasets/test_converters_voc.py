@@ -6,6 +6,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from trace_mm.datasets.converters import convert_voc2012, describe
+from trace_mm.datasets.converters.voc import read_voc_list
 from trace_mm.evaluation import evaluate_instances
 from trace_mm.files.palette import voc_palette
 
@@ -156,3 +157,10 @@ def test_wrong_lists(root):
     (folder / "more.txt").write_text("2007_000039\n")
     with pytest.raises(FileNotFoundError, match=r"2007_000039\.png"):
         convert_voc2012(root, "more", progress=False)
+
+
+def test_a_list_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "ImageSets" / "Segmentation" / "val.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("2007_000033\n2007_000042\n", encoding="utf-8-sig")
+    assert read_voc_list(tmp_path, "val") == ["2007_000033", "2007_000042"]

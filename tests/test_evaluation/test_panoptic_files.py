@@ -63,6 +63,36 @@ def test_more_images_than_the_truth_has_do_no_harm(truth, tmp_path):
     assert _score(truth, predicted) == _score(truth, truth)
 
 
+def test_names_of_cityscapes_scripts_and_of_other_systems(truth, tmp_path):
+    """Its panoptic file calls photos ``x_gtFine_leftImg8bit``; predictions are called as photos."""
+    predicted = write_panoptic(tmp_path / "found", {"x_leftImg8bit": APART, "b": ONE})
+    content = json.loads(truth.read_text())
+    for image in content["images"]:
+        if image["file_name"].startswith("a."):
+            image["file_name"] = "city\\x_gtFine_leftImg8bit.png"
+    truth.write_text(json.dumps(content), encoding="utf-16")
+    assert _score(truth, predicted).all == Quality(1, 1, 1, 2)
+
+
+def test_most_images_left_out_are_told_of(truth, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        "trace_mm.evaluation.panoptic_files.print_log", lambda text, *others: told.append(text)
+    )
+    others = dict.fromkeys(("a", "d", "e"), APART)
+    _score(truth, write_panoptic(tmp_path / "found", others), partial=True)
+    assert ["2 of 3 images of" in text for text in told] == [True]
+    many = write_panoptic(tmp_path / "many", dict.fromkeys(("a", "c", "d"), APART))
+    _score(many, write_panoptic(tmp_path / "one", {"a": APART}), partial=True)
+    assert told[1].startswith("2 of 3 images of") and told[1].endswith("they are not scored")
+
+
+def test_ground_truth_of_crowds_only(tmp_path):
+    truth = write_panoptic(tmp_path, {"a": APART}, crowds={"a": {1, 2}})
+    with pytest.raises(ValueError, match=r"none of its 2 segments can be scored: all are crowds"):
+        _score(truth, truth)
+
+
 def test_workers_change_nothing(truth, tmp_path):
     predicted = write_panoptic(tmp_path / "found", {"a": (HALVES, {1: CAT, 2: DOG}), "b": ONE})
     scores = _score(truth, predicted)

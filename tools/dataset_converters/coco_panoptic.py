@@ -33,7 +33,9 @@ def make_parser() -> Parser:
 def main() -> None:
     options = make_parser().parse_args()
     check_outputs(files=[Path(options.out) / "panoptic.json"], read=[options.images])
-    images = Path(options.images).read_text(encoding="utf-8").split() if options.images else None
+    images = (
+        Path(options.images).read_text(encoding="utf-8-sig").split() if options.images else None
+    )
     content = convert_coco_panoptic(
         options.annotations,
         options.panoptic,

@@ -193,7 +193,9 @@ class VocImages(ImageFiles):
         file = root / ann_file
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such list of images")
-        words = [line.split()[0] for line in file.read_text("utf-8").splitlines() if line.strip()]
+        words = [
+            line.split()[0] for line in file.read_text("utf-8-sig").splitlines() if line.strip()
+        ]
         names = [_voc_name(word, img_path, suffix) for word in words]
         super().__init__(root, names, str(file))
         _check_existence(root, names, file)

@@ -56,6 +56,7 @@ def score_panoptic_files(
     """
     true = PanopticDataset.read(truth, truth_folder)
     found = PanopticDataset.read(predicted, predicted_folder, complete=False)
+    _check_crowds(true)
     pairs, missing = _pair(true, found)
     told = f"{len(missing)} of {len(true.images)} images of {true.path} are not in {found.path}"
     if missing and not partial:
@@ -72,6 +73,18 @@ def score_panoptic_files(
     if not partial:
         counts += [image.missed() for image in missing]
     return panoptic_quality(sum_counts(counts), true.things)
+
+
+def _check_crowds(true: PanopticDataset) -> None:
+    """Refuse ground truth in which nothing can be found."""
+    crowds = [
+        number in image.crowds for image in true.images.values() for number in image.categories
+    ]
+    if all(crowds):
+        raise ValueError(
+            f"{true.path}: none of its {len(crowds)} segments can be scored: all are crowds "
+            f"(iscrowd 1)"
+        )
 
 
 def _warn(text: str) -> None:

@@ -131,7 +131,7 @@ def convert_kitti_boxes(data_root: str | Path, progress: bool = True) -> dict[st
     paths = _files(Path(data_root) / "label_2", ".txt")
     for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=no_bar(progress)), 1):
         images.append(_image(Path(data_root), path.stem, number))
-        for line_number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for line_number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             if not line.strip():
                 continue
             try:

@@ -101,7 +101,7 @@ def read_voc_list(root: Path, split: str) -> list[str]:
     path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of images")
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     stems = [PurePosixPath(words[0]).stem for words in lines if words]
     if not stems:
         raise ValueError(f"{path}: the list is empty")
