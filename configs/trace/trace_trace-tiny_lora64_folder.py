@@ -21,11 +21,18 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(length=32))
 # Short, since it starts from a trained student; a step is four images. LoRA and decoder together.
 max_iters = 1000
+warm_up = min(50, max_iters // 4 + 1)
 train_cfg = dict(max_iters=max_iters, val_interval=500)
 optim_wrapper = dict(optimizer=dict(lr=3e-4), accumulative_counts=4)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.02),
+    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=warm_up),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=False,
+        begin=warm_up,
+        end=max(max_iters, warm_up + 1),
+        eta_min_ratio=0.02,
+    ),
 ]
 auto_scale_lr = dict(base_batch_size=1)
 default_hooks = dict(logger=dict(interval=20))

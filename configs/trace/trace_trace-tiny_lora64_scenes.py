@@ -31,11 +31,18 @@ val_dataloader = dict(dataset=dict(length=32))
 # Short, for a CPU, which is fastest with one image at a time: four of them make a step. First the
 # decoder alone, then LoRA with it.
 max_iters, decoder_iters = 2600, 1400
+warm_up = min(100, max_iters // 4 + 1)
 train_cfg = dict(max_iters=max_iters, val_interval=520)
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3), accumulative_counts=4)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=100),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min_ratio=0.02),
+    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=warm_up),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=False,
+        begin=warm_up,
+        end=max(max_iters, warm_up + 1),
+        eta_min_ratio=0.02,
+    ),
 ]
 auto_scale_lr = dict(base_batch_size=1)
 default_hooks = dict(logger=dict(interval=20))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from trace_mm.apis.runner_config import read_config
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS
 
@@ -65,6 +66,17 @@ def test_config_names_what_there_is(path):
         assert cfg.model.decoder.tokens == 64 * 64
     assert rank == f"lora{cfg.model.lora.rank}"
     assert data in DATA
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("iterations", [None, 1, 24])
+def test_the_schedule_fits_the_length_of_a_run(path, iterations):
+    cfg = read_config(path, {} if iterations is None else {"max_iters": iterations})
+    assert cfg.train_cfg.max_iters == (iterations or cfg.max_iters)
+    warm_up, decay = cfg.param_scheduler
+    assert 0 == warm_up.begin < warm_up.end == decay.begin < decay.end
+    if iterations is None:
+        assert decay.end == cfg.max_iters and warm_up.end in (50, 100, 500)
 
 
 def run(*arguments):

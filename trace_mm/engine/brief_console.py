@@ -7,7 +7,11 @@ from contextlib import contextmanager
 from mmengine.logging import MMLogger
 
 _MANY_LINES = 4
-_NOT_FOR_USERS = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
+_NOT_FOR_USERS = (
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    "Distributed training is not used, all SyncBatchNorm",
+)
 
 
 @contextmanager
@@ -15,7 +19,8 @@ def brief_console() -> Iterator[None]:
     """Within this context, mmengine's loggers keep the screen for what a person wants to see.
 
     Log files have the rest too: what is known of the environment, the config and the order of
-    hooks, 200 lines before the first iteration, and what mmengine finds outdated in itself.
+    hooks, 200 lines before the first iteration, what mmengine finds outdated in itself, and what it
+    does to layers that no model here has.
     """
     everywhere = MMLogger.callHandlers
 
