@@ -1,6 +1,7 @@
 """Hooks on their own; tests/test_tools/test_train.py runs them together."""
 
 import random
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -218,7 +219,7 @@ def test_a_validation_without_scores_has_no_best():
     hook.after_val_epoch(SimpleNamespace(), {})  # asks the runner for nothing
 
 
-def test_long_messages_go_to_the_file_only(tmp_path, capsys):
+def test_long_messages_go_to_the_file_only(tmp_path, capsys, recwarn):
     with brief_console():
         logger = MMLogger.get_instance("brief", log_file=str(tmp_path / "log.txt"))
         logger.info("Config:\n" + "line\n" * 50)
@@ -231,6 +232,7 @@ def test_long_messages_go_to_the_file_only(tmp_path, capsys):
     assert shown.count("line") == 0 and written.count("line") == 50
     assert "FileClient" in written and "FileClient" not in shown
     assert "level" not in written + shown
+    assert not any("scheduler.step" in str(one.message) for one in recwarn)
     for text, count in (("short", 1), ("matters", 9), ("after", 9)):
         assert shown.count(text) == written.count(text) == count
 

@@ -1,6 +1,7 @@
 """What a run says of itself at length goes to its log file, and not to the screen."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,7 +35,10 @@ def brief_console() -> Iterator[None]:
 
     MMLogger.callHandlers = call_handlers
     try:
-        yield
+        with warnings.catch_warnings():
+            # As it has to be while gradients are accumulated over iterations.
+            warnings.filterwarnings("ignore", r"Detected call of `scheduler\.step\(\)` before")
+            yield
     finally:
         MMLogger.callHandlers = everywhere
 
