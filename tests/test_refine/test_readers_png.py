@@ -1,5 +1,7 @@
 """Masks that are black-and-white PNG files."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -138,3 +140,11 @@ def test_grey_maps_of_one_class_each_are_no_masks(values, tmp_path):
     assert type(reader) is DhrReader
     found = [reader.read(record, (60, 80)).labels.tolist() for record in reader.records()]
     assert found == [[value] for value in values]
+
+
+def test_masks_that_jpeg_has_spoilt_are_not_recognised(tmp_path):
+    file = io.BytesIO()
+    Image.fromarray((disc() * 255).astype(np.uint8)).save(file, "JPEG", quality=75)
+    Image.open(file).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"not recognised.*a\.png: holds .*stored without loss"):
+        open_masks(tmp_path)

@@ -2,6 +2,7 @@
 
 import os
 
+from trace_mm.files.id_maps import read_id_map
 from trace_mm.refine.readers.base import MaskReader
 from trace_mm.refine.readers.binary_png import BinaryPngReader
 from trace_mm.refine.readers.coco_json import (
@@ -94,7 +95,18 @@ def recognize(source: MaskSource) -> type[MaskReader]:
     for reader in MASK_FORMATS.values():
         if reader.recognizes(source):
             return reader
+    cause = _cause(source)
     raise ValueError(
         f"{source.path}: not recognised as masks of any format; name one of "
-        f"{', '.join(MASK_FORMATS)}"
+        f"{', '.join(MASK_FORMATS)}{cause and f' ({cause})'}"
     )
+
+
+def _cause(source: MaskSource) -> str:
+    """Why the first of the folder's images is no map; empty if there is none, or it is one."""
+    for name in source.files(".png")[:1]:
+        try:
+            read_id_map(source.path / name)
+        except (ValueError, OSError) as error:
+            return str(error)
+    return ""
