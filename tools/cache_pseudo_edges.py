@@ -10,6 +10,7 @@ import sys
 
 import torch
 
+from trace_mm.apis.devices import check_device
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
@@ -52,7 +53,7 @@ def main() -> int:
     if args.device is None:
         count = torch.cuda.device_count()
         args.device = f"cuda:{local_rank % count}" if count else "cpu"
-    summary = fill_from_config(cfg, args.device, rank=rank, world_size=world_size)
+    summary = fill_from_config(cfg, check_device(args.device), rank=rank, world_size=world_size)
     print(describe_summary(summary))
     return SOME_UNREADABLE if summary.unreadable else 0
 

@@ -7,18 +7,16 @@ torchrun --nproc-per-node 4 tools/make_pseudo_panoptic.py ...
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from trace_mm.apis.edge_sources import EdgeModel
-from trace_mm.apis.model_config import run_settings
+from trace_mm.apis.edge_sources import build_edge_model
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.apis.ranks import default_device, note_once
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.panoptic import choose_classes
-from trace_mm.registry import MODELS, TASK_UTILS
+from trace_mm.registry import TASK_UTILS
 
 _NEEDED = ("images", "semantic", "classes", "model", "labeler")
 _READ = (*_NEEDED, "data_root", "annotations")
@@ -37,15 +35,6 @@ def make_parser() -> Parser:
     return parser
 
 
-def edge_model(cfg: Config, device: str) -> EdgeModel | None:
-    """The edges that the config's model finds; None if it has none."""
-    if cfg.model is None:
-        return None
-    model = MODELS.build(cfg.model).to(device).eval()
-    settings = {**run_settings(model, cfg.model), "device": device.partition(":")[0]}
-    return EdgeModel(model, settings)
-
-
 def main() -> int:
     args = make_parser().parse_args()
     cfg = read_config(args.config, args.cfg_options, _READ)
@@ -62,7 +51,7 @@ def main() -> int:
         root / cfg.semantic,
         classes,
         args.out,
-        edge_model(cfg, args.device or default_device()),
+        None if cfg.model is None else build_edge_model(cfg.model, args.device or default_device()),
         TASK_UTILS.build(cfg.labeler),
         annotations=None if annotations is None else root / annotations,
         batch_size=args.batch_size,

@@ -7,16 +7,14 @@ edges and the refinement.
 import sys
 from pathlib import Path
 
-import torch
 from mmengine.registry import init_default_scope
 
-from trace_mm.apis.edge_sources import EdgeModel
-from trace_mm.apis.model_config import run_settings
+from trace_mm.apis.edge_sources import build_edge_model
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
-from trace_mm.registry import MODELS, TASK_UTILS
+from trace_mm.registry import TASK_UTILS
 
 
 def make_parser() -> Parser:
@@ -41,9 +39,6 @@ def main() -> int:
     dataset = cfg.test_dataloader.dataset
     images = dataset.images
     root = Path(images.get("data_root", ""))
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = MODELS.build(cfg.model.edges).to(device).eval()
-    settings = {**run_settings(model, cfg.model.edges), "device": device}
     if cfg.model.get("refiner") is None:
         raise ValueError(f"{args.config}: its model has no refiner")
     masks = dict(dataset.masks)
@@ -51,7 +46,7 @@ def main() -> int:
         Path(dataset.get("data_root", "")) / masks.pop("path"),
         root / images.data_prefix.img_path,
         args.out,
-        EdgeModel(model, settings),
+        build_edge_model(cfg.model.edges, args.device),
         TASK_UTILS.build(cfg.model.refiner),
         annotations=root / images.ann_file,
         show_dir=args.show_dir,

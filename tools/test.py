@@ -67,8 +67,11 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.checkpoint is not None:
         if not Path(args.checkpoint).is_file():
             raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
-        cfg.load_from = args.checkpoint
-        set_trained_dtype(cfg, args.checkpoint)
+        if cfg.model.get("type") == "TrainedStudent":
+            cfg.model.student = args.checkpoint
+        else:
+            cfg.load_from = args.checkpoint
+            set_trained_dtype(cfg, args.checkpoint)
     if args.edges is not None:
         set_edge_folder(cfg, args.edges)
     if args.out is not None:

@@ -1,12 +1,13 @@
 # Adapts the shipped student to a folder of your own images, which need no labels.
 _base_ = [
-    "../_base_/models/trace-student_trace-tiny_shipped.py",
+    "../_base_/models/trace-student_trace-tiny.py",
     "../_base_/datasets/unlabelled_folder.py",
     "../_base_/datasets/scene_edges_val.py",
     "../_base_/datasets/scene_edges.py",
     "../_base_/schedules/adam_20k.py",
     "../_base_/training_runtime.py",
 ]
+model = dict(checkpoint="trace-tiny")
 # The teacher's edges, which tools/cache_pseudo_edges.py or --fill-cache compute with this config.
 train_dataloader = dict(
     batch_size=1,

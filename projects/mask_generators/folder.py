@@ -9,6 +9,7 @@ from typing import Any
 from projects.mask_generators.backbones import feature_settings, is_diffusion, load_features
 from projects.mask_generators.methods import method_settings
 from projects.mask_generators.run import process
+from trace_mm.apis.devices import check_device
 from trace_mm.apis.inputs import absolute_path, expand_inputs
 from trace_mm.apis.instance_records import (
     Record,
@@ -20,7 +21,7 @@ from trace_mm.apis.instance_records import (
 )
 from trace_mm.apis.ranks import barrier, default_device, ranks
 from trace_mm.console import note
-from trace_mm.files import check_outputs, locked, write_atomically
+from trace_mm.files import check_outputs, locked, remove_temporary_files, write_atomically
 from trace_mm.refine import ImageIndex
 
 Images = list[tuple[str, Path]]
@@ -90,7 +91,7 @@ def generate_masks(
             _checked(feature_settings, backbone, features or {}),
             size=size,
             checkpoint=checkpoint,
-            device=device or default_device(),
+            device=str(check_device(device or default_device())),
         )
         identity = {"method": method, **asdict(options), "features": model.identity}
         if overwrite and rank == 0 and parts.is_dir():
@@ -99,6 +100,7 @@ def generate_masks(
         own = parts / f"rank-{rank}"
         own.mkdir(parents=True, exist_ok=True)
         with locked(own):
+            remove_temporary_files([out] if rank == 0 else [], [own])
             states = {name: file_state(path) for name, path in found}
             known = read_records(parts.glob(RECORDS), identity, states)
             done = {name for name, record in known.items() if record.error is None}

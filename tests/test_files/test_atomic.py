@@ -7,7 +7,7 @@ import pytest
 
 from trace_mm.files import (
     TEMPORARY_SUFFIX,
-    remove_abandoned_folders,
+    remove_abandoned,
     temporary_path,
     write_atomically,
 )
@@ -72,5 +72,5 @@ def test_only_abandoned_folders_are_removed(tmp_path):
         for path in (folder / "unet" / "weights", folder / "unet", folder):
             os.utime(path, (0, 0))
     (grows / "unet" / "weights").touch()
-    remove_abandoned_folders(tmp_path)
+    remove_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([fresh, grows, other])

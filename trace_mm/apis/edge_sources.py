@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from trace_mm.apis.devices import check_device
 from trace_mm.apis.inputs import absolute_path
+from trace_mm.apis.model_config import build_model, run_settings
 from trace_mm.apis.results import edges_of
 from trace_mm.files import Orientation
 from trace_mm.files.edge_maps import EdgeMaps
@@ -182,6 +184,22 @@ class EdgeModel:
     def state(self, name: str) -> str:
         """What changes with the image's stored edges, if the model looks them up."""
         return " ".join(folder.maps.state(name) for folder in self._folders)
+
+
+def build_edge_model(config: dict[str, Any], device: str | torch.device | None) -> EdgeModel:
+    """The edge model of a config, ready to predict.
+
+    Args:
+        config: of a registered model.
+        device: where it computes; the first GPU, else the CPU, for None.
+
+    Raises:
+        FileNotFoundError: if a checkpoint or backbone is missing.
+        ValueError: if the config is wrong, or there is no such device.
+    """
+    place = check_device(device)
+    model = build_model(config).to(place).eval()
+    return EdgeModel(model, run_settings(model, config, place))
 
 
 class StoredEdges:

@@ -18,7 +18,7 @@ from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, open_model, sh
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE
 from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.diffusion.source import ModelSource
-from trace_mm.files import check_outputs, remove_abandoned_folders, temporary_path, write_atomically
+from trace_mm.files import check_outputs, remove_abandoned, temporary_path, write_atomically
 from trace_mm.files.json_file import read_json
 from trace_mm.models.student_folder import (
     MARKER_FILE,
@@ -97,7 +97,7 @@ def export_student(
     rounded = None if dtype is None else getattr(torch, dtype)
     facts = _facts(student, state, description, trained_on or _training_images(source), license)
     out.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned_folders(out.parent)  # of runs that were killed
+    remove_abandoned(out.parent)  # of runs that were killed
     partial = temporary_path(out)
     partial.mkdir()
     try:

@@ -18,11 +18,10 @@ from trace_mm.apis.places import MANIFEST_FILE, check_edge_places, result_folder
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import (
     check_save_kinds,
-    remove_temporary_files,
     result_paths,
     write_results,
 )
-from trace_mm.files import decode_image, locked, read_file
+from trace_mm.files import decode_image, locked, read_file, remove_temporary_files
 from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample
 
@@ -103,7 +102,7 @@ def run_folder(
     out.mkdir(parents=True, exist_ok=True)
     unique = list({source.name: source for source in sources}.values())
     with locked(out):
-        remove_temporary_files(out)
+        remove_temporary_files([out / MANIFEST_FILE], result_folders(out))
         if overwrite:
             remove_listed_results(out)
         else:

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from trace_mm.apis.devices import check_device
 from trace_mm.apis.inputs import ImageSource, expand_inputs, input_files
 from trace_mm.apis.model_config import build_model, method_of, model_config, run_settings
 from trace_mm.apis.places import MANIFEST_FILE, result_folders
@@ -91,19 +92,15 @@ class TraceInferencer:
         model_options: Mapping[str, Any] | None = None,
     ) -> None:
         options: dict[str, Any] = {"size": size, "seed": seed, "timestep": timestep}
-        options |= {"noise_draws": noise_draws, "tile": None if tile == "auto" else tile}
+        options |= {"noise_draws": noise_draws, "tile": tile}
         options |= model_options or {}
-        if device is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = {name: value for name, value in options.items() if value is not None}
-        self.device = _check_device(device)
+        self.device = check_device(device)
         config = model_config(model, method, dtype, chosen, backbone, self.device)
         self.method = method_of(config.model)
         self.cfg = config
         self.show_progress = show_progress
         self.model: Any = build_model(config.model).to(self.device).eval()
-        if tile == "auto":  # known once the model is
-            self.model.tile = self.model.size
 
     def __repr__(self) -> str:
         backbone = self.cfg.model.get("backbone", {}).get("pretrained")
@@ -115,8 +112,10 @@ class TraceInferencer:
 
     def settings(self) -> dict[str, Any]:
         """What results depend on, as JSON values: version, model, options and kind of device."""
-        settings = run_settings(self.model, self.cfg.model)
-        return {**settings, "method": self.method, "device": self.device.type}
+        return {
+            **run_settings(self.model, self.cfg.model, self.device),
+            "method": self.method,
+        }
 
     def __call__(
         self,
@@ -201,6 +200,8 @@ class TraceInferencer:
         """Predictions of a batch of :meth:`preprocess`."""
         images = [tensor.to(self.device) for tensor in inputs["inputs"]]
         samples: list[EdgeDataSample] = self.model(images, inputs["data_samples"], mode="predict")
+        if any("pred_edges" not in sample for sample in samples):
+            raise ValueError(f"{self.cfg.model.type} is no edge model: it predicts no pred_edges")
         return samples
 
     def visualize(
@@ -250,18 +251,6 @@ def _load_batch(sources: Sequence[ImageSource]) -> dict[str, Any]:
 def _as_pixels(tensor: torch.Tensor) -> NDArray[np.float32]:
     pixels: NDArray[np.float32] = tensor.permute(1, 2, 0).cpu().float().numpy()  # (H, W, 3)
     return pixels
-
-
-def _check_device(device: str) -> torch.device:
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"{device!r} is not a device; cpu, cuda or cuda:1 are") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device} asked for, but torch finds no usable NVIDIA GPU")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {device} asked for, but there are {torch.cuda.device_count()}")
-    return chosen
 
 
 def _check_out_dir(out_dir: str | os.PathLike[str]) -> Path:

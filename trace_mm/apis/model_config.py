@@ -20,15 +20,17 @@ from trace_mm.models.student_folder import find_student
 from trace_mm.models.student_weights import (
     WEIGHTS_FILE,
     read_description,
-    student_backbone,
     student_fingerprint,
     trained_dtype,
 )
+from trace_mm.models.trained_student import student_parts
 from trace_mm.ops.dtypes import is_fast_on
 from trace_mm.registry import MODELS
 
 METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
 _VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no diffusion model
+_TRAINED_STUDENT = "TrainedStudent"  # a student by its name
+_NO_EDGE_MODELS = {"MaskRefiner": "edges"}  # and where such a config has one
 DEFAULT_METHOD = "student"
 _CHECKPOINTS = {".pth", ".safetensors"}
 _CONFIGS = {".py", ".json", ".yaml", ".yml"}
@@ -144,7 +146,8 @@ def _backbone_as_model(backbone: str | os.PathLike[str]) -> str | Config:
 def method_of(config: dict[str, Any]) -> str | None:
     """The method of a model's config; None for models that are neither teacher nor student."""
     names = {cls.__name__: method for method, cls in METHODS.items()}
-    return {**names, _VISION_TEACHER: "teacher"}.get(_class_name(config))
+    names |= {_VISION_TEACHER: "teacher", _TRAINED_STUDENT: "student"}
+    return names.get(_class_name(config))
 
 
 def _class_name(config: dict[str, Any]) -> str:
@@ -160,6 +163,7 @@ def build_model(config: dict[str, Any]) -> Any:
         FileNotFoundError: if a checkpoint or backbone is missing.
         ValueError: if an option is wrong, or a checkpoint does not fit.
     """
+    config = _as_trace_student(config)
     try:
         if method_of(config) != "student":
             return MODELS.build(config)
@@ -167,8 +171,8 @@ def build_model(config: dict[str, Any]) -> Any:
         left_out = {"type", "checkpoint", "backbone", "lora", "teacher"}
         options = {name: value for name, value in config.items() if name not in left_out}
         return build_student(config["checkpoint"], config["backbone"], **options)
-    except TypeError as error:  # an argument that it does not have
-        raise ValueError(f"cannot build the model: {error}") from error
+    except (KeyError, TypeError) as error:  # a type or an argument that there is not
+        raise ValueError(f"cannot build the model: {error.args[0]}") from error
 
 
 def _named_config(name: str, method: str, backbone: str | None) -> Config:
@@ -187,13 +191,19 @@ def _named_config(name: str, method: str, backbone: str | None) -> Config:
             f"{name} has no student. Train one and name its folder, or read the edges out of the "
             f"model itself, without training: backbone={name!r} (--backbone {name}) instead"
         )
-    options = {} if backbone is None else {"pretrained": backbone}
-    if backbone is None and student.backbone is not None:
-        options["pretrained"] = str(student.backbone)
-    source = student_backbone(student.path, **options)
-    return Config(
-        {"model": {"type": "TraceStudent", "backbone": source, "checkpoint": str(student.path)}}
-    )
+    model: dict[str, Any] = {"type": _TRAINED_STUDENT, "student": name}
+    if backbone is not None:
+        model["backbone"] = {"pretrained": backbone}
+    return Config({"model": _as_trace_student(model)})
+
+
+def _as_trace_student(config: dict[str, Any]) -> dict[str, Any]:
+    """A student's config as that of a ``TraceStudent``, with checkpoint and backbone."""
+    if _class_name(config) != _TRAINED_STUDENT:
+        return config
+    options = {name: value for name, value in config.items() if name not in ("type", "student")}
+    checkpoint, source = student_parts(config["student"], options.pop("backbone", None))
+    return {"type": "TraceStudent", "checkpoint": checkpoint, "backbone": source, **options}
 
 
 def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
@@ -245,9 +255,20 @@ def _given_config(model: Any, method: str | None, backbone: str | None) -> Confi
         raise TypeError(f"model must be a name, path, dict or Config, got {type(model).__name__}")
     if not isinstance(config.get("model"), dict) or "type" not in config.model:
         raise ValueError("a config must hold model = dict(type=...)")
+    if _class_name(config.model) in _NO_EDGE_MODELS:
+        part = _NO_EDGE_MODELS[_class_name(config.model)]
+        kind, inside = config.model.type, config.model.get(part, {}).get("type")
+        raise ValueError(
+            f"the config's model is a {kind}, which finds no edges: its edge model is {inside}, in "
+            f"model.{part} (tools/test.py and tools/refine_masks.py take such configs)"
+        )
     found = method_of(config.model)
     if method is not None and method != found:
         raise ValueError(f"method {method!r} contradicts the config, a {config.model.type}")
+    if _class_name(config.model) == _TRAINED_STUDENT:
+        if backbone is not None:
+            config.model.backbone = {**config.model.get("backbone", {}), "pretrained": backbone}
+        return Config({**config.to_dict(), "model": _as_trace_student(config.model.to_dict())})
     if found == "student" and config.model.get("checkpoint") is None:
         raise ValueError(
             "the config's student is untrained: name its checkpoint as the model, or set "
@@ -276,6 +297,12 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
         if timed:
             name = config["backbone"]["pretrained"]
             raise ValueError(f"{name} has no timesteps: the option {timed[0]} is not for it")
+    if method_of(config) is None:
+        kind = MODELS.get(config["type"]) if isinstance(config["type"], str) else config["type"]
+        own = set() if kind is None else set(inspect.signature(kind).parameters)
+        foreign = [name for name in options if kind is not None and name not in own]
+        if foreign:
+            raise ValueError(f"model {config['type']} has no option {foreign[0]} to set")
     if method_of(config) != "student":
         return
     own, others = (set(inspect.signature(METHODS[name]).parameters) for name in METHODS)
@@ -290,7 +317,7 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
         )
 
 
-def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
+def run_settings(model: Any, config: dict[str, Any], device: str | torch.device) -> dict[str, Any]:
     """What identifies a model and its options, as JSON values.
 
     Options count as they are in the model, so that a default and the same value given are equal.
@@ -300,8 +327,14 @@ def run_settings(model: Any, config: dict[str, Any]) -> dict[str, Any]:
     Args:
         model: as built.
         config: that it was built from.
+        device: where it is; only its kind counts, so that a run may go on on another GPU.
     """
-    settings: dict[str, Any] = {"version": __version__, "model": type(model).__name__}
+    config = _as_trace_student(config)
+    settings: dict[str, Any] = {
+        "version": __version__,
+        "model": type(model).__name__,
+        "device": torch.device(device).type,
+    }
     for name in inspect.signature(type(model)).parameters:
         if name not in _NOT_OF_PREDICTIONS and hasattr(model, name):
             settings[name] = _plain(getattr(model, name))

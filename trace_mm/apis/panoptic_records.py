@@ -22,7 +22,7 @@ from trace_mm.apis.instance_records import (
 from trace_mm.apis.json_lines import json_line
 from trace_mm.apis.places import MANIFEST_FILE as MANIFEST
 from trace_mm.apis.places import PANOPTIC_FOLDERS
-from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
+from trace_mm.files import remove_temporary_files, write_atomically
 from trace_mm.panoptic import PanopticClasses
 
 PANOPTIC, SEMANTIC, PICTURES = RESULT_FOLDERS = PANOPTIC_FOLDERS
@@ -100,11 +100,10 @@ def open_manifest(
     paths = _manifests(out)
     if not paths and not overwrite:
         _check_unclaimed(out)
-    for folder in RESULT_FOLDERS:
-        for path in (out / folder).rglob(f".*{TEMPORARY_SUFFIX}"):
-            path.unlink()
-    for path in out.glob(f".*{TEMPORARY_SUFFIX}"):
-        path.unlink()
+    written = (MANIFEST, "panoptic.json", "instances.json", "summary.html")
+    remove_temporary_files(
+        [*paths, *(out / name for name in written)], [out / folder for folder in RESULT_FOLDERS]
+    )
     known: Records = {}
     if not overwrite:
         found = read_records(paths, settings, states, PanopticRecord)

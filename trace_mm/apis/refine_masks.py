@@ -38,6 +38,7 @@ from trace_mm.files import (
     distinct_stems,
     locked,
     read_photo,
+    remove_temporary_files,
     write_atomically,
 )
 from trace_mm.files.coco import instance_annotation
@@ -138,6 +139,7 @@ def refine_masks(
     parts = parts_folder(out)
     parts.mkdir(parents=True, exist_ok=True)
     with locked(parts):
+        remove_temporary_files([out, *pictures.values()], [parts])
         manifest = parts / MANIFEST
         if overwrite:
             manifest.unlink(missing_ok=True)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.apis.places import EDGE_FOLDERS, result_folders
-from trace_mm.files import TEMPORARY_SUFFIX, write_atomically
+from trace_mm.apis.places import EDGE_FOLDERS
+from trace_mm.files import write_atomically
 from trace_mm.structures import EdgeDataSample
 from trace_mm.visualization import draw_overlay
 
@@ -106,15 +106,6 @@ def write_results(
         write_atomically(out_dir / path, data)
         sizes[path] = len(data)
     return sizes
-
-
-def remove_temporary_files(out_dir: Path) -> None:
-    """Remove what a killed run has left half-written."""
-    for folder in result_folders(out_dir):
-        for path in folder.rglob(f".*{TEMPORARY_SUFFIX}"):
-            path.unlink()
-    for path in out_dir.glob(f".*{TEMPORARY_SUFFIX}"):
-        path.unlink()
 
 
 def prediction_dict(name: str, sample: EdgeDataSample) -> dict[str, Any]:

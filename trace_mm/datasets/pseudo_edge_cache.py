@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trace_mm.datasets.teacher_identity import describe_teacher
-from trace_mm.files import try_claim, write_atomically
+from trace_mm.files import remove_abandoned, try_claim, write_atomically
 
 SETTINGS_FILE = "teacher.json"
 _CLAIMS_FILE = ".claims"
@@ -117,6 +117,7 @@ class PseudoEdgeCache:
 
     def write_settings(self) -> None:
         """Put down what the entries of this teacher were made with, for people to read."""
+        remove_abandoned(self.folder, subfolders=True)  # others may be filling it too
         text = json.dumps(self.settings, indent=1, sort_keys=True)
         write_atomically(self.folder / SETTINGS_FILE, text.encode())
 

@@ -12,7 +12,7 @@ from trace_mm.diffusion.backbone import OFFLOADS, DiffusionBackbone
 from trace_mm.diffusion.families import attention_layers
 from trace_mm.diffusion.pretrained import backbone_settings
 from trace_mm.diffusion.source import ModelSource, open_model
-from trace_mm.diffusion.variants import load_part, weight_variants
+from trace_mm.diffusion.variants import load_part, only_variant, weight_variants
 from trace_mm.files.hub import readable_hub_errors
 from trace_mm.ops.dtypes import as_dtype
 
@@ -110,18 +110,21 @@ def load_backbone(
 
 
 def _load_denoiser(model: ModelSource, variant: str | None, options: dict[str, Any]) -> Any:
+    folder = Path(model.source) / model.folder
+    if variant is None:
+        variant = only_variant(folder)
     try:
         return model.denoiser_class.from_pretrained(
             model.source, subfolder=model.folder, variant=variant, **model.loading, **options
         )
     except OSError as error:
-        folder = Path(model.source) / model.folder
         found = weight_variants(folder)
         if not found or variant in found:
             raise
         names = " and ".join("those of no variant" if one is None else one for one in found)
         raise FileNotFoundError(
-            f"{folder}: there are no weights of variant {variant!r}, only {names}: set variant"
+            f"{folder}: there are no weights of variant {variant!r}, only {names}: "
+            "say which by backbone=dict(variant=...) in a config"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """Variants of weight files, such as fp16, which a model's parts may or may not come in."""
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ WEIGHT_NAME = rf"{_SHARD}(?:\.(?P<variant>\w+))?{_SHARD}\."
 part's number and how many there are, twice, since versions of diffusers put them before or behind
 the variant; and the variant."""
 
-_WEIGHTS = re.compile(rf"diffusion_pytorch_model{WEIGHT_NAME}(?:safetensors|bin)")
+_WEIGHTS = re.compile(rf"(?:diffusion_pytorch_)?model{WEIGHT_NAME}(?:safetensors|bin)")
 
 
 def load_part(
@@ -26,6 +27,8 @@ def load_part(
         variant: of the weight files.
         options: others of ``load``.
     """
+    if variant is None:
+        variant = only_variant(Path(source) / folder)
     try:
         return load(source, subfolder=folder, variant=variant, **options)
     except OSError:  # no such file, on disk or on the hub
@@ -35,8 +38,19 @@ def load_part(
 
 
 def weight_variants(folder: Path) -> list[str | None]:
-    """The variants in which a denoiser's weights lie in a local folder; None is the plain one."""
+    """The variants in which a part's weights lie in a local folder; None is the plain one."""
     if not folder.is_dir():
         return []
     matches = (_WEIGHTS.fullmatch(path.name) for path in sorted(folder.iterdir()))
     return list(dict.fromkeys(match["variant"] for match in matches if match is not None))
+
+
+def only_variant(folder: Path) -> str | None:
+    """The variant of a part's weights where there is no other, which is told; else None."""
+    found = weight_variants(folder)
+    if len(found) != 1 or found[0] is None:
+        return None
+    warnings.warn(
+        f"{folder}: the weights of variant {found[0]} are read, there are no others", stacklevel=2
+    )
+    return found[0]

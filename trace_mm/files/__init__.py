@@ -2,7 +2,8 @@
 
 from trace_mm.files.atomic import (
     TEMPORARY_SUFFIX,
-    remove_abandoned_folders,
+    remove_abandoned,
+    remove_temporary_files,
     temporary_path,
     write_atomically,
 )
@@ -60,7 +61,8 @@ __all__ = [
     "read_file",
     "read_photo",
     "read_photo_of",
-    "remove_abandoned_folders",
+    "remove_abandoned",
+    "remove_temporary_files",
     "same_shape",
     "temporary_path",
     "try_claim",

@@ -1,9 +1,11 @@
 """Files that are there whole or not at all."""
 
+import hashlib
 import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".trace-tmp"
@@ -16,7 +18,13 @@ def temporary_path(target: Path) -> Path:
     It is random, because process numbers repeat: two containers or machines that share a file
     system often have the same.
     """
-    return target.parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    name = f".{_mark(target)}-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    return target.parent / name
+
+
+def _mark(target: Path) -> str:
+    """What the temporary names of a target begin with: its own name may be too long to hold."""
+    return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -36,12 +44,45 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def remove_abandoned_folders(parent: Path) -> None:
-    """Remove unfinished folders of runs that were killed: those that nobody changed for a day."""
-    for folder in parent.glob(f".*{TEMPORARY_SUFFIX}"):
-        if folder.is_dir() and time.time() - _last_change(folder) > _ABANDONED:
-            shutil.rmtree(folder, ignore_errors=True)
+def remove_temporary_files(files: Iterable[Path] = (), folders: Iterable[Path] = ()) -> None:
+    """Remove what a killed run has left half-written. Only for who holds the lock of that run.
+
+    Args:
+        files: that the run writes; what others write beside them is left alone.
+        folders: in which nobody else writes, searched with their subfolders; need not exist.
+    """
+    found = [path for folder in folders for path in folder.rglob(f".*{TEMPORARY_SUFFIX}")]
+    marks: dict[Path, set[str]] = {}
+    for file in files:
+        marks.setdefault(file.parent, set()).add(f".{_mark(file)}")
+    for parent, own in marks.items():
+        beside = parent.glob(f".*{TEMPORARY_SUFFIX}")
+        found += [path for path in beside if path.name.partition("-")[0] in own]
+    for path in found:
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
-def _last_change(folder: Path) -> float:
-    return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+def remove_abandoned(parent: Path, subfolders: bool = False) -> None:
+    """Remove what killed runs have left where others may be writing: what is a day old.
+
+    Args:
+        parent: folder in which they write; need not exist.
+        subfolders: search these too.
+    """
+    search = parent.rglob if subfolders else parent.glob
+    for path in list(search(f".*{TEMPORARY_SUFFIX}")):
+        try:
+            if time.time() - _last_change(path) < _ABANDONED:
+                continue
+        except FileNotFoundError:  # another run has just finished it
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _last_change(top: Path) -> float:
+    """Of a file, or of a folder and all in it."""
+    return max(path.lstat().st_mtime for path in (top, *top.rglob("*")))

@@ -16,6 +16,7 @@ from trace_mm.models.student_weights import (
     save_student,
 )
 from trace_mm.models.teacher import TraceTeacher
+from trace_mm.models.trained_student import build_trained_student
 from trace_mm.models.true_edges import TrueEdges
 from trace_mm.models.vision_teacher import VisionTeacher
 
@@ -32,6 +33,7 @@ __all__ = [
     "UNetDecoder",
     "VisionTeacher",
     "build_student",
+    "build_trained_student",
     "load_student_weights",
     "read_student",
     "save_student",

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class AttentionEdges(RunnerModel):
         walk_steps: of a random walk over regions that the comparison looks ahead; 1 is the
             attention itself.
         tile: cut images larger than this many pixels a side into tiles of that size, each of which
-            is shown to the backbone like an image.
+            is shown to the backbone like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
         data_preprocessor: of MMEngine; casts to the device by default.
 
@@ -51,7 +51,7 @@ class AttentionEdges(RunnerModel):
         neighbors: int,
         region_cell: int,
         walk_steps: int,
-        tile: int | None,
+        tile: int | Literal["auto"] | None,
         tile_overlap: float,
         data_preprocessor: dict[str, Any] | None,
     ) -> None:
@@ -68,7 +68,7 @@ class AttentionEdges(RunnerModel):
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         self.size = size
-        self.tile = tile
+        self.tile = size if tile == "auto" else tile
         self.tile_overlap = tile_overlap
 
     def forward(

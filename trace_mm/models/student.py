@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -81,7 +81,7 @@ class TraceStudent(StudentState, RunnerModel):
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
-            to the model like an image.
+            to the model like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
         preset: ``"paper"`` starts from what the paper does instead of what we do: ``timestep`` 0,
             and the options of :data:`trace_mm.models.distillation.PAPER`. Options that are given
@@ -120,7 +120,7 @@ class TraceStudent(StudentState, RunnerModel):
         gradient_checkpointing: bool = False,
         seed: int = 0,
         checkpoint: str | None = None,
-        tile: int | None = None,
+        tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
@@ -139,7 +139,7 @@ class TraceStudent(StudentState, RunnerModel):
         self.timestep = usual if timestep is None else timestep
         self.backbone.check_timestep(self.timestep)
         self.size = self.backbone.native_size if size is None else size
-        self.tile = tile
+        self.tile = self.size if tile == "auto" else tile
         self.tile_overlap = tile_overlap
         self.seed = seed
         self.decoder_only = False

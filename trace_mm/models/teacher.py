@@ -1,7 +1,7 @@
 """The TRACE teacher: instance edges of an image without any training (paper Sec. 3.1 to 3.3)."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ class TraceTeacher(AttentionEdges):
         region_cell: int | None = None,
         walk_steps: int | None = None,
         size: int | None = None,
-        tile: int | None = None,
+        tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
         seed: int = 0,
         data_preprocessor: dict[str, Any] | None = None,

@@ -1,6 +1,6 @@
 """Edges from the attention of a vision transformer, without diffusion (paper Table 5)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ class VisionTeacher(AttentionEdges):
         region_cell: int = 1,
         walk_steps: int = 1,
         size: int | None = None,
-        tile: int | None = None,
+        tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:

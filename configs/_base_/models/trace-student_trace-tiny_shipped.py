@@ -1,3 +1,4 @@
-# The student that comes with the package.
-_base_ = ["./trace-student_trace-tiny.py"]
-model = dict(checkpoint="trace-tiny")
+# A trained student, to predict with: the one that comes with the package. Another: a folder of
+# `trace-mm export`, its hub id, or a checkpoint.
+student = "trace-tiny"
+model = dict(type="TrainedStudent", student=student)

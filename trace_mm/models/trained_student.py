@@ -1,0 +1,73 @@
+"""A trained student by its name, to predict with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from trace_mm.models.student_folder import find_student
+from trace_mm.models.student_weights import build_student, student_backbone
+from trace_mm.registry import MODELS
+
+
+@MODELS.register_module(name="TrainedStudent")
+def build_trained_student(
+    student: str,
+    backbone: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    tile: int | Literal["auto"] | None = None,
+    tile_overlap: float = 0.25,
+    timestep: int | None = None,
+    seed: int | None = None,
+    data_preprocessor: dict[str, Any] | None = None,
+) -> Any:
+    """Build a student as its checkpoint describes it, with LoRA merged: it predicts, without peft.
+
+    Args:
+        student: a shipped name, a folder of ``trace-mm export`` or its hub id, or a checkpoint.
+        backbone: arguments of :func:`trace_mm.diffusion.load_backbone` instead of those that the
+            student says, such as ``pretrained`` if its backbone lies elsewhere.
+        size: see :class:`trace_mm.models.TraceStudent`; None is what the student was trained with.
+        tile: see there, as for the others.
+        tile_overlap: likewise.
+        timestep: likewise; None as in training.
+        seed: likewise.
+        data_preprocessor: of MMEngine.
+
+    Returns:
+        A ``TraceStudent`` in evaluation.
+
+    Raises:
+        FileNotFoundError: if there is no such student or backbone.
+        ValueError: if the checkpoint is damaged or of another backbone; names it.
+    """
+    checkpoint, source = student_parts(student, backbone)
+    options: dict[str, Any] = {"size": size, "timestep": timestep, "seed": seed, "tile": tile}
+    options |= {"data_preprocessor": data_preprocessor}
+    given = {name: value for name, value in options.items() if value is not None}
+    return build_student(checkpoint, source, tile_overlap=tile_overlap, **given)
+
+
+def student_parts(
+    student: str, backbone: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Where a student's checkpoint is, and the arguments that load its backbone.
+
+    Args:
+        student: see :func:`build_trained_student`.
+        backbone: likewise.
+
+    Raises:
+        FileNotFoundError: if there is no such student or backbone.
+        ValueError: if the checkpoint is damaged; names it.
+    """
+    found = find_student(student)
+    if found is None:
+        raise FileNotFoundError(
+            f"{student}: no student: neither a shipped name, nor a checkpoint, nor a folder or hub "
+            "id of an exported one"
+        )
+    options = dict(backbone or {})
+    if found.backbone is not None:
+        options.setdefault("pretrained", str(found.backbone))
+    path = Path(found.path)
+    return str(path), student_backbone(path, **options)
