@@ -260,3 +260,30 @@ def test_killed_command_resumes(photos, sobel, tmp_path):
     )
     for file in files:
         assert (out / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()
+
+
+def test_a_demo_does_not_read_its_own_output(photos, sobel, capsys):
+    for _ in range(2):
+        assert main(["demo", str(photos), "--out", str(photos / "demo"), "--model", sobel]) == 0
+        page = (photos / "demo/report.html").read_text(encoding="utf-8")
+        assert page.count("<article") == 4
+    assert _edges(photos, "--out", photos / "demo2", "--model", sobel, "--tile") == 2
+    assert "SobelDetector has no option tile" in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_cannot_be_printed(photos, sobel, tmp_path):
+    out = os.fsencode(tmp_path) + b"/\xff"
+    command = [
+        sys.executable,
+        "-m",
+        "trace_mm.cli",
+        "edges",
+        photos,
+        "--model",
+        sobel,
+        "--out",
+        out,
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"4 done") and b"\\udcff" in done.stdout

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.tiny_students import DECODER, build, shake
 from trace_mm.apis import TraceInferencer, load_image
-from trace_mm.apis.model_config import model_config
+from trace_mm.apis.model_config import model_config, run_settings
 from trace_mm.models import TraceStudent, save_student
 from trace_mm.registry import INFERENCERS, MODELS
 from trace_mm.structures import EdgeDataSample
@@ -362,3 +362,44 @@ def test_what_it_is_can_be_read(sobel, teacher, flow_folder):
     text = repr(teacher)
     assert text.startswith(f"TraceInferencer({str(flow_folder)!r}, method='teacher', device='cpu'")
     assert "seed=0" in text and "noise_draws=" in text
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "meta", "mps:1", "cuda:99"])
+def test_a_device_that_cannot_compute_is_refused(device):
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match=f"device {device} asked for"):
+        TraceInferencer(SOBEL, device=device)
+
+
+@pytest.mark.parametrize("option", [{"tile": "auto"}, {"tile": 8}, {"size": 16}, {"seed": 1}])
+def test_options_that_a_model_does_not_have_are_refused(option):
+    with pytest.raises(ValueError, match=f"SobelDetector has no option {next(iter(option))}$"):
+        TraceInferencer(SOBEL, device="cpu", **option)
+
+
+def test_a_config_that_is_no_edge_model_is_refused():
+    config = {"type": "MaskRefiner", "edges": SOBEL, "refiner": None}
+    with pytest.raises(ValueError, match=r"a MaskRefiner, which finds no edges: .* SobelDetector"):
+        TraceInferencer(config, device="cpu")
+    with pytest.raises(ValueError, match=r"MaskRefiner.*TrainedStudent, in model\.edges"):
+        TraceInferencer("configs/uis/maskcut_trace_scenes.py", device="cpu")
+    with pytest.raises(ValueError, match="cannot build the model: NoSuchModel is not in"):
+        TraceInferencer({"type": "NoSuchModel"}, device="cpu")
+    inferencer = TraceInferencer(SOBEL, device="cpu", show_progress=False)
+    inferencer.model = lambda images, samples, mode: samples
+    with pytest.raises(ValueError, match="is no edge model: it predicts no pred_edges"):
+        inferencer(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_config_of_a_trained_student(tmp_path):
+    named = TraceInferencer("trace-tiny", device="cpu", show_progress=False)
+    path = tmp_path / "student.py"
+    path.write_text('model = dict(type="TrainedStudent", student="trace-tiny")')
+    assert TraceInferencer(path, "student", device="cpu").settings() == named.settings()
+
+
+def test_a_run_may_go_on_on_another_gpu():
+    model = TraceInferencer(SOBEL, device="cpu", show_progress=False)
+    settings = [run_settings(model.model, model.cfg.model, f"cuda:{n}") for n in (0, 1)]
+    assert settings[0] == settings[1] and settings[0]["device"] == "cuda"

@@ -24,7 +24,7 @@ from tests.touching_squares import (
 )
 from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.apis.refine_masks import refine_masks
-from trace_mm.files import locked
+from trace_mm.files import TEMPORARY_SUFFIX, locked, temporary_path
 from trace_mm.refine import BoundaryGuidedPropagation
 from trace_mm.refine.readers import BadMaskError
 from trace_mm.structures import EdgeDataSample
@@ -144,6 +144,17 @@ def test_a_stopped_run_goes_on(data, tmp_path, error):
     third = Counted(data / "edges")
     assert refine(data, out, third).masks == 8
     assert third.names == []
+
+
+def test_what_a_killed_run_has_left_half_written_is_removed(data, tmp_path):
+    out, pictures = tmp_path / "out.json", tmp_path / "pictures"
+    other = temporary_path(tmp_path / "other.json")
+    refine(data, out, show_dir=pictures)
+    left = [temporary_path(path) for path in (out, *pictures.iterdir())]
+    for path in (other, *left, temporary_path(out.with_name("out.json.parts") / "manifest.jsonl")):
+        path.write_bytes(b"half")
+    refine(data, out, show_dir=pictures)
+    assert list(tmp_path.rglob(f".*{TEMPORARY_SUFFIX}")) == [other]  # which somebody else writes
 
 
 def test_a_torn_line_counts_as_not_written(data, tmp_path):

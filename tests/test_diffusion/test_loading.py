@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -128,13 +129,23 @@ def test_a_variant_that_only_the_denoiser_has(sd15_folder, tmp_path, variant):
     folder = shutil.copytree(sd15_folder, tmp_path / "model")
     plain = folder / "unet" / "diffusion_pytorch_model.safetensors"
     plain.rename(plain.with_name("diffusion_pytorch_model.fp16.safetensors"))
-    if variant is None:
-        with pytest.raises(FileNotFoundError, match="no weights of variant None, only fp16"):
-            load_backbone(folder)
-    else:
-        expected = load_backbone(sd15_folder).denoiser.state_dict()
+    expected = load_backbone(sd15_folder).denoiser.state_dict()
+    told = pytest.warns(UserWarning, match="unet: the weights of variant fp16 are read")
+    with nullcontext() if variant else told:
         found = load_backbone(folder, variant=variant).denoiser.state_dict()
-        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_model_that_comes_in_one_variant_only(sd15_folder, tmp_path):
+    folder = shutil.copytree(sd15_folder, tmp_path / "model")
+    for path in [*folder.glob("*/diffusion_pytorch_model.*"), *folder.glob("*/model.safetensors")]:
+        path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    with pytest.warns(UserWarning, match="vae: the weights of variant fp16 are read"):
+        load_backbone(folder)
+    two = folder / "unet/diffusion_pytorch_model.fp16.safetensors"
+    shutil.copy(two, two.with_name("diffusion_pytorch_model.bf16.safetensors"))
+    with pytest.raises(FileNotFoundError, match=r"only bf16 and fp16: say which by backbone="):
+        load_backbone(folder)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from trace_mm.files import (
     TEMPORARY_SUFFIX,
     remove_abandoned,
+    remove_temporary_files,
     temporary_path,
     write_atomically,
 )
@@ -74,3 +75,26 @@ def test_only_abandoned_folders_are_removed(tmp_path):
     (grows / "unet" / "weights").touch()
     remove_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([fresh, grows, other])
+
+
+def test_only_a_runs_own_temporary_files_are_removed(tmp_path):
+    ours, theirs = tmp_path / "out.json", tmp_path / "other.json"
+    inside = tmp_path / "out.json.parts" / "rank-0" / "x"
+    inside.parent.mkdir(parents=True)
+    half, kept, within = (temporary_path(target) for target in (ours, theirs, inside))
+    for path in (half, kept, within):
+        path.write_bytes(b"half")
+    remove_temporary_files([ours, tmp_path / "missing" / "a"], [inside.parents[1]])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
+
+
+def test_abandoned_files_are_removed_from_shared_folders(tmp_path):
+    (tmp_path / "a").mkdir()
+    old, fresh = temporary_path(tmp_path / "a" / "1.png"), temporary_path(tmp_path / "a" / "2.png")
+    for path in (old, fresh):
+        path.touch()
+    os.utime(old, (0, 0))
+    remove_abandoned(tmp_path)
+    assert old.exists()
+    remove_abandoned(tmp_path, subfolders=True)
+    assert not old.exists() and fresh.exists()

@@ -102,7 +102,7 @@ def run_folder(
     out.mkdir(parents=True, exist_ok=True)
     unique = list({source.name: source for source in sources}.values())
     with locked(out):
-        remove_temporary_files([out / MANIFEST_FILE], result_folders(out))
+        remove_temporary_files(folders=result_folders(out), top=out)
         if overwrite:
             remove_listed_results(out)
         else:

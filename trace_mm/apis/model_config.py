@@ -302,7 +302,7 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
         own = set() if kind is None else set(inspect.signature(kind).parameters)
         foreign = [name for name in options if kind is not None and name not in own]
         if foreign:
-            raise ValueError(f"model {config['type']} has no option {foreign[0]} to set")
+            raise ValueError(f"cannot build the model: {config['type']} has no option {foreign[0]}")
     if method_of(config) != "student":
         return
     own, others = (set(inspect.signature(METHODS[name]).parameters) for name in METHODS)

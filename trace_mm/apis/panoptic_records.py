@@ -100,10 +100,7 @@ def open_manifest(
     paths = _manifests(out)
     if not paths and not overwrite:
         _check_unclaimed(out)
-    written = (MANIFEST, "panoptic.json", "instances.json", "summary.html")
-    remove_temporary_files(
-        [*paths, *(out / name for name in written)], [out / folder for folder in RESULT_FOLDERS]
-    )
+    remove_temporary_files(folders=[out / folder for folder in RESULT_FOLDERS], top=out)
     known: Records = {}
     if not overwrite:
         found = read_records(paths, settings, states, PanopticRecord)

@@ -44,14 +44,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def remove_temporary_files(files: Iterable[Path] = (), folders: Iterable[Path] = ()) -> None:
+def remove_temporary_files(
+    files: Iterable[Path] = (), folders: Iterable[Path] = (), top: Path | None = None
+) -> None:
     """Remove what a killed run has left half-written. Only for who holds the lock of that run.
 
     Args:
         files: that the run writes; what others write beside them is left alone.
         folders: in which nobody else writes, searched with their subfolders; need not exist.
+        top: likewise, but searched without its subfolders.
     """
     found = [path for folder in folders for path in folder.rglob(f".*{TEMPORARY_SUFFIX}")]
+    if top is not None:
+        found += top.glob(f".*{TEMPORARY_SUFFIX}")
     marks: dict[Path, set[str]] = {}
     for file in files:
         marks.setdefault(file.parent, set()).add(f".{_mark(file)}")
