@@ -13,7 +13,13 @@ from torch import nn
 
 from trace_mm.apis.devices import check_device
 from trace_mm.apis.inputs import absolute_path
-from trace_mm.apis.model_config import build_model, run_settings
+from trace_mm.apis.model_config import (
+    as_trace_student,
+    build_model,
+    method_of,
+    run_settings,
+    usual_dtype,
+)
 from trace_mm.apis.results import edges_of
 from trace_mm.files import Orientation
 from trace_mm.files.edge_maps import EdgeMaps
@@ -198,6 +204,10 @@ def build_edge_model(config: dict[str, Any], device: str | torch.device | None) 
         ValueError: if the config is wrong, or there is no such device.
     """
     place = check_device(device)
+    config = as_trace_student(config)
+    if method_of(config) == "student" and "dtype" not in config["backbone"]:
+        dtype = usual_dtype(config, place) or "float32"
+        config = {**config, "backbone": {**config["backbone"], "dtype": dtype}}
     model = build_model(config).to(place).eval()
     return EdgeModel(model, run_settings(model, config, place))
 

@@ -163,7 +163,7 @@ def build_model(config: dict[str, Any]) -> Any:
         FileNotFoundError: if a checkpoint or backbone is missing.
         ValueError: if an option is wrong, or a checkpoint does not fit.
     """
-    config = _as_trace_student(config)
+    config = as_trace_student(config)
     try:
         if method_of(config) != "student":
             return MODELS.build(config)
@@ -194,10 +194,10 @@ def _named_config(name: str, method: str, backbone: str | None) -> Config:
     model: dict[str, Any] = {"type": _TRAINED_STUDENT, "student": name}
     if backbone is not None:
         model["backbone"] = {"pretrained": backbone}
-    return Config({"model": _as_trace_student(model)})
+    return Config({"model": as_trace_student(model)})
 
 
-def _as_trace_student(config: dict[str, Any]) -> dict[str, Any]:
+def as_trace_student(config: dict[str, Any]) -> dict[str, Any]:
     """A student's config as that of a ``TraceStudent``, with checkpoint and backbone."""
     if _class_name(config) != _TRAINED_STUDENT:
         return config
@@ -268,7 +268,7 @@ def _given_config(model: Any, method: str | None, backbone: str | None) -> Confi
     if _class_name(config.model) == _TRAINED_STUDENT:
         if backbone is not None:
             config.model.backbone = {**config.model.get("backbone", {}), "pretrained": backbone}
-        return Config({**config.to_dict(), "model": _as_trace_student(config.model.to_dict())})
+        return Config({**config.to_dict(), "model": as_trace_student(config.model.to_dict())})
     if found == "student" and config.model.get("checkpoint") is None:
         raise ValueError(
             "the config's student is untrained: name its checkpoint as the model, or set "
@@ -329,7 +329,7 @@ def run_settings(model: Any, config: dict[str, Any], device: str | torch.device)
         config: that it was built from.
         device: where it is; only its kind counts, so that a run may go on on another GPU.
     """
-    config = _as_trace_student(config)
+    config = as_trace_student(config)
     settings: dict[str, Any] = {
         "version": __version__,
         "model": type(model).__name__,

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from trace_mm.models.student_folder import find_student
-from trace_mm.models.student_weights import build_student, student_backbone
+from trace_mm.models.student_weights import build_student, student_backbone, trained_dtype
+from trace_mm.ops.dtypes import is_fast_on
 from trace_mm.registry import MODELS
 
 
@@ -25,7 +28,8 @@ def build_trained_student(
     Args:
         student: a shipped name, a folder of ``trace-mm export`` or its hub id, or a checkpoint.
         backbone: arguments of :func:`trace_mm.diffusion.load_backbone` instead of those that the
-            student says, such as ``pretrained`` if its backbone lies elsewhere.
+            student says, such as ``pretrained`` if its backbone lies elsewhere. ``dtype`` is that
+            of the training where this machine is fast in it.
         size: see :class:`trace_mm.models.TraceStudent`; None is what the student was trained with.
         tile: see there, as for the others.
         tile_overlap: likewise.
@@ -41,6 +45,10 @@ def build_trained_student(
         ValueError: if the checkpoint is damaged or of another backbone; names it.
     """
     checkpoint, source = student_parts(student, backbone)
+    if "dtype" not in source:
+        trained = trained_dtype(checkpoint)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        source["dtype"] = trained if is_fast_on(trained, device) else "float32"
     options: dict[str, Any] = {"size": size, "timestep": timestep, "seed": seed, "tile": tile}
     options |= {"data_preprocessor": data_preprocessor}
     given = {name: value for name, value in options.items() if value is not None}
