@@ -202,7 +202,7 @@ def test_command_runs_from_anywhere_and_reports_failures(images, flow_folder, tm
         text=True,
         check=False,
     )
-    assert wrong.returncode == 1 and "taw" in wrong.stderr and "Traceback" not in wrong.stderr
+    assert wrong.returncode == 2 and "taw" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
 def test_ctrl_c_keeps_what_is_done(images, flow_folder, tmp_path):

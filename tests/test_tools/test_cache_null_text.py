@@ -43,3 +43,14 @@ def test_one_file_is_for_one_model(sd15_folder, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, sd15_folder, sd15_folder, "--out", "a.safetensors")
     assert "--out takes one model" in capsys.readouterr().err
+
+
+def test_the_models_other_files_are_not_written_onto(sd15_folder, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(sd15_folder, folder)
+    index = folder / "model_index.json"
+    before = index.read_bytes()
+    assert run(monkeypatch, folder, "--out", index) == 1
+    assert "which is read" in capsys.readouterr().err
+    assert index.read_bytes() == before
+    assert run(monkeypatch, folder, "--out", folder / "null_text.safetensors") == 0
