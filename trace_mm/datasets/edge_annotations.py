@@ -18,9 +18,10 @@ from trace_mm.datasets.ground_truth import (
     read_bsds_borders,
 )
 from trace_mm.files import SizeEvidence, coco_evidence, is_image_file, map_sizes
+from trace_mm.files.binary_masks import read_mask
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile, by_rising_id
 from trace_mm.files.file_names import ListedImages
-from trace_mm.files.id_maps import VOID, folder_numbering, read_id_map, read_mask
+from trace_mm.files.id_maps import VOID, folder_numbering, read_id_map
 from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.files.panoptic_file import PanopticAnnotation, PanopticFile, PanopticPngs

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_mm.files.coco import mask_box
-from trace_mm.files.id_maps import ID_COLORS, ids_in, read_id_map
+from trace_mm.files.id_maps import ID_COLORS, read_id_map
+from trace_mm.files.map_pixels import ids_in
 
 VOID = 0
 """Id of the pixels that belong to no segment."""

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
-from trace_mm.files.id_maps import ID_COLORS, folder_colors, ids_in, read_id_map
+from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
 from trace_mm.files.images import MAX_PIXELS
+from trace_mm.files.map_pixels import ids_in
 from trace_mm.panoptic.classes import PanopticClasses
 
 _SUFFIXES = (".png", ".npy")

@@ -5,7 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from trace_mm.files import SizeEvidence, map_sizes
-from trace_mm.files.id_maps import VOID, mask_value, read_mask
+from trace_mm.files.binary_masks import mask_value, read_mask
+from trace_mm.files.id_maps import VOID
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import (
     BadMaskError,

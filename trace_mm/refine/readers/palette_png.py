@@ -13,10 +13,10 @@ from trace_mm.files.id_maps import (
     VOID,
     IdMap,
     folder_colors,
-    ids_in,
     numbering,
     read_id_map,
 )
+from trace_mm.files.map_pixels import ids_in
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import (
     BadMaskError,
