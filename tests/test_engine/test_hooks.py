@@ -1,6 +1,7 @@
 """Hooks on their own; tests/test_tools/test_train.py runs them together."""
 
 import random
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
