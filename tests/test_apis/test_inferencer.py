@@ -332,29 +332,9 @@ def test_registered():
     assert MODELS.get("TraceTeacher").__name__ == "TraceTeacher"
 
 
-def test_images_are_not_written_onto(sobel, tmp_path):
-    path = tmp_path / "edges" / "a.png"
-    path.parent.mkdir()
-    Image.fromarray(_image()).save(path)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"a\.png, which is read, lies in .*edges"):
-        sobel(path, out_dir=tmp_path)
-    with pytest.raises(NotADirectoryError, match=r"a\.png"):
-        sobel(path, out_dir=path / "out")
-    assert path.read_bytes() == before
-
-
 def test_the_teacher_of_the_shipped_student_is_named():
     with pytest.raises(ValueError, match=r"backbone='trace-tiny' \(--backbone trace-tiny\)"):
         TraceInferencer(device="cpu", noise_draws=3)
-
-
-def test_few_images_draw_no_bar(capsys):
-    inferencer = TraceInferencer(SOBEL, device="cpu")
-    inferencer([_image()] * 3)
-    assert capsys.readouterr().err == ""
-    inferencer([_image()] * 4)
-    assert "4/4" in capsys.readouterr().err
 
 
 def test_what_it_is_can_be_read(sobel, teacher, flow_folder):
