@@ -35,6 +35,8 @@ def test_masks_and_edges_in_coco_instances_out(data, tmp_path, capsys):
     assert refine(data, out, "--show-dir", tmp_path / "pictures", "--batch-size", 2) == 0
     assert capsys.readouterr().out == (
         f"4 masks of 2 images, 0 images failed, 0 bad masks or records left out: {out}\n"
+        "note: the masks have no scores of their own, so all have 1 (--scores outline: by the "
+        "edges)\n"
     )
     assert len(json.loads(out.read_text())["annotations"]) == 4
     assert len(list((tmp_path / "pictures").iterdir())) == 2
@@ -42,7 +44,9 @@ def test_masks_and_edges_in_coco_instances_out(data, tmp_path, capsys):
 
 def test_options_reach_the_refiner(data, tmp_path):
     chosen = {"threshold": 0.4, "radius": 3, "beta": 8.5, "steps": 16, "merge_iou": 0.6}
-    chosen |= {"resolution": 32, "level": 0.4, "min_probability": 0.1, "min_fragment": 0.2}
+    chosen |= {"resolution": 32, "level": 0.4, "min_probability": 0.1, "min_fragment": 20}
+    chosen |= {"small_fragment": 90, "small_evidence": 0.8, "min_enclosure": 0.4}
+    chosen |= {"preset": "default", "scores": "outline"}
     options = [
         text for name, value in chosen.items() for text in (f"--{name.replace('_', '-')}", value)
     ]
@@ -50,6 +54,13 @@ def test_options_reach_the_refiner(data, tmp_path):
     assert refine(data, out, *options, "--split-parts") == 0
     refiner = json.loads(out.read_text())["info"]["refiner"]
     assert refiner == {"type": "BoundaryGuidedPropagation", "split_parts": True, **chosen}
+
+
+def test_the_paper_preset(data, tmp_path):
+    out = tmp_path / "refined.json"
+    assert refine(data, out, "--preset", "paper", "--scores", "constant") == 0
+    refiner = json.loads(out.read_text())["info"]["refiner"]
+    assert refiner["preset"] == "paper" and refiner["resolution"] == "image"
 
 
 @pytest.mark.parametrize(

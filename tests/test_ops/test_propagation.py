@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 
 from tests.test_ops.test_affinity import naive_transition
-from trace_mm.ops import propagate_masks
+from trace_mm.ops import edge_fragments, propagate_fragments, propagate_masks
 from trace_mm.ops.propagation import power_weights
 
 
@@ -162,3 +162,26 @@ def test_inputs_are_left_alone_and_no_mask_is_no_error():
 def test_what_does_not_fit_is_refused(masks, edges, steps, message):
     with pytest.raises(ValueError, match=message):
         propagate_masks(masks, edges, steps=steps)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0.6, 1.0]))
+def test_fragments_walk_in_their_boxes_as_in_the_whole_image(seed, noise, strongest):
+    """Closed lines of strength 1 make boxes; those of 0.6 are none, since a walk gets across."""
+    rng = np.random.default_rng(seed)
+    edges = rng.random((40, 50)).astype(np.float32) * np.float32(noise)
+    edges[rng.integers(8, 20) :: 13] = edges[:, rng.integers(8, 20) :: 11] = strongest
+    mask = torch.from_numpy(rng.random((2, 40, 50)) > 0.2)
+    edges = torch.from_numpy(edges)
+    fragments, _ = edge_fragments(mask, edges, 0.5, split_parts=True)
+    fragments = fragments[fragments.flatten(1).sum(1) > 4]
+
+    walked = propagate_fragments(fragments, edges)
+
+    torch.testing.assert_close(walked, propagate_masks(fragments, edges), atol=2e-3, rtol=0)
+
+
+def test_a_fragment_on_closed_edges_altogether_walks_nowhere():
+    edges = torch.ones(6, 7)
+    assert propagate_fragments(torch.ones(1, 6, 7, dtype=torch.bool), edges).abs().max() == 0
+    assert propagate_fragments(torch.zeros(0, 6, 7, dtype=torch.bool), edges).shape == (0, 6, 7)

@@ -157,22 +157,63 @@ def test_what_is_too_small_for_the_grid_or_lies_on_an_edge_is_kept_as_it_was():
     assert refined.pieces == (0, 0)
 
 
-def test_a_mask_does_not_dissolve_where_there_are_no_edges():
-    mask = disc(24, 32, 5)
+@st.composite
+def boxes(draw):
+    """Up to four boxes anywhere in an image of some size, bool (K, H, W)."""
+    size = draw(st.sampled_from([(128, 128), (40, 150), (300, 200)]))
+    masks = np.zeros((draw(st.integers(0, 4)), *size), dtype=bool)
+    for mask in masks:
+        top, left = (draw(st.integers(0, length - 1)) for length in size)
+        mask[top : top + draw(st.integers(1, 300)), left : left + draw(st.integers(1, 300))] = True
+        mask[:: draw(st.integers(20, 60))] = False  # also in several parts
+        mask[top, left] = True
+    return masks
 
-    refined = BoundaryGuidedPropagation()(instances(mask), np.zeros(SIZE, dtype=np.float32))
 
-    assert iou(mask, refined.instances.masks[0]) > 0.8
+@settings(max_examples=60, deadline=None)
+@given(boxes(), st.sampled_from([0.0, 0.1, 0.2]), st.booleans())
+def test_without_edges_above_the_threshold_masks_are_as_they_were(masks, strength, split_parts):
+    """Wherever they lie, and whether or not they overlap."""
+    scores = np.linspace(0.9, 0.1, len(masks))
+    source = InstanceMasks(masks, np.ones(len(masks), dtype=np.int64), scores)
+    edges = np.full(masks.shape[1:], strength, dtype=np.float32)
+
+    refined = BoundaryGuidedPropagation(split_parts=split_parts, steps=64)(source, edges)
+
+    np.testing.assert_array_equal(refined.instances.masks, masks)
+    np.testing.assert_array_equal(refined.instances.scores, scores)
+    assert refined.sources == tuple((index,) for index in range(len(masks)))
 
 
-def test_masks_without_scores_get_those_of_their_outline(neighbors):
+@pytest.mark.parametrize("corner", [(10, 10), (0, 0), (88, 88), (10, 88), (0, 60), (49, 49)])
+def test_edges_elsewhere_do_not_change_a_mask(corner):
+    """Not in a corner either, where a walk that nothing holds back piles up."""
+    mask = rectangle(corner[0], corner[0] + 30, corner[1], corner[1] + 30, (128, 128))
+    far = rectangle(44, 46, 0, 12, (128, 128)) | rectangle(120, 122, 60, 75, (128, 128))
+
+    refined = BoundaryGuidedPropagation()(instances(mask), (far & ~mask).astype(np.float32))
+
+    np.testing.assert_array_equal(refined.instances.masks, [mask])
+
+
+def test_masks_without_scores_have_all_the_same(neighbors):
+    refined = BoundaryGuidedPropagation()(instances(*neighbors), borders(neighbors[0])).instances
+
+    assert refined.scores.tolist() == [1, 1]
+
+
+def test_scores_by_the_edges_whatever_the_source_has(neighbors):
     edges = borders(neighbors[0])
+    source = instances(*neighbors, scores=[0.2, 0.8])
 
-    refined = BoundaryGuidedPropagation()(instances(*neighbors), edges).instances
+    refined = BoundaryGuidedPropagation(scores="outline")(source, edges).instances
+    constant = BoundaryGuidedPropagation(scores="constant")(source, edges).instances
 
     np.testing.assert_allclose(refined.scores, outline_scores(refined.masks, edges))
     assert iou(refined.masks[0], neighbors[0]) > 0.98
     assert refined.scores[0] > refined.scores[1]
+    assert constant.scores.tolist() == [1, 1]
+    assert constant.masks[0].sum() >= constant.masks[1].sum()
 
 
 def test_no_masks_are_no_error():
@@ -200,11 +241,29 @@ def test_it_is_built_from_a_config():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("threshold", 1.0), ("merge_iou", -0.1), ("level", 0), ("radius", 0), ("resolution", 4)],
+    [
+        ("threshold", 1.0),
+        ("merge_iou", -0.1),
+        ("level", 0),
+        ("radius", 0),
+        ("resolution", 4),
+        ("min_fragment", 0.1),
+    ],
 )
 def test_numbers_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} must be in"):
         BoundaryGuidedPropagation(**{name: value})
+
+
+def test_settings_make_the_same_again():
+    refiner = BoundaryGuidedPropagation(beta=4, scores="outline", split_parts=True)
+
+    assert BoundaryGuidedPropagation(**refiner.settings()).settings() == refiner.settings()
+
+
+def test_unknown_scores_are_refused():
+    with pytest.raises(ValueError, match="scores must be one of source, constant, outline"):
+        BoundaryGuidedPropagation(scores="outlines")
 
 
 def test_edges_of_another_size_are_refused():

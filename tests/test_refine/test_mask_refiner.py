@@ -80,18 +80,35 @@ def test_an_image_without_masks(tmp_path):
         assert found.pred_instances.scores.shape == (0,)
 
 
-def test_without_a_refiner_masks_are_left(tmp_path):
-    """Then masks without scores have those of their outlines on the edges."""
+def test_without_a_refiner_nothing_is_changed(tmp_path):
     both = square_ids(1) > 0
     masks = np.stack([both, square_ids(1) == 1, np.roll(both, 8, axis=0)])
     model = MaskRefiner(TRUE_EDGES, None)
     found = model(images(tmp_path, 1), [sample(1, masks)])[0].pred_instances
     np.testing.assert_array_equal(found.masks, masks)
-    crossed, square, shifted = found.scores.tolist()
-    assert square > crossed > shifted
+    assert found.scores.tolist() == [1, 1, 1]
     scored = model(images(tmp_path, 1), [sample(1, masks, [0.1, 0.2, 0.3])])[0].pred_instances
     np.testing.assert_array_equal(scored.masks, masks)
     np.testing.assert_allclose(scored.scores, [0.1, 0.2, 0.3])
+
+
+def test_masks_as_they_are_ranked_by_edges_if_asked_for(tmp_path):
+    both = square_ids(1) > 0
+    masks = np.stack([both, square_ids(1) == 1, np.roll(both, 8, axis=0)])
+    model = MaskRefiner(TRUE_EDGES, None, scores="outline")
+    found = model(images(tmp_path, 1), [sample(1, masks, [0.1, 0.2, 0.3])])[0].pred_instances
+    np.testing.assert_array_equal(found.masks, masks)
+    crossed, square, shifted = found.scores.tolist()
+    assert square > crossed > shifted
+
+
+def test_the_scores_of_a_refiner_are_chosen_with_the_model(tmp_path):
+    model = MaskRefiner(TRUE_EDGES, REFINER, scores="constant")
+    (found,) = model(images(tmp_path, 1), [sample(1, scores=[0.3])])
+    assert_squares(found, 1)
+    assert found.pred_instances.scores.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="scores must be one of"):
+        MaskRefiner(TRUE_EDGES, None, scores="best")
 
 
 def test_it_can_only_predict(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trace_mm.refine.outlines import follow_outlines, outline_scores
+from trace_mm.refine.outlines import enclosures, follow_outlines, outline_scores
 
 
 def square(low, high, side=40):
@@ -74,3 +74,25 @@ def test_where_the_source_goes_on_the_outline_stays():
     source = square(0, 40)
 
     np.testing.assert_array_equal(follow_outlines(mask[None], source[None], 2)[0], mask)
+
+
+def test_edges_enclose_a_mask_along_the_share_of_its_outline_that_they_are_beside():
+    mask = square(10, 30)
+    half = outline(mask)
+    half[:, 20:] = 0
+    masks = np.stack([mask, np.roll(mask, 9, axis=0), np.zeros_like(mask), np.ones_like(mask)])
+
+    whole = enclosures(masks, outline(mask), 2)
+
+    assert whole[0] == 1 and whole[1] < 0.5 and whole[2:].tolist() == [0, 0]
+    assert enclosures(mask[None], half, 2)[0] == pytest.approx(0.5, abs=0.1)
+    assert enclosures(mask[None], outline(mask) * np.float32(0.5), 2)[0] == pytest.approx(0.5)
+
+
+def test_the_border_of_the_image_is_no_outline():
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[:15, :15] = True
+    line = np.zeros((40, 40), np.float32)
+    line[15, :16] = line[:16, 15] = 1
+
+    assert enclosures(mask[None], line, 1)[0] == 1

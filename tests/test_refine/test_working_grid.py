@@ -1,7 +1,13 @@
+import numpy as np
 import pytest
 import torch
 
-from trace_mm.refine.working_grid import resize_edges, resize_masks, working_grid
+from trace_mm.refine.working_grid import (
+    fitting_grid,
+    resize_edges,
+    resize_masks,
+    working_grid,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +52,23 @@ def test_masks_and_edges_are_enlarged_and_left_alone_at_their_own_size():
     assert torch.equal(resize_masks(mask, (3, 3)), mask)
     assert resize_masks(mask[:0], (6, 7)).shape == (0, 6, 7)
     assert resize_edges(torch.ones(3, 3), (5, 6)).shape == (5, 6)
+
+
+@pytest.mark.parametrize(("pitch", "grid"), [(320, 128), (40, 128), (16, 256), (6, 512)])
+def test_a_mask_gets_the_coarsest_grid_that_shows_its_components(pitch, grid):
+    mask = np.ones((480, 640), dtype=bool)
+    on_edge = np.zeros_like(mask)
+    on_edge[:, ::pitch] = True
+
+    assert max(fitting_grid(mask, on_edge)) == grid
+
+
+def test_few_and_tiny_components_do_not_refine_a_grid():
+    mask = np.ones((480, 640), dtype=bool)
+    on_edge = np.zeros_like(mask)
+    on_edge[100:140, 200:260:4] = True  # 4 pixels wide, in a small part of the mask
+    assert max(fitting_grid(mask, on_edge)) == 128
+    on_edge[:, ::2] = True  # 1 pixel wide, everywhere
+    assert max(fitting_grid(mask, on_edge)) == 128
+    assert fitting_grid(np.zeros_like(mask), on_edge) == (96, 128)
+    assert fitting_grid(mask[:50, :60], on_edge[:50, :60]) == (50, 60)

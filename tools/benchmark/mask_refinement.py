@@ -1,7 +1,9 @@
 """What refinement by different edges is worth: class-agnostic AP and AR of masks before and after.
 
 The images, their true instances and the masks of one or several methods are read; each image's
-edges are found once a kind, and all masks are refined by them with the same settings.
+edges are found once a kind, and all masks are refined by them with the same settings. AP is given
+by three kinds of scores, of masks before and after alike: those of the source (1 where it has
+none), the same for all, and by the edges. The other figures are by those of ``--scores``.
 """
 
 import json
@@ -12,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from edge_models import build_edges, parse_settings
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from trace_mm.commands.command_line import Parser, run_command
@@ -21,11 +22,13 @@ from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
 from trace_mm.files import check_outputs
 from trace_mm.files.coco import encode_rle
 from trace_mm.models import TrueEdges
-from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks, outline_scores
+from trace_mm.refine import SCORES, BoundaryGuidedPropagation, InstanceMasks, scored
 from trace_mm.refine.mask_refiner import instance_masks
+from trace_mm.refine.scores import ranked
 from trace_mm.structures import EdgeDataSample
 
-COLUMNS = ("AP", "AP50", "AP75", "AR100", "AP_touching", "AP_apart")
+SCORED = tuple(f"AP_{scores}" for scores in SCORES)
+COLUMNS = (*SCORED, "AP50", "AP75", "AR100", "AP_touching", "AP_apart")
 
 
 def detections(image_id: int, masks: InstanceMasks) -> list[dict[str, Any]]:
@@ -36,13 +39,6 @@ def detections(image_id: int, masks: InstanceMasks) -> list[dict[str, Any]]:
         for mask, score in zip(masks.masks, scores, strict=True)
         if mask.any()
     ]
-
-
-def scored(masks: InstanceMasks, edges: NDArray[np.float32]) -> InstanceMasks:
-    """The same masks, with a score."""
-    if masks.scores is not None:
-        return masks
-    return InstanceMasks(masks.masks, masks.labels, outline_scores(masks.masks, edges))
 
 
 def make_parser() -> Parser:
@@ -57,6 +53,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the refinement"
     )
+    parser.add_argument("--scores", choices=SCORES, default="source", help="of the other figures")
     parser.add_argument("--out", type=Path, help="JSON file for all scores")
     return parser
 
@@ -81,7 +78,7 @@ def main() -> None:
         name: TrueEdges() if name == "true" else build_edges(name, options.model, options.size)
         for name in options.edges
     }
-    results: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    results: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     first = next(iter(datasets.values()))
     for index in tqdm(range(len(first)), unit="image"):
         item = first[index]
@@ -92,19 +89,29 @@ def main() -> None:
             edges[name] = model([item["inputs"]], [sample], mode="predict")[0].pred_edges.numpy()
         for method, dataset in datasets.items():
             source = instance_masks(dataset[index]["data_samples"].source_instances)
-            plain = scored(source, next(iter(edges.values())))
-            results.setdefault((method, "none"), []).extend(detections(given.image_id, plain))
             for name, lines in edges.items():
                 refined = refiner(source, lines).instances
-                results.setdefault((method, name), []).extend(detections(given.image_id, refined))
+                for scores in SCORES:
+                    plain = scored(source, lines, scores)  # in the source's order
+                    again = scored(refined, lines, scores)
+                    again = again.select(ranked(again))
+                    for kind, masks in ((f"no {name}", plain), (name, again)):
+                        found = detections(given.image_id, masks)
+                        results.setdefault((method, kind, scores), []).extend(found)
     truth = InstanceGroundTruth.read(annotations)
     table = {}
-    print(f"{'masks':24} {'edges':8} " + " ".join(f"{column:>11}" for column in COLUMNS))
-    for (method, name), found in results.items():
-        scores = evaluate_instances(truth, found).to_dict()
-        table[f"{method} {name}"] = {column: scores[column] for column in COLUMNS}
-        values = " ".join(f"{100 * scores[column]:11.1f}" for column in COLUMNS)
-        print(f"{method:24} {name:8} {values}  {len(found)} masks", flush=True)
+    print(f"{'masks':24} {'edges':10} " + " ".join(f"{column:>11}" for column in COLUMNS))
+    for method, name in dict.fromkeys((method, name) for method, name, _ in results):
+        by_scores = {
+            scores: evaluate_instances(truth, results[method, name, scores]).to_dict()
+            for scores in SCORES
+        }
+        row = {f"AP_{scores}": found["AP"] for scores, found in by_scores.items()}
+        row |= {column: by_scores[options.scores][column] for column in COLUMNS[len(SCORES) :]}
+        table[f"{method} {name}"] = row
+        values = " ".join(f"{100 * row[column]:11.1f}" for column in COLUMNS)
+        count = len(results[method, name, options.scores])
+        print(f"{method:24} {name:10} {values}  {count} masks", flush=True)
     if options.out is not None:
         settings = {"refiner": refiner.settings(), "images": len(first)}
         options.out.write_text(

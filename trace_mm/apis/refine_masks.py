@@ -28,7 +28,7 @@ from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.places import check_refinement_places, parts_folder
 from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.refinement_inputs import find_inputs
-from trace_mm.apis.refinement_summary import RefinementSummary, unturned
+from trace_mm.apis.refinement_summary import RefinementSummary, unscored, unturned
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
@@ -73,6 +73,7 @@ def refine_masks(
     annotations: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     crowds: str = "auto",
+    scores: str | None = None,
     skip_bad: bool = False,
     show_dir: str | os.PathLike[str] | None = None,
     batch_size: int = 1,
@@ -97,6 +98,8 @@ def refine_masks(
         allow_pickle: read files that may run code, see :func:`trace_mm.refine.open_masks`.
         crowds: what becomes of crowd regions: "auto", "keep" or "skip", see
             :class:`trace_mm.refine.readers.MaskReader`.
+        scores: "source", "constant" or "outline", see :class:`BoundaryGuidedPropagation`; None for
+            what the refiner has.
         skip_bad: leave bad masks and records without an image out, and note them in the manifest.
         show_dir: folder for a picture of each image, ``<stem>.png``: before, edges, after. Images
             that differ in the suffix only keep it. None for none.
@@ -116,6 +119,8 @@ def refine_masks(
     """
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch size {batch_size} must be at least 1, workers {workers} 0")
+    if scores is not None:
+        refiner = type(refiner)(**{**refiner.settings(), "scores": scores})
     out = Path(out)
     check_refinement_places(
         masks, images, out, edges=edges.folders(), annotations=annotations, show_dir=show_dir
@@ -206,7 +211,12 @@ def refine_masks(
         },
         empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
         others=len(inputs.others),
-        remarks=[*inputs.notes, *remarks, *unturned([key for key in known if known[key].remarks])],
+        remarks=[
+            *inputs.notes,
+            *remarks,
+            *unturned([key for key in known if known[key].remarks]),
+            *unscored(content["annotations"], refiner.scores),
+        ],
     )
 
 

@@ -1,8 +1,9 @@
 """What a run of refinement did, in figures and in words."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from trace_mm.console import is_quiet
 from trace_mm.short_repr import ShortRepr
@@ -56,3 +57,11 @@ def unturned(names: Sequence[str]) -> list[str]:
         f"photos that EXIF data would turn, but whose masks only fit the stored pixels: "
         f"{len(names)}, not turned ({shown})"
     ]
+
+
+def unscored(annotations: Iterable[Mapping[str, Any]], scores: str) -> list[str]:
+    """What to tell of masks whose source has no scores: one line, or none."""
+    found = {annotation["score"] for annotation in annotations}
+    if scores != "source" or found != {1.0}:
+        return []
+    return ["the masks have no scores of their own, so all have 1 (--scores outline: by the edges)"]

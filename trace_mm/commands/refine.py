@@ -15,6 +15,8 @@ from trace_mm.commands.arguments import (
 from trace_mm.commands.command_line import EXIT_STATUS
 
 _REFINER_OPTIONS = (
+    "preset",
+    "scores",
     "threshold",
     "radius",
     "beta",
@@ -24,6 +26,9 @@ _REFINER_OPTIONS = (
     "level",
     "min_probability",
     "min_fragment",
+    "small_fragment",
+    "small_evidence",
+    "min_enclosure",
     "split_parts",
 )
 
@@ -86,18 +91,45 @@ def add_refine(commands: Any) -> None:
 
 def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("refinement")
+    group.add_argument(
+        "--preset",
+        choices=("default", "paper"),
+        help="what the settings are that are not given; paper: Alg. 4 as it is written",
+    )
+    group.add_argument(
+        "--scores",
+        choices=("source", "constant", "outline"),
+        help="of refined masks: the source's, and 1 where it has none (default); 1 for all; or how "
+        "well edges agree with their outlines",
+    )
     group.add_argument("--threshold", type=float, metavar="X", help="an edge above it separates")
     group.add_argument("--radius", type=positive, metavar="N", help="reach of a step, in pixels")
     group.add_argument("--beta", type=float, metavar="X", help="how much weak edges hold back")
     group.add_argument("--steps", type=natural, metavar="N", help="length of the random walk")
     group.add_argument("--merge-iou", type=float, metavar="X", help="unite masks above this IoU")
     group.add_argument(
-        "--resolution", type=positive, metavar="N", help="longer side of the working grid"
+        "--resolution",
+        type=_resolution,
+        metavar="N",
+        help="longer side of the working grid; image: the image's own; auto: 128, and up to 512 "
+        "where a mask is cut into narrow pieces",
     )
     group.add_argument("--level", type=float, metavar="X", help="share of the largest probability")
     group.add_argument("--min-probability", type=float, metavar="X", help="least probability")
     group.add_argument(
-        "--min-fragment", type=float, metavar="X", help="smallest piece, as a share of its mask"
+        "--min-fragment", type=float, metavar="N", help="smallest piece, in pixels of the grid"
+    )
+    group.add_argument(
+        "--small-fragment",
+        type=float,
+        metavar="N",
+        help="pieces of fewer pixels of the grid need strong edges all around",
+    )
+    group.add_argument(
+        "--small-evidence", type=float, metavar="X", help="how strong, between 0 and 1"
+    )
+    group.add_argument(
+        "--min-enclosure", type=float, metavar="X", help="least share of an outline on edges"
     )
     group.add_argument(
         "--split-parts",
@@ -105,6 +137,11 @@ def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="also split a mask where it is in several parts already",
     )
+
+
+def _resolution(text: str) -> int | str:
+    """An argument's value: a number from 1 on, image or auto."""
+    return text if text in ("auto", "image") else positive(text)
 
 
 def _run_refine(arguments: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ from trace_mm.ops.mask_splitting import (
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
 from trace_mm.ops.normalized_cut import NormalizedCut, normalized_cut, similar_patches
-from trace_mm.ops.propagation import propagate_masks
+from trace_mm.ops.propagation import propagate_fragments, propagate_masks
 from trace_mm.ops.pseudo_labels import PSEUDO_LABELS, pseudo_edges
 from trace_mm.ops.regions import region_attention
 from trace_mm.ops.thinning import suppress_non_maxima, thin
@@ -85,6 +85,7 @@ __all__ = [
     "neighbor_divergence",
     "normalize_edges",
     "normalized_cut",
+    "propagate_fragments",
     "propagate_masks",
     "pseudo_edges",
     "random_walk_laplacian",

@@ -1,6 +1,10 @@
 """Masks of other methods: read, refined by instance edges, and written."""
 
-from trace_mm.refine.boundary_guided_propagation import BoundaryGuidedPropagation, Refinement
+from trace_mm.refine.boundary_guided_propagation import (
+    PRESETS,
+    BoundaryGuidedPropagation,
+    Refinement,
+)
 from trace_mm.refine.image_index import ImageIndex
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.mask_refiner import MaskRefiner
@@ -12,9 +16,12 @@ from trace_mm.refine.readers import (
     MaskRecord,
     open_masks,
 )
+from trace_mm.refine.scores import SCORES, scored
 
 __all__ = [
     "MASK_FORMATS",
+    "PRESETS",
+    "SCORES",
     "BadMaskError",
     "BoundaryGuidedPropagation",
     "ImageIndex",
@@ -25,4 +32,5 @@ __all__ = [
     "Refinement",
     "open_masks",
     "outline_scores",
+    "scored",
 ]

@@ -1,20 +1,70 @@
 """Boundary-Guided Propagation: masks refined by instance edges (Sec. 3.5, App. C.6, Alg. 4)."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
-from trace_mm.ops import edge_fragments, merge_groups, propagate_masks
+from trace_mm.ops import merge_groups
 from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.outlines import follow_outlines, outline_scores
-from trace_mm.refine.working_grid import resize_edges, resize_masks, working_grid
+from trace_mm.refine.outlines import follow_outlines
+from trace_mm.refine.scores import check_scores, ranked, scored
+from trace_mm.refine.spreading import Spread, Walk, spread, spread_as_written
+from trace_mm.refine.working_grid import fitting_grid, resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "default": {
+            "threshold": 0.2,
+            "radius": 5,
+            "beta": 10.0,
+            "steps": 256,
+            "merge_iou": 0.5,
+            "resolution": "auto",
+            "level": 0.5,
+            "min_probability": 0.25,
+            "min_fragment": 16,
+            "small_fragment": 150,
+            "small_evidence": 0.95,
+            "min_enclosure": 0.5,
+            "split_parts": False,
+        },
+        "paper": {
+            "threshold": 0.5,
+            "radius": 5,
+            "beta": 10.0,
+            "steps": 256,
+            "merge_iou": 0.5,
+            "resolution": "image",
+            "level": 0.5,
+            "split_parts": True,
+        },
+    }
+)
+"""Settings of :class:`BoundaryGuidedPropagation` where they are not given, by preset."""
+
+_RANGES = {
+    "threshold": (0, 0.999),
+    "merge_iou": (0, 1),
+    "level": (1e-6, 1),
+    "min_probability": (0, 1),
+    "min_fragment": (1, 1e9),
+    "small_fragment": (1, 1e9),
+    "small_evidence": (0, 1),
+    "min_enclosure": (0, 1),
+    "radius": (1, 64),
+    "beta": (1e-6, 1e6),
+    "steps": (0, 10**6),
+    "resolution": (8, 4096),
+}
 
 
 @dataclass(frozen=True)
@@ -22,9 +72,11 @@ class Refinement:
     """Refined masks, and what became of the source's.
 
     Attributes:
-        instances: the refined masks, with scores, by falling score.
+        instances: the refined masks, with scores, by falling score; of equal scores by falling
+            area, then by content.
         sources: for each of them, the rising indices of the source masks that it is made of.
-        pieces: for each source mask, how many components it has; 0 if it is kept as it was.
+        pieces: for each source mask, how many components it has; 0 if it is kept as it was or, by
+            the preset "paper", consists of edges only.
     """
 
     instances: InstanceMasks
@@ -32,22 +84,11 @@ class Refinement:
     pieces: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Spread:
-    """Components on the working grid after the walk.
-
-    Attributes:
-        shares: float (F, h, w), 0.5 where a pixel just belongs to a component.
-        origin: the index of each one's source mask, int64 (F,).
-    """
-
-    shares: Tensor
-    origin: Tensor
-
-
 @TASK_UTILS.register_module()
 class BoundaryGuidedPropagation:
     """Cuts masks where edges cross them, lets the pieces fill what edges enclose, and unites them.
+
+    With the preset "default":
 
     1. Masks and edges are brought to a working grid.
     2. Edge pixels cut each mask into its connected components.
@@ -56,63 +97,103 @@ class BoundaryGuidedPropagation:
        ``min_probability``: what spreads thinner than that has met no edges that enclose it.
     4. An edge pixel belongs to what the nearest pixel off the edges belongs to, be it background,
        if that is no further than half a step.
-    5. What its components leave of a mask, such as a part that is all edges, is a component too,
-       as it is.
-    6. Masks of one label whose IoU exceeds ``merge_iou`` are united until there are none.
-    7. Masks go back to the image's size. Where a source mask's outline runs within a pixel of the
-       working grid of the new one, it is taken over. A mask of which nothing is left, such as one
-       that is too small for the working grid, is kept as it was.
+    5. A component stands if edges are what ends it: along ``min_enclosure`` of its outline, where
+       the image's border is none. One that was cut out with fewer than ``small_fragment`` pixels
+       is noise unless o (1 - i) s is at least ``small_evidence``: o is the mean edge beside its
+       outline, i that inside it, s how likely a walk stays in it. An object that is enclosed and
+       filled has 1, a part of a neighbour that the mask runs over has little.
+    6. What the components of a mask leave of it because it is full of edges (half of it at least),
+       such as an object with a strong texture, is a component too, as it is, from
+       ``small_fragment`` pixels on.
+    7. Masks of one label whose IoU exceeds ``merge_iou`` are united until there are none.
+    8. Masks go back to the image's size. Where a source mask's outline runs within a pixel of the
+       working grid of the new one, it is taken over. A mask no component of which stands is kept as
+       it was: it is too small for the working grid, or no edges enclose anything of it. So without
+       edges above the threshold all masks are as they were.
 
-    The order of the source masks does not matter. A refined mask has the largest score of its
-    source masks; where the source has no scores, it has that of :func:`outline_scores`.
+    The preset "paper" is Alg. 4 as it is written, at the image's own size: components, their walk,
+    ``level`` times its largest probability, and the union of masks; no more. What consists of edges
+    only is gone. docs/method.md says where the paper is silent.
+
+    The order of the source masks does not matter.
 
     Args:
+        preset: "default" or "paper": what the other settings are where they are not given.
         threshold: an edge above it separates, in [0, 0.999].
         radius: a step of the walk goes less than this many pixels of the working grid far.
         beta: exponent of the affinities.
         steps: length of the walk.
         merge_iou: tau_BGP, in [0, 1].
         resolution: longer side of the working grid in pixels; smaller images keep their own size.
+            "image" for the image's own; "auto" for 128, and up to 512 for masks that edges cut into
+            components too narrow for that.
         level: share of the largest probability, in (0, 1].
         min_probability: the least probability, in [0, 1].
-        min_fragment: components with a smaller share of their mask's area are left out, in [0, 1].
+        min_fragment: components of fewer pixels of the working grid are left out; so are those
+            that are nowhere 3 pixels wide.
+        small_fragment: components of fewer pixels need strong edges all around.
+        small_evidence: how strong, in [0, 1].
+        min_enclosure: the least share of a component's outline that lies on edges, in [0, 1].
         split_parts: cut a mask also where its parts were apart before; of use where a mask stands
             for all objects of a class.
+        scores: of refined masks: "source" for the largest score of their source masks, 1 where the
+            source has none; "constant" for 1; "outline" for
+            :func:`trace_mm.refine.outline_scores`, whatever the source has.
+
+    ``min_probability``, ``min_enclosure`` and what concerns fragments are not of the preset
+    "paper".
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a setting is out of range, or the preset has none of that name.
     """
 
     def __init__(
         self,
-        threshold: float = 0.2,
-        radius: int = 5,
-        beta: float = 10,
-        steps: int = 256,
-        merge_iou: float = 0.5,
-        resolution: int = 128,
-        level: float = 0.5,
-        min_probability: float = 0.25,
-        min_fragment: float = 0.1,
-        split_parts: bool = False,
+        preset: str = "default",
+        *,
+        threshold: float | None = None,
+        radius: int | None = None,
+        beta: float | None = None,
+        steps: int | None = None,
+        merge_iou: float | None = None,
+        resolution: int | str | None = None,
+        level: float | None = None,
+        min_probability: float | None = None,
+        min_fragment: float | None = None,
+        small_fragment: float | None = None,
+        small_evidence: float | None = None,
+        min_enclosure: float | None = None,
+        split_parts: bool | None = None,
+        scores: str = "source",
     ) -> None:
-        check_range("threshold", threshold, 0, 0.999)
-        check_range("merge_iou", merge_iou, 0, 1)
-        check_range("level", level, 1e-6, 1)
-        check_range("min_probability", min_probability, 0, 1)
-        check_range("min_fragment", min_fragment, 0, 1)
-        check_range("radius", radius, 1, 64)
-        check_range("beta", beta, 1e-6, 1e6)
-        check_range("steps", steps, 0, 10**6)
-        check_range("resolution", resolution, 8, 4096)
-        self.threshold, self.radius, self.beta, self.steps = threshold, radius, beta, steps
-        self.merge_iou, self.resolution, self.level = merge_iou, resolution, level
-        self.min_probability, self.min_fragment = min_probability, min_fragment
-        self.split_parts = split_parts
+        given = {name: value for name, value in locals().items() if value is not None}
+        for name in ("self", "preset", "scores"):
+            del given[name]
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+        check_scores(scores)
+        for name, value in given.items():
+            if name not in PRESETS[preset]:
+                raise ValueError(f"the preset {preset!r} has no {name}")
+            if name in _RANGES and not (name == "resolution" and value in ("auto", "image")):
+                check_range(name, value, *_RANGES[name])
+        self._settings: dict[str, Any] = {
+            "preset": preset,
+            **PRESETS[preset],
+            **given,
+            "scores": scores,
+        }
+        self.scores = scores
+        self._as_written = preset == "paper"
+        self._merge_iou: float = self._settings["merge_iou"]
+        self._resolution: int | str = self._settings["resolution"]
+        self._walk = Walk(
+            **{f.name: self._settings[f.name] for f in fields(Walk) if f.name in self._settings}
+        )
 
-    def settings(self) -> dict[str, float]:
-        """All arguments by name."""
-        return dict(vars(self))
+    def settings(self) -> dict[str, Any]:
+        """All settings by name, as arguments that make the same again."""
+        return dict(self._settings)
 
     def __call__(self, instances: InstanceMasks, edges: NDArray[np.float32]) -> Refinement:
         """Refine the masks of one image.
@@ -131,111 +212,87 @@ class BoundaryGuidedPropagation:
             raise ValueError(
                 f"edges {edges.shape} and masks {instances.size} (H, W) are not of one size"
             )
-        grid = working_grid(instances.size, self.resolution)
-        lines = resize_edges(torch.from_numpy(np.ascontiguousarray(edges)).float(), grid)
-        spread = self._spread(resize_masks(torch.from_numpy(instances.masks), grid), lines)
-        masks, sources = self._unite(spread, instances)
-        scores = (
-            outline_scores(masks, edges)
+        found = self._spread(instances, edges)
+        masks, sources = self._unite(found, instances)
+        labels = np.array([instances.labels[source[0]] for source in sources], dtype=np.int64)
+        given = (
+            None
             if instances.scores is None
             else np.array([max(instances.scores[list(source)]) for source in sources], np.float64)
         )
-        labels = np.array([instances.labels[source[0]] for source in sources], dtype=np.int64)
-        order = sorted(
-            range(len(masks)),
-            key=lambda index: (-scores[index], -masks[index].sum(), masks[index].tobytes()),
-        )
-        chosen = np.array(order, dtype=np.int64)
-        pieces = torch.bincount(spread.origin, minlength=len(instances)).tolist()
+        result = scored(InstanceMasks(masks, labels, given), edges, self.scores)
+        order = ranked(result)
         return Refinement(
-            InstanceMasks(masks[chosen], labels[chosen], scores[chosen]),
+            result.select(order),
             tuple(sources[index] for index in order),
-            tuple(pieces),
+            tuple(torch.bincount(found.origin, minlength=len(instances)).tolist()),
         )
 
-    def _spread(self, masks: Tensor, edges: Tensor) -> _Spread:
-        """Cut masks (K, h, w) by edges (h, w), and let their components walk."""
-        pieces, origin = edge_fragments(
-            masks, edges, self.threshold, self.split_parts, self.min_fragment
+    def _spread(self, instances: InstanceMasks, edges: NDArray[np.float32]) -> Spread:
+        """The components of all masks after their walk, on the finest grid that one of them has."""
+        lines = torch.from_numpy(np.ascontiguousarray(edges)).float()
+        masks = torch.from_numpy(instances.masks)
+        grids = self._grids(instances, edges)
+        finest = max(grids, default=working_grid(instances.size, 128))
+        found = []
+        for grid in sorted(set(grids)):
+            chosen = torch.tensor([index for index, one in enumerate(grids) if one == grid])
+            one = (spread_as_written if self._as_written else spread)(
+                resize_masks(masks[chosen], grid), resize_edges(lines, grid), self._walk
+            )
+            found.append(Spread(_resize(one.shares, finest), chosen[one.origin]))
+        if not found:
+            return Spread(torch.zeros(0, *finest), torch.zeros(0, dtype=torch.int64))
+        return Spread(
+            torch.cat([one.shares for one in found]), torch.cat([one.origin for one in found])
         )
-        walked = propagate_masks(pieces, edges, self.radius, self.beta, self.steps)
-        limits = (self.level * walked.flatten(1).amax(1)).clamp(min=self.min_probability)
-        shares = _over_edges(walked, edges > self.threshold, self.radius // 2 + 1) / (
-            2 * limits[:, None, None]
-        )
-        reached = (shares >= 0.5).flatten(1).any(1)
-        shares, origin = shares[reached], origin[reached]
-        rest, rest_origin = self._rest(masks, shares >= 0.5, origin)
-        return _Spread(torch.cat([shares, rest]), torch.cat([origin, rest_origin]))
 
-    def _rest(self, masks: Tensor, filled: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
-        """Thick parts of masks (K, h, w) that their own components (F, h, w) leave, and whose."""
-        rest = masks.clone()
-        for component, index in zip(filled, origin.tolist(), strict=True):
-            rest[index] &= ~component
-        thick = _opened(rest)
-        parts, of = edge_fragments(thick, torch.zeros(masks.shape[1:]), 0.5, split_parts=True)
-        large = parts.flatten(1).sum(1) >= self.min_fragment * masks.flatten(1).sum(1)[of]
-        return parts[large].float(), of[large]
+    def _grids(self, instances: InstanceMasks, edges: NDArray[np.float32]) -> list[tuple[int, int]]:
+        """The working grid of each mask."""
+        if self._resolution == "auto":
+            on_edge = edges > self._walk.threshold
+            return [fitting_grid(mask, on_edge) for mask in instances.masks]
+        longer = max(instances.size) if self._resolution == "image" else int(self._resolution)
+        return [working_grid(instances.size, longer)] * len(instances)
 
     def _unite(
-        self, spread: _Spread, instances: InstanceMasks
+        self, found: Spread, instances: InstanceMasks
     ) -> tuple[NDArray[np.bool_], list[tuple[int, ...]]]:
         """Masks bool (G, H, W) at the image's size, and the source masks of each."""
-        labels = torch.from_numpy(instances.labels)[spread.origin]
-        filled = spread.shares >= 0.5  # (F, h, w)
+        labels = torch.from_numpy(instances.labels)[found.origin]
+        filled = found.shares >= 0.5  # (F, h, w)
         united: list[Tensor] = []
         sources: list[tuple[int, ...]] = []
         for label in labels.unique():
             chosen = (labels == label).nonzero()[:, 0]
-            groups = merge_groups(filled[chosen], self.merge_iou)
+            groups = merge_groups(filled[chosen], self._merge_iou)
             for group in groups.unique():
                 members = chosen[groups == group]
-                united.append(spread.shares[members].amax(0))  # (h, w)
-                sources.append(tuple(sorted(set(spread.origin[members].tolist()))))
+                united.append(found.shares[members].amax(0))  # (h, w)
+                sources.append(tuple(sorted(set(found.origin[members].tolist()))))
         size = instances.size
-        masks = _enlarge(torch.stack(united).clamp(max=1.0), size, 0.5) if united else None
-        if masks is not None:
+        masks = np.zeros((0, *size), dtype=bool)
+        if united:
+            masks = _enlarge(torch.stack(united).clamp(max=1.0), size, 0.5)
+        if self._as_written:
+            return masks, sources
+        if united:
             origins = np.stack([instances.masks[list(source)].any(0) for source in sources])
-            grid = spread.shares.shape[1:]
+            grid = found.shares.shape[1:]
             reach = math.ceil(max(size[0] / grid[0], size[1] / grid[1]))
             masks = follow_outlines(masks, origins, reach)
-        kept = [index for index in range(len(instances)) if not (spread.origin == index).any()]
-        parts = [] if masks is None else [masks]
+        kept = [index for index in range(len(instances)) if not (found.origin == index).any()]
         return (
-            np.concatenate([*parts, instances.masks[kept]]),
+            np.concatenate([masks, instances.masks[kept]]),
             sources + [(index,) for index in kept],
         )
 
 
-def _over_edges(values: Tensor, on_edge: Tensor, reach: int) -> Tensor:
-    """Give edge pixels the values (F, h, w) of the nearest pixel off the edges.
-
-    Pixels further than ``reach`` from any such pixel are not those of a line: they get 0.
-    """
-    if not on_edge.any() or on_edge.all():
-        return values
-    free = ~on_edge
-    distance, nearest = distance_transform_edt(on_edge.numpy(), return_indices=True)
-    rows, columns = torch.from_numpy(nearest).long()
-    # Of equally near pixels the left or upper one: true borders run on that side of where segments
-    # meet, so that an edge pixel there is its left or upper neighbour's.
-    above = on_edge[1:] & free[:-1]
-    rows[1:][above], columns[1:][above] = _indices(free)[:, :-1][:, above]
-    left = on_edge[:, 1:] & free[:, :-1]
-    rows[:, 1:][left], columns[:, 1:][left] = _indices(free)[:, :, :-1][:, left]
-    return values[:, rows, columns] * torch.from_numpy(distance <= reach)
-
-
-def _indices(like: Tensor) -> Tensor:
-    """Row and column of each pixel, (2, h, w)."""
-    return torch.stack(torch.meshgrid(*(torch.arange(n) for n in like.shape), indexing="ij"))
-
-
-def _opened(masks: Tensor) -> Tensor:
-    """Masks (K, h, w) without what is thinner than 3 pixels."""
-    kept = -functional.max_pool2d(-masks.float()[:, None], 3, 1, 1)  # (K, 1, h, w)
-    return functional.max_pool2d(kept, 3, 1, 1)[:, 0] > 0
+def _resize(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Values (F, h, w) at another size."""
+    if values.shape[1:] == size or not len(values):
+        return values.new_zeros(0, *size) if not len(values) else values
+    return functional.interpolate(values[:, None], size, mode="bilinear")[:, 0]
 
 
 def _enlarge(values: Tensor, size: tuple[int, int], level: float) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """The masks of one image, as they go from a reader to a post-processor to a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,12 @@ class InstanceMasks:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+    def select(self, indices: Sequence[int]) -> "InstanceMasks":
+        """The masks of these indices, in their order."""
+        chosen = np.array(indices, dtype=np.int64)
+        scores = None if self.scores is None else self.scores[chosen]
+        return InstanceMasks(self.masks[chosen], self.labels[chosen], scores)
 
     @property
     def size(self) -> tuple[int, int]:

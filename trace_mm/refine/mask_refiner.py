@@ -11,7 +11,7 @@ from trace_mm.refine.boundary_guided_propagation import (
     Refinement,
 )
 from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.outlines import outline_scores
+from trace_mm.refine.scores import check_scores, scored
 from trace_mm.registry import MODELS, TASK_UTILS
 from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import InstanceDataSample
@@ -24,12 +24,25 @@ class MaskRefiner(RunnerModel):
     Args:
         edges: config of an edge model, such as ``dict(type="TraceStudent", ...)``.
         refiner: config of what refines, such as ``dict(type="BoundaryGuidedPropagation")``; None
-            leaves masks as they are, for comparison. Then the edges are of use only for the scores
-            of masks that have none.
+            leaves masks as they are, for comparison.
+        scores: "source", "constant" or "outline", see :func:`trace_mm.refine.scored`; None for the
+            refiner's, and "source" without a refiner: scores as they are, 1 where there are none.
+
+    Raises:
+        ValueError: if there are no such scores.
     """
 
-    def __init__(self, edges: dict[str, Any], refiner: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        edges: dict[str, Any],
+        refiner: dict[str, Any] | None,
+        scores: str | None = None,
+    ) -> None:
         super().__init__()
+        self.scores = scores or "source"
+        check_scores(self.scores)
+        if refiner is not None and scores is not None:
+            refiner = {**refiner, "scores": scores}
         self.edges = MODELS.build(edges)
         self.refiner: BoundaryGuidedPropagation | None = (
             None if refiner is None else TASK_UTILS.build(refiner)
@@ -68,8 +81,7 @@ class MaskRefiner(RunnerModel):
     def _refined(self, source: InstanceMasks, edges: np.ndarray) -> Refinement:
         if self.refiner is not None:
             return self.refiner(source, edges)
-        scores = outline_scores(source.masks, edges) if source.scores is None else source.scores
-        kept = InstanceMasks(source.masks, source.labels, scores)
+        kept = scored(source, edges, self.scores)
         numbers = range(len(source))
         return Refinement(kept, tuple((number,) for number in numbers), tuple(0 for _ in numbers))
 

@@ -29,6 +29,27 @@ def outline_scores(
     return np.array([_score(mask, edges, near, reach) for mask in masks], dtype=np.float64)
 
 
+def enclosures(
+    masks: NDArray[np.bool_], edges: NDArray[np.float32], reach: int
+) -> NDArray[np.float64]:
+    """How well edges enclose each mask: the mean of the strongest edge beside its outline.
+
+    Where the image ends there is no outline.
+
+    Args:
+        masks: bool (K, H, W).
+        edges: (H, W) in [0, 1].
+        reach: how far an edge may be from the outline, in pixels.
+
+    Returns:
+        float64 (K,) in [0, 1]; 0 for a mask without an outline: one that is empty or fills the
+        image.
+    """
+    near = np.asarray(cv2.dilate(edges, _square(reach)), dtype=np.float32)  # (H, W)
+    outlines = (_outline(mask) for mask in masks)
+    return np.array([near[o].mean() if o.any() else 0.0 for o in outlines], dtype=np.float64)
+
+
 def follow_outlines(
     masks: NDArray[np.bool_], sources: NDArray[np.bool_], reach: int
 ) -> NDArray[np.bool_]:
@@ -68,14 +89,18 @@ def _follow(mask: NDArray[np.bool_], source: NDArray[np.bool_], reach: int) -> N
 def _score(
     mask: NDArray[np.bool_], edges: NDArray[np.float32], near: NDArray[np.float32], reach: int
 ) -> float:
-    pixels = mask.astype(np.uint8)
-    # Beyond the image's rim, erosion sees more of the mask.
-    outline = mask & (cv2.erode(pixels, _square(1)) == 0)
+    outline = _outline(mask)
     if not outline.any():
         return 0.0
-    inside = cv2.erode(pixels, _square(reach + 1)) > 0
+    inside = cv2.erode(mask.astype(np.uint8), _square(reach + 1)) > 0
     crossed = float(edges[inside].mean()) if inside.any() else 1.0
     return float(near[outline].mean()) * (1.0 - crossed)
+
+
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of a mask that touch others; beyond the image's rim, there is more of the mask."""
+    outline: NDArray[np.bool_] = mask & (cv2.erode(mask.astype(np.uint8), _square(1)) == 0)
+    return outline
 
 
 def _square(reach: int) -> NDArray[np.uint8]:

@@ -1,0 +1,126 @@
+"""What becomes of masks on the working grid: cut, spread by a walk, and told from noise."""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.nn import functional
+
+from trace_mm.ops import edge_fragments, propagate_fragments, propagate_masks
+from trace_mm.refine.outlines import enclosures
+
+_THICK = 3  # what is thinner is the border of something else, in pixels
+_TEXTURED = 0.5  # the least share of edges in a part that its components leave
+_BELONGS = 0.5  # the share from which on a pixel belongs to a component
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Settings of the walk; see :class:`trace_mm.refine.BoundaryGuidedPropagation`."""
+
+    threshold: float
+    radius: int
+    beta: float
+    steps: int
+    level: float
+    split_parts: bool
+    min_probability: float = 0
+    min_fragment: float = 1
+    small_fragment: float = 1
+    small_evidence: float = 0
+    min_enclosure: float = 0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Components on a working grid after the walk.
+
+    Attributes:
+        shares: float (F, h, w), 0.5 where a pixel just belongs to a component.
+        origin: the index of each one's source mask, int64 (F,).
+    """
+
+    shares: Tensor
+    origin: Tensor
+
+
+def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
+    """Cut masks (K, h, w) by edges (h, w), and let their components fill what encloses them."""
+    pieces, origin = edge_fragments(masks, edges, walk.threshold, walk.split_parts)
+    large = pieces.flatten(1).sum(1) >= walk.min_fragment
+    large &= _opened(pieces).flatten(1).any(1)
+    pieces, origin = pieces[large], origin[large]
+    walked = propagate_fragments(pieces, edges, walk.radius, walk.beta, walk.steps)
+    limits = (walk.level * walked.flatten(1).amax(1)).clamp(min=walk.min_probability)
+    on_edge = edges > walk.threshold
+    reach = walk.radius // 2 + 1
+    shares = _over_edges(walked, on_edge, reach) * (_BELONGS / limits[:, None, None])
+    filled = (shares >= _BELONGS).numpy()
+    stands = enclosures(filled, on_edge.float().numpy(), reach) >= walk.min_enclosure
+    areas = pieces.flatten(1).sum(1)
+    inside = (pieces * edges).flatten(1).sum(1) / areas
+    stays = (pieces * walked).flatten(1).sum(1) / areas
+    evidence = enclosures(filled, edges.numpy(), walk.radius // 2) * ((1 - inside) * stays).numpy()
+    stands &= (areas.numpy() >= walk.small_fragment) | (evidence >= walk.small_evidence)
+    shares, origin = shares[stands], origin[stands]
+    rest, rest_origin = _rest(masks, shares >= _BELONGS, origin, walk.small_fragment, on_edge)
+    return Spread(torch.cat([shares, rest]), torch.cat([origin, rest_origin]))
+
+
+def spread_as_written(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
+    """Lines 3 and 4 of Alg. 4 alone: components, and where their walk reaches ``level``."""
+    pieces, origin = edge_fragments(masks, edges, walk.threshold, walk.split_parts)
+    walked = propagate_masks(pieces, edges, walk.radius, walk.beta, walk.steps, exact=True)
+    most = walked.flatten(1).amax(1)
+    shares = walked * (_BELONGS / (walk.level * most).clamp(min=1e-300))[:, None, None]
+    return Spread(shares[most > 0], origin[most > 0])
+
+
+def _rest(
+    masks: Tensor, filled: Tensor, origin: Tensor, least: float, on_edge: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Parts of masks (K, h, w) that their components (F, h, w) leave as they are all edges, and whose.
+
+    A mask that has no component is not one of them.
+    """
+    rest = torch.zeros_like(masks)
+    rest[origin] = masks[origin]
+    for component, index in zip(filled, origin.tolist(), strict=True):
+        rest[index] &= ~component
+    nothing = torch.zeros(masks.shape[1:])
+    parts, of = edge_fragments(_opened(rest), nothing, 0.5, split_parts=True)
+    areas = parts.flatten(1).sum(1)
+    large = (areas >= least) & ((parts & on_edge).flatten(1).sum(1) >= _TEXTURED * areas)
+    return parts[large].float(), of[large]
+
+
+def _over_edges(values: Tensor, on_edge: Tensor, reach: int) -> Tensor:
+    """Give edge pixels the values (F, h, w) of the nearest pixel off the edges.
+
+    Pixels further than ``reach`` from any such pixel are not those of a line: they get 0.
+    """
+    if not on_edge.any() or on_edge.all():
+        return values
+    free = ~on_edge
+    distance, nearest = distance_transform_edt(on_edge.numpy(), return_indices=True)
+    rows, columns = torch.from_numpy(nearest).long()
+    # Of equally near pixels the left or upper one: true borders run on that side of where segments
+    # meet, so that an edge pixel there is its left or upper neighbour's.
+    above = on_edge[1:] & free[:-1]
+    rows[1:][above], columns[1:][above] = _indices(free)[:, :-1][:, above]
+    left = on_edge[:, 1:] & free[:, :-1]
+    rows[:, 1:][left], columns[:, 1:][left] = _indices(free)[:, :, :-1][:, left]
+    return values[:, rows, columns] * torch.from_numpy(distance <= reach)
+
+
+def _indices(like: Tensor) -> Tensor:
+    """Row and column of each pixel, (2, h, w)."""
+    return torch.stack(torch.meshgrid(*(torch.arange(n) for n in like.shape), indexing="ij"))
+
+
+def _opened(masks: Tensor) -> Tensor:
+    """Masks (K, h, w) without what is thinner than some pixels."""
+    half = _THICK // 2
+    kept = -functional.max_pool2d(-masks.float()[:, None], _THICK, 1, half)  # (K, 1, h, w)
+    return functional.max_pool2d(kept, _THICK, 1, half)[:, 0] > 0
