@@ -48,6 +48,7 @@ def main() -> int:
         args.out,
         build_edge_model(cfg.model.edges, args.device),
         TASK_UTILS.build(cfg.model.refiner),
+        scores=cfg.model.get("scores"),
         annotations=root / images.ann_file,
         show_dir=args.show_dir,
         batch_size=args.batch_size,

@@ -170,7 +170,7 @@ def test_edges_that_arrive_later_are_used_and_changed_ones_too(tmp_path):
     Image.new("L", (30, 20)).save(tmp_path / "edges" / "photo.png")
     assert run().masks == 1
     line = np.zeros((20, 30), dtype=np.uint8)
-    line[:, 10] = 255
+    line[3:17, [3, 10, 16]] = line[[3, 16], 3:17] = 255  # around each half of the mask
     Image.fromarray(line).save(tmp_path / "edges" / "photo.png")
     assert run().masks == 2
 

@@ -80,7 +80,7 @@ def spread_as_written(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
 def _rest(
     masks: Tensor, filled: Tensor, origin: Tensor, least: float, on_edge: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Parts of masks (K, h, w) that their components (F, h, w) leave as they are all edges, and whose.
+    """Parts of masks (K, h, w), full of edges, that components (F, h, w) of them leave; and whose.
 
     A mask that has no component is not one of them.
     """

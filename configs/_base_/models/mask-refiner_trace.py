@@ -4,5 +4,6 @@ model = dict(
     _delete_=True,
     type="MaskRefiner",
     edges={{_base_.model}},
-    refiner=dict(type="BoundaryGuidedPropagation"),
+    refiner=dict(type="BoundaryGuidedPropagation", preset="default"),  # or "paper"
+    scores=None,  # the refiner's; or "source", "constant", "outline"
 )
