@@ -51,6 +51,17 @@ def test_names_of_a_config_are_set_wherever_they_are_used(config):
     assert plain.data.path == "data/a/train" and plain.train_cfg.max_iters == 6
 
 
+@pytest.mark.parametrize("other", ["_base_.root", "{{_base_.root}}"])
+def test_a_name_of_a_base_that_is_called_otherwise_is_set_there(tmp_path, other):
+    (tmp_path / "first.py").write_text('root = "data/a"\nparts = dict(train=root)\n')
+    (tmp_path / "base.py").write_text(f'_base_ = ["first.py"]\ndata_root = {other}\n')
+    (tmp_path / "config.py").write_text('_base_ = "base.py"\ndata = dict(**_base_.parts)\n')
+    for name in ("base.py", "config.py"):
+        cfg = read_config(tmp_path / name, {"data_root": "x"})
+        assert cfg.parts.train == cfg.data_root == "x"
+    assert cfg.data.train == "x"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from mmengine.config import Config, config
@@ -60,7 +61,7 @@ def read_with_options(path: str, options: Mapping[str, Any], own: Collection[str
             raise _unknown(path, plain, name, "", known)
     cfg = plain
     if variables:
-        with _variables_set(variables):
+        with _variables_set({**variables, **_names_in_bases(path, variables)}):
             cfg = Config.fromfile(path)
     used = {*own, *_run_settings()}
     for name, value in variables.items():
@@ -76,6 +77,28 @@ def read_with_options(path: str, options: Mapping[str, Any], own: Collection[str
         _check_path(path, cfg, name, known)
     cfg.merge_from_dict(dict(options))
     return cfg
+
+
+def _names_in_bases(path: str | Path, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of names of bases that a file takes over by another: ``data_root = _base_.root``."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(Path(path).read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=(
+                    ast.Attribute(value=ast.Name(id="_base_"), attr=other)
+                    | ast.Set(  # MMEngine's {{_base_.other}}
+                        elts=[ast.Set(elts=[ast.Attribute(ast.Name(id="_base_"), attr=other)])]
+                    )
+                ),
+            ) if name in variables:
+                found[other] = variables[name]
+    for base in Config._get_base_files(str(path)):
+        file = Path(path).parent / base
+        if file.is_file():  # else of another package
+            found |= _names_in_bases(file, {**variables, **found})
+    return found
 
 
 def _others(cfg: Config, name: str) -> dict[str, Any]:
