@@ -182,3 +182,13 @@ def test_files_of_other_kinds_are_told(data, tmp_path, capsys):
     assert refine(data, tmp_path / "refined.json") == 0
     told = f"note: {data / 'photos'}: 1 file not named like images passed over (1 .txt)"
     assert told in capsys.readouterr().err
+
+
+def test_scores_are_chosen(data, tmp_path, capsys):
+    ones, by_edges = tmp_path / "ones.json", tmp_path / "edges.json"
+    assert refine(data, ones) == 0
+    assert "have no scores of their own" in capsys.readouterr().out
+    assert refine(data, by_edges, "--scores", "outline") == 0
+    assert "have no scores" not in capsys.readouterr().out
+    assert {one["score"] for one in json.loads(ones.read_text())["annotations"]} == {1}
+    assert min(one["score"] for one in json.loads(by_edges.read_text())["annotations"]) < 1
