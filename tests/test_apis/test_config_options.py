@@ -151,9 +151,9 @@ def test_settings_that_all_configs_share(path):
     if path.parent.name == "mask2former":
         pytest.importorskip("mmdet")
     plain = Config.fromfile(path)
-    for name in ("data_root", "pretrained", "max_iters"):
+    for name, value in (("data_root", "77"), ("pretrained", "77"), ("max_iters", 77)):
         if name in plain and path.parent.name != "panoptic":
-            cfg = read_config(path, {name: 77})
+            cfg = read_config(path, {name: value})
             used = {key: value for key, value in cfg.to_dict().items() if key != name}
             assert "77" in str(used), name
     with pytest.raises(ValueError, match="there is no setting"):
