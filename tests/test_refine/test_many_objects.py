@@ -69,6 +69,20 @@ def test_many_narrow_objects_get_a_grid_that_shows_them(size, rows, columns, mar
     assert worst_overlap(ids, found.masks) > 0.7
 
 
+@pytest.mark.parametrize("size", [(128, 128), (375, 500), (480, 640)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (1, 4), (2, 2), (2, 3), (3, 3)])
+def test_lines_divide_a_mask_whose_outline_has_no_edges(size, rows, columns):
+    ids = tiles(size, rows, columns, margin=16)
+    source = InstanceMasks((ids > 0)[None], np.ones(1, dtype=np.int64))
+
+    edges = instance_borders(ids, void=0).astype(np.float32)
+
+    found = BoundaryGuidedPropagation()(source, edges).instances
+
+    assert len(found) == rows * columns
+    assert worst_overlap(ids, found.masks) > 0.4  # they may run over an outline without edges
+
+
 def test_a_part_of_a_neighbor_that_a_mask_runs_over_is_no_object():
     ids = tiles((128, 128), 1, 2)
     over = ids == 1

@@ -38,7 +38,9 @@ class CocoImage(JsonRecord):
         name, url = self.content.get("file_name"), self.content.get("coco_url")
         if name is None and isinstance(url, str):
             name = "/".join(url.split("?")[0].split("/")[-2:])  # val2017/000000000139.jpg
-        return name if isinstance(name, str) and name_parts(name) else None
+        if not isinstance(name, str) or "\0" in name:  # which no file can be called
+            return None
+        return name if name_parts(name) else None
 
     @property
     def name(self) -> str:

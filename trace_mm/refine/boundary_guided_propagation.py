@@ -105,11 +105,13 @@ class BoundaryGuidedPropagation:
     6. What the components of a mask leave of it because it is full of edges (half of it at least),
        such as an object with a strong texture, is a component too, as it is, from
        ``small_fragment`` pixels on.
-    7. Masks of one label whose IoU exceeds ``merge_iou`` are united until there are none.
-    8. Masks go back to the image's size. Where a source mask's outline runs within a pixel of the
-       working grid of the new one, it is taken over. A mask no component of which stands is kept as
-       it was: it is too small for the working grid, or no edges enclose anything of it. So without
-       edges above the threshold all masks are as they were.
+    7. Where components that stand make up less than half of a mask, the others are components too,
+       as they are: lines of edges divide them, though none end them.
+    8. Masks of one label whose IoU exceeds ``merge_iou`` are united until there are none.
+    9. Masks go back to the image's size. Where a source mask's outline runs within a pixel of the
+       working grid of the new one, it is taken over. A mask of which there are no two components
+       and none that stands is kept as it was: it is too small for the working grid, or no edges cut
+       or enclose anything of it. So without edges above the threshold all masks are as they were.
 
     The preset "paper" is Alg. 4 as it is written, at the image's own size: components, their walk,
     ``level`` times its largest probability, and the union of masks; no more. What consists of edges

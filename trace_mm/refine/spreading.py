@@ -50,7 +50,7 @@ def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     pieces, origin = edge_fragments(masks, edges, walk.threshold, walk.split_parts)
     large = pieces.flatten(1).sum(1) >= walk.min_fragment
     large &= _opened(pieces).flatten(1).any(1)
-    pieces, origin = pieces[large], origin[large]
+    pieces, cut_from = pieces[large], origin[large]
     walked = propagate_fragments(pieces, edges, walk.radius, walk.beta, walk.steps)
     limits = (walk.level * walked.flatten(1).amax(1)).clamp(min=walk.min_probability)
     on_edge = edges > walk.threshold
@@ -63,9 +63,54 @@ def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     stays = (pieces * walked).flatten(1).sum(1) / areas
     evidence = enclosures(filled, edges.numpy(), walk.radius // 2) * ((1 - inside) * stays).numpy()
     stands &= (areas.numpy() >= walk.small_fragment) | (evidence >= walk.small_evidence)
-    shares, origin = shares[stands], origin[stands]
+    shares, origin = shares[stands], cut_from[stands]
     rest, rest_origin = _rest(masks, shares >= _BELONGS, origin, walk.small_fragment, on_edge)
-    return Spread(torch.cat([shares, rest]), torch.cat([origin, rest_origin]))
+    found = [Spread(shares, origin), Spread(rest, rest_origin)]
+    for index in cut_from.unique().tolist():
+        open_pieces = pieces[(cut_from == index) & ~torch.from_numpy(stands)]
+        own = shares[origin == index] >= _BELONGS
+        parts = _cut_in_place(masks[index], own, open_pieces, edges, walk)
+        found.append(Spread(parts, torch.full((len(parts),), index)))
+    return Spread(
+        torch.cat([one.shares for one in found]), torch.cat([one.origin for one in found])
+    )
+
+
+def _cut_in_place(
+    mask: Tensor, standing: Tensor, pieces: Tensor, edges: Tensor, walk: Walk
+) -> Tensor:
+    """The components (P, h, w) of a mask (h, w) that lines divide but no edges enclose.
+
+    They must not spread, but they are apart. A small one counts if the line beside it is strong.
+    What else is left of the mask belongs to the nearest.
+
+    Args:
+        mask: bool (h, w).
+        standing: bool (S, h, w), its components that edges enclose. If they make up half of it,
+            the others are parts of neighbours that the mask runs over, as a rule.
+        pieces: its other components.
+        edges: (h, w) in [0, 1].
+        walk: says what is small.
+
+    Returns:
+        float (F, h, w); none if there are less than two components of the mask.
+    """
+    left = mask & ~standing.any(0)
+    if 2 * left.sum() <= mask.sum():
+        return torch.zeros(0, *mask.shape)
+    beside = functional.max_pool2d(pieces.float()[:, None], 3, 1, 1)[:, 0] > 0
+    line = beside & ~pieces & mask & (edges > walk.threshold)  # (P, h, w)
+    strength = (line * edges).flatten(1).sum(1) / line.flatten(1).sum(1).clamp(min=1)
+    large = pieces.flatten(1).sum(1) >= walk.small_fragment
+    pieces = pieces[large | (strength >= walk.small_evidence)]
+    if not line.any() or not len(pieces) or len(standing) + len(pieces) < 2:
+        return torch.zeros(0, *mask.shape)
+    numbers = torch.arange(1, len(pieces) + 1)[:, None, None]
+    labels = (pieces * numbers).sum(0)  # (h, w)
+    rows, columns = distance_transform_edt(
+        (labels == 0).numpy(), return_distances=False, return_indices=True
+    )
+    return (torch.where(left, labels[rows, columns], 0) == numbers).float()
 
 
 def spread_as_written(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
