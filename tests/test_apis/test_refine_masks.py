@@ -234,6 +234,15 @@ def test_a_bad_mask_is_left_out_if_allowed(data, tmp_path):
     assert notes == {name: summary.notes.get(name, []) for name in NAMES}
 
 
+def test_more_left_out_than_written_is_told(data, tmp_path):
+    for name in NAMES[1:]:
+        (data / "photos" / name).unlink()
+    summary = refine(data, tmp_path / "refined.json", skip_bad=True)
+    assert (summary.masks, len(summary.notes)) == (2, 3)
+    told = [line for line in summary.remarks if line.startswith("more was left out (3 bad")]
+    assert len(told) == 1 and "no such image" in told[0]
+
+
 def test_a_record_without_an_image(data, tmp_path):
     (data / "photos" / NAMES[2]).unlink()
     out = tmp_path / "refined.json"

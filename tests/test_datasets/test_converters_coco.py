@@ -7,6 +7,7 @@ import pytest
 
 from trace_mm.datasets.converters import (
     convert_coco,
+    convert_instances_panoptic,
     convert_lvis,
     convert_objects365,
     describe,
@@ -165,6 +166,23 @@ def test_what_is_written_can_be_scored(tmp_path):
     assert evaluate_instances(truth, results).ap == pytest.approx(1)
     # The classes played no part before either.
     assert evaluate_instances(coco_content(), results) == evaluate_instances(truth, results)
+
+
+def test_sides_that_are_swapped_are_put_right(tmp_path):
+    rle = {"size": [2, 3], "counts": [2, 1, 3]}
+    image = {"id": 1, "file_name": "a.jpg", "height": 3, "width": 2}  # as MaskCut writes it
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": rle}
+    content = {
+        "images": [image],
+        "annotations": [annotation],
+        "categories": [{"id": 1, "name": "fg"}],
+    }
+    converted = convert_coco(written(tmp_path, content), progress=False)
+    panoptic = convert_instances_panoptic(
+        written(tmp_path, content), tmp_path / "maps", progress=False
+    )
+    for found in (converted, panoptic):
+        assert (found["images"][0]["height"], found["images"][0]["width"]) == (2, 3)
 
 
 def test_lvis_finds_images_in_the_folders_of_coco(tmp_path):

@@ -41,6 +41,12 @@ def test_a_grey_image_of_16_bits(tmp_path):
     assert read(tmp_path, size=(2, 2), classes=classes) == [[0, 1], [-1, -1]]
 
 
+def test_names_in_another_form_of_letters(tmp_path):
+    composed, decomposed = "\u00e4", "a\u0308"  # two ways to write the same letter
+    write_palette(tmp_path / f"{decomposed}.png", IDS)
+    assert read(tmp_path, f"{composed}.jpg") == NUMBERS
+
+
 def test_an_array_of_ids(tmp_path):
     np.save(tmp_path / "a.npy", IDS.astype(np.int64))
     assert read(tmp_path) == NUMBERS

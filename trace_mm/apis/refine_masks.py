@@ -28,7 +28,12 @@ from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.places import check_refinement_places, parts_folder
 from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.refinement_inputs import find_inputs
-from trace_mm.apis.refinement_summary import RefinementSummary, unscored, unturned
+from trace_mm.apis.refinement_summary import (
+    RefinementSummary,
+    mostly_left_out,
+    unscored,
+    unturned,
+)
 from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
@@ -197,6 +202,10 @@ def refine_masks(
         categories = _categories(known, reader.categories)
         content = coco_content(known, inputs.ids, _info(settings), categories)
         write_atomically(out, json_bytes(content))
+    notes = {
+        **{name: [reason] for name, reason in missing.items()},
+        **{name: record.notes for name, record in known.items() if record.notes},
+    }
     return RefinementSummary(
         done=len(content["images"]),
         masks=len(content["annotations"]),
@@ -205,10 +214,7 @@ def refine_masks(
             for name, record in known.items()
             if record.error is not None and name not in missing
         },
-        notes={
-            **{name: [reason] for name, reason in missing.items()},
-            **{name: record.notes for name, record in known.items() if record.notes},
-        },
+        notes=notes,
         empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
         others=len(inputs.others),
         remarks=[
@@ -216,6 +222,7 @@ def refine_masks(
             *remarks,
             *unturned([key for key in known if known[key].remarks]),
             *unscored(content["annotations"], refiner.scores),
+            *mostly_left_out(notes, len(content["annotations"])),
         ],
     )
 

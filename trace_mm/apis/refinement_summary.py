@@ -65,3 +65,14 @@ def unscored(annotations: Iterable[Mapping[str, Any]], scores: str) -> list[str]
     if scores != "source" or found != {1.0}:
         return []
     return ["the masks have no scores of their own, so all have 1 (--scores outline: by the edges)"]
+
+
+def mostly_left_out(notes: Mapping[str, Sequence[str]], masks: int) -> list[str]:
+    """What to tell if more was left out than written: one line, or none."""
+    reasons = [reason for listed in notes.values() for reason in listed]
+    if len(reasons) <= masks:
+        return []
+    return [
+        f"more was left out ({len(reasons)} bad masks or records) than is written ({masks} masks); "
+        f"the first: {reasons[0]}"
+    ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
 from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
 from trace_mm.files.images import MAX_PIXELS
+from trace_mm.files.json_values import compose
 from trace_mm.files.map_pixels import ids_in
 from trace_mm.panoptic.classes import PanopticClasses
 
@@ -93,7 +94,7 @@ class SemanticMaps:
         self._paths: dict[str, Path] = {}
         self.others = OtherFiles()
         for path in walk_files(self.folder, _is_map_file, others=self.others):
-            stem = path.relative_to(self.folder).with_suffix("").as_posix()
+            stem = compose(path.relative_to(self.folder).with_suffix("").as_posix())
             other = self._paths.setdefault(stem, path)
             if other != path:
                 raise ValueError(f"{other} and {path}: two semantic maps of one name")
@@ -121,7 +122,7 @@ class SemanticMaps:
         found: dict[str, Path] = {}
         owners: dict[Path, str] = {}
         for name in names:
-            stem = PurePosixPath(name).with_suffix("")
+            stem = PurePosixPath(compose(name)).with_suffix("")
             path = self._paths.get(stem.as_posix(), self._paths.get(stem.name))
             if path is None:
                 continue

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file, instance_record
+from trace_mm.files import annotated_size
 from trace_mm.files.coco_file import CocoFile, CocoImage, by_rising_id
 
 _LVIS_KEYS = ("not_exhaustive_category_ids", "neg_category_ids")
@@ -79,7 +80,12 @@ def _convert(
     listed = bool(names)
     annotations: list[dict[str, Any]] = []
     left_out = 0
-    found = [one for group in file.by_image(images).values() for one in group]
+    located = file.by_image(images)
+    for key, image in images.items():  # which swap their sides in some files
+        stated = image["height"], image["width"]
+        size = annotated_size([one.content for one in located[key]], stated)
+        image["height"], image["width"] = size
+    found = [one for group in located.values() for one in group]
     found.sort(key=lambda one: one.position or 0)  # as in the file
     for source in tqdm(found, dataset, unit="annotation", disable=no_bar(progress)):
         category, image = source.category(), images[source.image]

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from trace_mm.console import no_bar
 from trace_mm.datasets.ground_truth import layer_instances
-from trace_mm.files import check_outputs, write_atomically
+from trace_mm.files import annotated_size, check_outputs, write_atomically
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_values import ImageId
@@ -48,7 +48,7 @@ def convert_instances_panoptic(
         if png in pngs:
             raise image.bad(f"two images would have the map {png}")
         pngs.add(png)
-        height, width = image.size
+        height, width = annotated_size([one.content for one in located[key]], image.size)
         # Instances come first in the numbering, then crowds.
         own = sorted(located[key], key=file.is_crowd)
         masks = [annotation.mask((height, width)) for annotation in own]
