@@ -1,11 +1,17 @@
-"""Train the embedded denoiser by flow matching on the latents of scenes and open photos."""
+"""Train the embedded denoiser by flow matching on the latents of scenes and open photos.
 
+A training that was stopped goes on from its last checkpoint when the same command is given again.
+"""
+
+import argparse
 import copy
+import io
 import math
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
@@ -15,9 +21,11 @@ from torch.utils.data import DataLoader
 from training_images import TrainingCrops, load_photos
 
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.files import write_atomically
 
 TEXT_WIDTH = 32
 EMA_DECAY = 0.998
+FREE = {"photos", "vae", "out", "init", "save_every", "quiet"}  # options that may change
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -137,6 +145,73 @@ def save_model(folder: Path, unet: UNet2DConditionModel, vae: AutoencoderKL) -> 
     )
 
 
+def train(options: argparse.Namespace, vae: AutoencoderKL) -> None:
+    """Train up to ``options.steps``, from the last checkpoint if there is one.
+
+    Raises:
+        ValueError: if that is of other settings; names them.
+    """
+    checkpoint = options.out / "training.pt"
+    settings = {name: str(value) for name, value in vars(options).items() if name not in FREE}
+    torch.manual_seed(options.seed)
+    unet = build_unet()
+    if options.init:
+        grow(unet, UNet2DConditionModel.from_pretrained(options.init / "unet"))
+    average = copy.deepcopy(unet).requires_grad_(False)
+    optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.01, betas=(0.9, 0.99))
+    first = 0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        differing = [name for name in settings if state["settings"].get(name) != settings[name]]
+        if differing:
+            raise ValueError(
+                f"{checkpoint} is of another {', '.join(differing)}: choose other --out"
+            )
+        for part, name in ((unet, "unet"), (average, "average"), (optimizer, "optimizer")):
+            part.load_state_dict(state[name])
+        first = state["step"]
+        print(f"goes on from step {first}", flush=True)
+    # A resumed training sees other crops and noise than the steps before it.
+    torch.manual_seed(options.seed + first)
+    crops = TrainingCrops(
+        load_photos(options.photos),
+        options.side,
+        options.photo_share,
+        seed=2000 + options.seed + first,
+        photo_zoom=options.photo_zoom,
+    )
+    pool = LatentPool(vae, iter(DataLoader(crops, options.renew)), options.pool)
+    start, smooth = time.monotonic(), math.nan
+    for step in range(first, options.steps):
+        decay = 0.5 + 0.5 * math.cos(math.pi * step / options.steps)
+        optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / 100, decay)
+        latents = pool.draw(options.batch_size)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = flow_loss(unet, latents, options.sigma_mean, options.sigma_spread)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        update_average(average, unet, step)
+        smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
+        done = step + 1
+        if done % 50 == 0:
+            minutes = (time.monotonic() - start) / 60
+            print(f"step {done} ({minutes:.1f} min): loss {smooth:.4f}", flush=True)
+        if done % options.save_every == 0 or done == options.steps:
+            save_model(options.out, average, vae)
+            state = {"unet": unet.state_dict(), "average": average.state_dict()}
+            state |= {"optimizer": optimizer.state_dict(), "step": done, "settings": settings}
+            save_whole(checkpoint, state)
+
+
+def save_whole(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint so that a kill leaves it whole, or as it was."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
 def make_parser() -> Parser:
     """The command line."""
     parser = Parser(description=__doc__)
@@ -144,10 +219,17 @@ def make_parser() -> Parser:
     parser.add_argument("--vae", type=Path, required=True, help="folder from train_vae.py")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--init", type=Path, help="model folder to start from")
-    parser.add_argument("--minutes", type=float, default=90.0)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--photo-share", type=float, default=0.25)
+    parser.add_argument(
+        "--photo-zoom",
+        type=float,
+        default=2.2,
+        help="the closest look at a photo: its short side is at most so many times a crop's",
+    )
     parser.add_argument("--sigma-mean", type=float, default=0.0, help="of the logit")
     parser.add_argument("--sigma-spread", type=float, default=1.3, help="of the logit")
     parser.add_argument("--learning-rate", type=float, default=6e-4)
@@ -159,39 +241,7 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
-    torch.manual_seed(options.seed)
-    vae = AutoencoderKL.from_pretrained(options.vae).eval().requires_grad_(False)
-    unet = build_unet()
-    if options.init:
-        grow(unet, UNet2DConditionModel.from_pretrained(options.init / "unet"))
-    average = copy.deepcopy(unet).requires_grad_(False)
-    crops = TrainingCrops(
-        load_photos(options.photos), options.side, options.photo_share, seed=2000 + options.seed
-    )
-    pool = LatentPool(vae, iter(DataLoader(crops, options.renew)), options.pool)
-    optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.01, betas=(0.9, 0.99))
-    start, step, smooth = time.monotonic(), 0, math.nan
-    saved = 0.0
-    while (done := (time.monotonic() - start) / (60 * options.minutes)) < 1:
-        decay = 0.5 + 0.5 * math.cos(math.pi * done)
-        optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / 100, decay)
-        latents = pool.draw(options.batch_size)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = flow_loss(unet, latents, options.sigma_mean, options.sigma_spread)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        update_average(average, unet, step)
-        step += 1
-        smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
-        if step % 50 == 0:
-            minutes = (time.monotonic() - start) / 60
-            print(f"step {step} ({minutes:.1f} min): loss {smooth:.4f}", flush=True)
-        if done - saved > 0.05:
-            save_model(options.out, average, vae)
-            saved = done
-    save_model(options.out, average, vae)
+    train(options, AutoencoderKL.from_pretrained(options.vae).eval().requires_grad_(False))
 
 
 if __name__ == "__main__":

@@ -52,10 +52,12 @@ def scene_crop(rng: np.random.Generator, seed: int, index: int, side: int) -> Im
     return _random_crop(rng, render_scene(seed, index, (size, size)).image, side)
 
 
-def photo_crop(rng: np.random.Generator, photos: list[Image], side: int) -> Image:
+def photo_crop(
+    rng: np.random.Generator, photos: list[Image], side: int, zoom: float = 2.2
+) -> Image:
     """A crop of a photo that is scaled so that the crop spans much or little of it."""
     photo = photos[int(rng.integers(len(photos)))]
-    scale = rng.uniform(1.0, 2.2) * side / min(photo.shape[:2])
+    scale = rng.uniform(1.0, zoom) * side / min(photo.shape[:2])
     height, width = (max(side, round(length * scale)) for length in photo.shape[:2])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return _random_crop(rng, cv2.resize(photo, (width, height), interpolation=method), side)
@@ -69,10 +71,19 @@ class TrainingCrops(IterableDataset[torch.Tensor]):
         side: of the crops, in pixels.
         photo_share: how many of the crops come from photos.
         seed: of the stream. Workers draw disjoint scenes.
+        photo_zoom: a photo's short side is at most so many times the crop's.
     """
 
-    def __init__(self, photos: list[Image], side: int, photo_share: float, seed: int) -> None:
+    def __init__(
+        self,
+        photos: list[Image],
+        side: int,
+        photo_share: float,
+        seed: int,
+        photo_zoom: float = 2.2,
+    ) -> None:
         self.photos, self.side, self.photo_share, self.seed = photos, side, photo_share, seed
+        self.photo_zoom = photo_zoom
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         worker = get_worker_info()
@@ -81,7 +92,7 @@ class TrainingCrops(IterableDataset[torch.Tensor]):
         index = number
         while True:
             if rng.random() < self.photo_share:
-                crop = photo_crop(rng, self.photos, self.side)
+                crop = photo_crop(rng, self.photos, self.side, self.photo_zoom)
             else:
                 crop = scene_crop(rng, self.seed, index, self.side)
                 index += count
