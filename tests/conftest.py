@@ -1,5 +1,6 @@
 """Fixtures for all tests: tiny model folders, and a null-text cache of the tests' own."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,3 +71,13 @@ def sdxl_folder(model_folder: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def flow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.save_flow(tmp_path_factory.mktemp("flow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Ctrl-C reaches the processes that tests start, also where a shell began pytest without it.
+
+    Of what runs in the background a shell ignores it, and processes inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
