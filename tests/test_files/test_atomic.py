@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,7 @@ from trace_mm.files import (
     remove_temporary_files,
     temporary_path,
     write_atomically,
+    written_whole,
 )
 
 
@@ -34,6 +36,45 @@ def test_what_fails_names_the_file_and_leaves_it(tmp_path, monkeypatch):
         write_atomically(path, b"after")
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stream_becomes_the_file_at_its_end(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with written_whole(path) as stream:
+        stream.write(b"one")
+        stream.write(b"two")
+        assert not path.exists()
+    assert path.read_bytes() == b"onetwo"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), OSError(5, "bad disk"), KeyboardInterrupt()])
+def test_what_fails_while_a_stream_is_written_leaves_the_file(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"before")
+    with pytest.raises(type(error)) as caught, written_whole(path) as stream:
+        stream.write(b"after")
+        raise error
+    assert caught.value is error
+    assert getattr(error, "filename", None) is None  # another file was at fault
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_names_the_file_to_be_written(tmp_path):
+    path = tmp_path / "a.txt"
+    resource = pytest.importorskip("resource", reason="limits of files' sizes are POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.txt"), written_whole(path) as stream:
+            for _ in range(200):
+                stream.write(bytes(1 << 14))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(tmp_path.iterdir())
 
 
 def write_many(arguments):

@@ -6,6 +6,7 @@ from trace_mm.files.atomic import (
     remove_temporary_files,
     temporary_path,
     write_atomically,
+    written_whole,
 )
 from trace_mm.files.coco import (
     decode_rle,
@@ -14,6 +15,7 @@ from trace_mm.files.coco import (
     instance_annotation,
     mask_box,
 )
+from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.folders import (
     IMAGE_SUFFIXES,
     OtherFiles,
@@ -69,4 +71,6 @@ __all__ = [
     "walk_files",
     "walk_images",
     "write_atomically",
+    "write_coco",
+    "written_whole",
 ]

@@ -1,12 +1,15 @@
 """Files that are there whole or not at all."""
 
 import hashlib
+import io
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 TEMPORARY_SUFFIX = ".trace-tmp"
 _ABANDONED = 24 * 3600  # seconds without a change
@@ -27,21 +30,60 @@ def _mark(target: Path) -> str:
     return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that, whatever happens, it is all there or as it was before."""
+class _File(io.FileIO):
+    """Says in its errors which file was to be written; writing, unlike opening, does not."""
+
+    def __init__(self, temporary: Path, target: Path) -> None:
+        self.target = target
+        super().__init__(temporary, "x")
+
+    def write(self, data: Any) -> int:
+        with _named(self.target):
+            return super().write(data)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A stream to write, which becomes the file ``path`` once all of it is there. Makes folders.
+
+    Whatever happens before, an error of the caller's too, leaves the file as it was.
+
+    Raises:
+        OSError: if it cannot be written; names ``path``.
+
+    Example:
+        >>> with written_whole(Path("out.jsonl")) as stream:
+        ...     for record in records:
+        ...         stream.write(record)
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # the data must be on disk before the name is
+        with io.BufferedWriter(_File(temporary, path)) as stream:
+            yield stream
+            stream.flush()
+            with _named(path):
+                os.fsync(stream.fileno())  # the data must be on disk before the name is
         temporary.replace(path)
-    except BaseException as error:
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = os.fspath(path)  # writing, unlike opening, does not say
         raise
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that, whatever happens, it is all there or as it was before."""
+    with written_whole(path) as stream:
+        stream.write(data)
 
 
 def remove_temporary_files(
