@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from tests.touching_squares import image_name, square_ids, write_edges, write_image
-from trace_mm.apis.edge_sources import StoredEdges
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
+from trace_mm.jobs.edge_sources import StoredEdges
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 
 CLASSES = PanopticClasses.create(["square"], ["background"])

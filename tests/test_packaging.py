@@ -23,8 +23,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LAYERS = [
     {"ops", "files", "attention"},
     {"diffusion", "vision", "refine"},
-    {"models", "datasets", "evaluation", "panoptic", "visualization"},
+    {"models"},
+    {"datasets", "evaluation", "panoptic", "visualization"},
     {"engine", "mask2former"},
+    {"jobs"},
     {"apis"},
     {"commands"},
     {"cli", "__main__"},

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
+from numpy.typing import NDArray
 
 
 class EdgeDataSample(BaseDataElement):
@@ -45,3 +46,9 @@ class InstanceDataSample(EdgeDataSample):
 
     source_instances: InstanceData
     pred_instances: InstanceData
+
+
+def edges_of(sample: EdgeDataSample) -> NDArray[np.float32]:
+    """A prediction's edges as float32 (H, W) in [0, 1]."""
+    edges: NDArray[np.float32] = sample.pred_edges.detach().cpu().float().numpy()
+    return edges

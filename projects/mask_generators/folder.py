@@ -9,8 +9,7 @@ from typing import Any
 from projects.mask_generators.backbones import feature_settings, is_diffusion, load_features
 from projects.mask_generators.methods import method_settings
 from projects.mask_generators.run import process
-from trace_mm.apis.devices import check_device
-from trace_mm.apis.inputs import absolute_path, expand_inputs
+from trace_mm.apis.inputs import expand_inputs
 from trace_mm.apis.instance_records import (
     Record,
     RecordFile,
@@ -21,7 +20,14 @@ from trace_mm.apis.instance_records import (
 )
 from trace_mm.apis.ranks import barrier, default_device, ranks
 from trace_mm.console import note
-from trace_mm.files import check_outputs, locked, remove_temporary_files, write_atomically
+from trace_mm.files import (
+    absolute_path,
+    check_outputs,
+    locked,
+    remove_temporary_files,
+    write_atomically,
+)
+from trace_mm.models.devices import check_device
 from trace_mm.refine import ImageIndex
 
 Images = list[tuple[str, Path]]

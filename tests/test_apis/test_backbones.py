@@ -4,10 +4,10 @@ import pytest
 from mmengine.config import Config
 
 from trace_mm.apis.backbones import list_backbones, weights_here
-from trace_mm.apis.model_config import model_config
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.cli import main
 from trace_mm.diffusion.null_text import cache_path, write_null_text
+from trace_mm.models.model_config import model_config
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "trace"
 

@@ -231,7 +231,7 @@ def test_a_student_inside_its_backbone(checkpoint, flow_folder, expected, tmp_pa
     assert TraceInferencer(backbone, method="teacher", **OPTIONS).settings() == plain
     for module in ("trace_mm.diffusion.pretrained", "trace_mm.models.student_folder"):
         monkeypatch.setattr(f"{module}.shipped_models", lambda: {"tiny": backbone})
-    monkeypatch.setattr("trace_mm.apis.model_config.shipped_models", lambda: {"tiny": backbone})
+    monkeypatch.setattr("trace_mm.models.model_config.shipped_models", lambda: {"tiny": backbone})
     for name in (None, "tiny"):
         np.testing.assert_array_equal(edges_of(name), expected)
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.tiny_students import DECODER, build, shake
 from trace_mm.apis import TraceInferencer, load_image
-from trace_mm.apis.model_config import model_config, run_settings
 from trace_mm.models import TraceStudent, save_student
+from trace_mm.models.model_config import model_config, run_settings
 from trace_mm.registry import INFERENCERS, MODELS
 from trace_mm.structures import EdgeDataSample
 

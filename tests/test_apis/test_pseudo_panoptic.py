@@ -19,8 +19,8 @@ from tests.panoptic_data import (
     write_panoptic_data,
 )
 from tests.touching_squares import SIZE, change_json, image_name, overlap, square_ids
-from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.files.panoptic_file import read_panoptic_file
+from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.structures import EdgeDataSample
 

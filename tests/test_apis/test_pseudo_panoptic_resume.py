@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.panoptic_data import STEPS, contents, load, make, write_map, write_panoptic_data
 from tests.touching_squares import SIZE, image_name, write_image
-from trace_mm.apis.edge_sources import StoredEdges
 from trace_mm.files import locked
+from trace_mm.jobs.edge_sources import StoredEdges
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 
 PROJECT = pathlib.Path(__file__).parents[2]

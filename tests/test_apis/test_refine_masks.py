@@ -22,9 +22,9 @@ from tests.touching_squares import (
     write_edges,
     write_image,
 )
-from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.files import TEMPORARY_SUFFIX, locked, temporary_path
+from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.refine import BoundaryGuidedPropagation
 from trace_mm.refine.readers import BadMaskError
 from trace_mm.structures import EdgeDataSample

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.files.coco import instance_annotation
+from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.refine import BoundaryGuidedPropagation
 
 TURNED = 6  # EXIF orientation of a camera that was held upright

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.test_apis.test_refine_masks_inputs import refine, write_masks, write_turned_photo
-from trace_mm.apis.edge_sources import StoredEdges
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.files.coco import instance_annotation
+from trace_mm.jobs.edge_sources import StoredEdges
 from trace_mm.refine import BoundaryGuidedPropagation
 
 

@@ -17,12 +17,12 @@ from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource
 from trace_mm.apis.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.apis.progress import progress_bar
-from trace_mm.apis.results import edges_of, edges_to_8_bit, encode_png, scores_of
+from trace_mm.apis.results import edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.files import load_image, write_atomically
 from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
-from trace_mm.structures import EdgeDataSample
+from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import (
     Figure,
     ReportEntry,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.apis.batches import batched
-from trace_mm.apis.inputs import ImageSource, absolute_path
+from trace_mm.apis.inputs import ImageSource
 from trace_mm.apis.manifest import Manifest, Record, remove_listed_results
 from trace_mm.apis.places import MANIFEST_FILE, check_edge_places, result_folders
 from trace_mm.apis.progress import progress_bar
@@ -21,7 +21,13 @@ from trace_mm.apis.results import (
     result_paths,
     write_results,
 )
-from trace_mm.files import decode_image, locked, read_file, remove_temporary_files
+from trace_mm.files import (
+    absolute_path,
+    decode_image,
+    locked,
+    read_file,
+    remove_temporary_files,
+)
 from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample
 

@@ -10,21 +10,20 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from trace_mm.apis.devices import check_device
 from trace_mm.apis.inputs import ImageSource, expand_inputs, input_files
-from trace_mm.apis.model_config import build_model, method_of, model_config, run_settings
 from trace_mm.apis.places import MANIFEST_FILE, result_folders
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import (
     check_save_kinds,
-    edges_of,
     prediction_dict,
     write_results,
 )
 from trace_mm.console import note
 from trace_mm.files import check_outputs, load_image
+from trace_mm.models.devices import check_device
+from trace_mm.models.model_config import build_model, method_of, model_config, run_settings
 from trace_mm.registry import INFERENCERS
-from trace_mm.structures import EdgeDataSample
+from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import draw_overlay
 
 _SHOWN_OPTIONS = ("size", "tile", "seed", "timestep", "noise_draws")  # in a repr

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trace_mm.files import IMAGE_SUFFIXES, OtherFiles, is_image_file, walk_images
+from trace_mm.files import (
+    IMAGE_SUFFIXES,
+    OtherFiles,
+    absolute_path,
+    is_image_file,
+    walk_images,
+)
 from trace_mm.short_repr import ShortRepr
 
 
@@ -118,11 +124,6 @@ def _tensor_pixels(tensor: Any, name: str) -> NDArray[Any]:
 def input_files(sources: Iterable[ImageSource]) -> list[Path]:
     """The files among the images."""
     return [source.image for source in sources if isinstance(source.image, Path)]
-
-
-def absolute_path(path: Path) -> Path:
-    """An absolute path without ``..``; links are not resolved."""
-    return Path(os.path.normpath(path.absolute()))
 
 
 def _expand_path(text: str, skipped: set[Path], others: OtherFiles) -> list[ImageSource]:

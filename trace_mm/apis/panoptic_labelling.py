@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trace_mm.apis.edge_sources import NamedImage
 from trace_mm.apis.instance_records import file_state
 from trace_mm.apis.panoptic_inputs import PanopticInputs
 from trace_mm.apis.panoptic_records import (
@@ -22,6 +21,7 @@ from trace_mm.apis.results import encode_png
 from trace_mm.files import Photo, read_photo, write_atomically
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png
+from trace_mm.jobs.edge_sources import NamedImage
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.panoptic.annotations import class_map, segment_annotations
 from trace_mm.visualization.panoptic import draw_panoptic

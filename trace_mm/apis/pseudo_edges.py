@@ -10,13 +10,13 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from trace_mm.apis.model_config import method_of
 from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
 from trace_mm.datasets.image_sources import ImageFolder
 from trace_mm.files import check_outputs
 from trace_mm.models.distillation import Distillation, distillation, label_shares
 from trace_mm.models.label_watch import missing_class_warning
+from trace_mm.models.model_config import method_of
 from trace_mm.ops import pseudo_edges
 from trace_mm.registry import DATASETS, MODELS
 from trace_mm.structures import EdgeDataSample

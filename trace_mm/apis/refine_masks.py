@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.apis.batches import batched
-from trace_mm.apis.edge_sources import EdgeSource, NamedImage, with_edges
 from trace_mm.apis.fingerprints import fingerprint
-from trace_mm.apis.inputs import absolute_path
 from trace_mm.apis.instance_records import (
     Record,
     RecordFile,
@@ -39,6 +37,7 @@ from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
 from trace_mm.files import (
     Photo,
+    absolute_path,
     check_outputs,
     distinct_stems,
     locked,
@@ -47,6 +46,7 @@ from trace_mm.files import (
     write_atomically,
 )
 from trace_mm.files.coco import instance_annotation
+from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, with_edges
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
 from trace_mm.refine.readers.base import OnBad

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trace_mm.apis.places import EDGE_FOLDERS
 from trace_mm.files import write_atomically
-from trace_mm.structures import EdgeDataSample
+from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import draw_overlay
 
 SAVE_KINDS = {"png": ".png", "npz": ".npz", "overlay": ".png"}
@@ -60,12 +60,6 @@ def encode_result(kind: str, sample: EdgeDataSample, image: NDArray[np.float32])
         scores=np.array(list(scores_of(sample).values()), dtype=np.float64),
     )
     return buffer.getvalue()
-
-
-def edges_of(sample: EdgeDataSample) -> NDArray[np.float32]:
-    """A prediction's edges as float32 (H, W) in [0, 1]."""
-    edges: NDArray[np.float32] = sample.pred_edges.detach().cpu().float().numpy()
-    return edges
 
 
 def scores_of(sample: EdgeDataSample) -> dict[int, float]:

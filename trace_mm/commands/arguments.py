@@ -8,7 +8,7 @@ from trace_mm.console import note
 
 if TYPE_CHECKING:
     from trace_mm.apis import TraceInferencer
-    from trace_mm.apis.edge_sources import EdgeSource
+    from trace_mm.jobs.edge_sources import EdgeSource
 
 BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
 _BACKBONE_OR_TEACHER = (
@@ -162,7 +162,7 @@ def edge_source(arguments: argparse.Namespace) -> "EdgeSource":
         FileNotFoundError: if there is no such folder or model.
         ValueError: if an option is wrong, or of a model beside a folder.
     """
-    from trace_mm.apis.edge_sources import PredictedEdges, StoredEdges
+    from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
 
     if arguments.edges is not None:
         given = [name for name in MODEL_OPTIONS if getattr(arguments, name) is not None]

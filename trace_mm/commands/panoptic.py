@@ -16,7 +16,7 @@ from trace_mm.commands.arguments import (
 from trace_mm.commands.command_line import EXIT_STATUS
 
 if TYPE_CHECKING:
-    from trace_mm.apis.edge_sources import EdgeSource
+    from trace_mm.jobs.edge_sources import EdgeSource
 
 _LABELER_OPTIONS: dict[str, tuple[Any, str, str]] = {  # type, metavar and help by name
     "preset": (str, "NAME", "default, or paper: components and walk as in the paper, no more"),

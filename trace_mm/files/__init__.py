@@ -19,6 +19,7 @@ from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.folders import (
     IMAGE_SUFFIXES,
     OtherFiles,
+    absolute_path,
     distinct_stems,
     is_image_file,
     walk_files,
@@ -46,6 +47,7 @@ __all__ = [
     "OtherFiles",
     "Photo",
     "SizeEvidence",
+    "absolute_path",
     "annotated_size",
     "check_outputs",
     "coco_evidence",

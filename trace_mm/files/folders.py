@@ -1,5 +1,6 @@
-"""Which files of a folder are images."""
+"""Which files of a folder are images, and what paths are called."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,11 @@ _KINDS = 5  # suffixes that a message names
 def is_image_file(path: Path) -> bool:
     """Whether a path is a file that is called like an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def absolute_path(path: Path) -> Path:
+    """An absolute path without ``..``; links are not resolved."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def distinct_stems(names: Sequence[str]) -> dict[str, str]:

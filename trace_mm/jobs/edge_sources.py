@@ -11,21 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trace_mm.apis.devices import check_device
-from trace_mm.apis.inputs import absolute_path
-from trace_mm.apis.model_config import (
+from trace_mm.files import Orientation, absolute_path
+from trace_mm.files.edge_maps import EdgeMaps
+from trace_mm.models import EdgeFolder
+from trace_mm.models.devices import check_device
+from trace_mm.models.model_config import (
     as_trace_student,
     build_model,
     method_of,
     run_settings,
     usual_dtype,
 )
-from trace_mm.apis.results import edges_of
-from trace_mm.files import Orientation
-from trace_mm.files.edge_maps import EdgeMaps
-from trace_mm.models import EdgeFolder
 from trace_mm.short_repr import ShortRepr
-from trace_mm.structures import EdgeDataSample
+from trace_mm.structures import EdgeDataSample, edges_of
 
 Image = NDArray[np.float32]
 

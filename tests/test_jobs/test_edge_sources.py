@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.touching_squares import SIZE, image_name, square_edges, write_edges, write_image
-from trace_mm.apis.edge_sources import EdgeModel, NamedImage, PredictedEdges, StoredEdges
 from trace_mm.files import load_image
+from trace_mm.jobs.edge_sources import EdgeModel, NamedImage, PredictedEdges, StoredEdges
 from trace_mm.models import CannyDetector, EdgeFolder
 from trace_mm.structures import EdgeDataSample
 
