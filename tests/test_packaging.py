@@ -26,8 +26,9 @@ LAYERS = [
     {"models"},
     {"datasets", "evaluation", "panoptic", "visualization"},
     {"engine", "mask2former"},
-    {"jobs"},
+    {"jobs", "publish"},
     {"apis"},
+    {"demo"},
     {"commands"},
     {"cli", "__main__"},
 ]

@@ -10,12 +10,12 @@ from mmengine.config import Config
 
 from tests.tiny_students import build, images_of, samples_of, shake
 from trace_mm.apis import TraceInferencer
-from trace_mm.apis.export import export_student
 from trace_mm.apis.runner_config import set_trained_dtype
 from trace_mm.models import build_student, model_config, read_student, save_student
 from trace_mm.models.student_state import unpack_description
 from trace_mm.models.student_weights import trained_dtype
 from trace_mm.ops.dtypes import is_fast_on
+from trace_mm.publish.export import export_student
 
 OPTIONS = {"device": "cpu", "show_progress": False}
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

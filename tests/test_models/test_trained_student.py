@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.tiny_students import build, images_of, shake
-from trace_mm.apis.export import export_student
 from trace_mm.models import build_trained_student, save_student
+from trace_mm.publish.export import export_student
 from trace_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from trace_mm.apis.moved import refuse_moved_modules
 from trace_mm.lazy import lazy_exports
 
 if TYPE_CHECKING:
@@ -21,5 +22,7 @@ __all__ = [
     "make_pseudo_panoptic",
     "run_folder",
 ]
+
+refuse_moved_modules()
 
 __getattr__ = lazy_exports(__name__)

@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 
-def add_backbones(commands: Any) -> None:
-    """Add the subcommand."""
+def add_subcommand(commands: Any) -> None:
+    """Add it to an argument parser's subparsers."""
     parser = commands.add_parser(
         "backbones",
         help="list the models that edges can be read from",

@@ -34,8 +34,8 @@ _LABELER_OPTIONS: dict[str, tuple[Any, str, str]] = {  # type, metavar and help 
 }
 
 
-def add_panoptic(commands: Any) -> None:
-    """Add the subcommand to an argument parser's subparsers."""
+def add_subcommand(commands: Any) -> None:
+    """Add it to an argument parser's subparsers."""
     panoptic = commands.add_parser(
         "panoptic",
         help="make panoptic labels of semantic maps and instance edges",
@@ -85,10 +85,10 @@ def add_panoptic(commands: Any) -> None:
     for name, (kind, metavar, text) in _LABELER_OPTIONS.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     add_model_arguments(panoptic)
-    panoptic.set_defaults(run=_run_panoptic)
+    panoptic.set_defaults(run=_run)
 
 
-def _run_panoptic(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.places import check_panoptic_places
 
     read = [arguments.annotations, arguments.classes]

@@ -33,8 +33,8 @@ _REFINER_OPTIONS = (
 )
 
 
-def add_refine(commands: Any) -> None:
-    """Add the subcommand to an argument parser's subparsers."""
+def add_subcommand(commands: Any) -> None:
+    """Add it to an argument parser's subparsers."""
     refine = commands.add_parser(
         "refine",
         help="refine the masks of another method by instance edges",
@@ -86,7 +86,7 @@ def add_refine(commands: Any) -> None:
     refine.add_argument("--overwrite", action="store_true", help="forget an earlier run")
     _add_refiner_arguments(refine)
     add_model_arguments(refine)
-    refine.set_defaults(run=_run_refine)
+    refine.set_defaults(run=_run)
 
 
 def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +144,7 @@ def _resolution(text: str) -> int | str:
     return text if text in ("auto", "image") else positive(text)
 
 
-def _run_refine(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.places import check_refinement_places
 
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}

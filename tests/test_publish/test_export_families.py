@@ -10,9 +10,9 @@ from tests.conftest import SAVED_BY
 from tests.tiny_pipelines import load_pipeline
 from tests.tiny_students import build, shake
 from trace_mm.apis import TraceInferencer
-from trace_mm.apis.export import export_student
 from trace_mm.diffusion import load_backbone
 from trace_mm.models import save_student
+from trace_mm.publish.export import export_student
 
 OPTIONS = {"device": "cpu", "show_progress": False, "method": "student"}
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from trace_mm import __version__
-from trace_mm.apis import demo_text
 from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.apis.inputs import ImageSource
 from trace_mm.apis.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.apis.progress import progress_bar
 from trace_mm.apis.results import edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
+from trace_mm.demo import text
 from trace_mm.files import load_image, write_atomically
 from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
@@ -100,10 +100,10 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
             progress.update()
     reader = _reader(inferencer)
     page = render_report(
-        demo_text.HEADING,
-        demo_text.lead(reader),
-        demo_text.steps(reader),
-        demo_text.notes(reader, inferencer.cfg.model, teacher is not None),
+        text.HEADING,
+        text.lead(reader),
+        text.steps(reader),
+        text.notes(reader, inferencer.cfg.model, teacher is not None),
         entries,
         _footer(inferencer),
     )

@@ -12,8 +12,6 @@ import torch
 from torch import nn
 
 from trace_mm import __version__
-from trace_mm.apis.model_card import CardFacts, render_card
-from trace_mm.apis.training_record import training_images
 from trace_mm.diffusion import STUDENT_FOLDER, denoiser_identity, open_model, shipped_models
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE
 from trace_mm.diffusion.pretrained import SETTINGS_FILE
@@ -34,6 +32,8 @@ from trace_mm.models.student_weights import (
     student_backbone,
     write_student,
 )
+from trace_mm.publish.model_card import CardFacts, render_card
+from trace_mm.publish.training_record import training_images
 
 CARD_FILE = "README.md"
 _WRITTEN = {

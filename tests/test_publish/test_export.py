@@ -15,12 +15,12 @@ from safetensors import safe_open
 from tests.tiny_models import save_flow, tiny_unet
 from tests.tiny_students import build, shake
 from trace_mm.apis import TraceInferencer
-from trace_mm.apis.export import export_student
-from trace_mm.apis.model_card import CITATION
-from trace_mm.apis.training_record import training_images
 from trace_mm.files import TEMPORARY_SUFFIX
 from trace_mm.models import read_student, save_student
 from trace_mm.models import student_folder as student_folders
+from trace_mm.publish.export import export_student
+from trace_mm.publish.model_card import CITATION
+from trace_mm.publish.training_record import training_images
 
 OPTIONS = {"device": "cpu", "show_progress": False}
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -193,7 +193,7 @@ def test_a_failure_leaves_what_was_there(checkpoint, flow_folder, tmp_path, monk
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("trace_mm.apis.export.render_card", fail)
+        patch.setattr("trace_mm.publish.export.render_card", fail)
         for target in (out, tmp_path / "new"):
             with pytest.raises(OSError, match="disk full"):
                 export_student(checkpoint, target, backbone=flow_folder, overwrite=True)

@@ -5,9 +5,9 @@ from PIL import Image
 from tests.tiny_students import build, shake
 from tests.tiny_towers import save_clip
 from trace_mm.apis import TraceInferencer, expand_inputs
-from trace_mm.apis.demo import demo_scenes, shown_timesteps, teacher_of, write_demo
-from trace_mm.apis.export import export_student
+from trace_mm.demo.report import demo_scenes, shown_timesteps, teacher_of, write_demo
 from trace_mm.models import save_student
+from trace_mm.publish.export import export_student
 
 OPTIONS = {"device": "cpu", "show_progress": False}
 

@@ -1,0 +1,39 @@
+"""Modules that have moved out of ``trace_mm.apis``: who asks for one is told its new name."""
+
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+MOVED: Mapping[str, str] = MappingProxyType(
+    {
+        "trace_mm.apis.demo": "trace_mm.demo.report",
+        "trace_mm.apis.demo_text": "trace_mm.demo.text",
+        "trace_mm.apis.devices": "trace_mm.models.devices",
+        "trace_mm.apis.edge_sources": "trace_mm.jobs.edge_sources",
+        "trace_mm.apis.export": "trace_mm.publish.export",
+        "trace_mm.apis.model_card": "trace_mm.publish.model_card",
+        "trace_mm.apis.model_config": "trace_mm.models.model_config",
+        "trace_mm.apis.training_record": "trace_mm.publish.training_record",
+    }
+)
+"""The new name of each module, by its old one."""
+
+
+class MovedModules:
+    """A finder (``sys.meta_path``) that refuses the old names of modules with their new ones."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse a module that has moved; find no other.
+
+        Raises:
+            ImportError: if the module has moved.
+        """
+        if name in MOVED:
+            raise ImportError(f"{name} is now {MOVED[name]}", name=name)
+
+
+def refuse_moved_modules() -> None:
+    """Let imports of old names say the new ones. Once is enough; more do no harm."""
+    if MovedModules not in sys.meta_path:
+        sys.meta_path.append(MovedModules)  # last: what is there is found before

@@ -1,0 +1,41 @@
+"""``trace-mm demo``: a report of what the model sees in a few images."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from trace_mm.commands.arguments import add_model_arguments, build_inferencer, tell_model
+from trace_mm.commands.command_line import EXIT_STATUS
+from trace_mm.console import note
+
+
+def add_subcommand(commands: Any) -> None:
+    """Add it to an argument parser's subparsers."""
+    demo = commands.add_parser(
+        "demo",
+        help="make a report of what the model sees in a few images",
+        description="Write a folder with edges and a self-contained report.html. Without photos "
+        "it shows six drawn scenes.",
+        epilog=EXIT_STATUS,
+    )
+    demo.add_argument("inputs", nargs="*", metavar="PHOTO", help="image, folder or 'pattern'")
+    demo.add_argument("--out", default="trace_demo", metavar="DIR", help="(default: trace_demo)")
+    add_model_arguments(demo)
+    demo.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.inputs import expand_inputs
+    from trace_mm.apis.places import check_demo_places, result_folders
+
+    out, photos = Path(arguments.out), []
+    if arguments.inputs:
+        photos = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
+    check_demo_places(photos, out)  # before anything heavy is loaded
+    tell_model(arguments)
+    from trace_mm.demo import demo_scenes, write_demo
+
+    images = photos or demo_scenes()
+    report = write_demo(build_inferencer(arguments), images, out)
+    print(f"wrote {report}")
+    return 0

@@ -1,0 +1,72 @@
+"""``trace-mm edges``: the instance edges of images."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from trace_mm.commands.arguments import (
+    add_model_arguments,
+    build_inferencer,
+    positive,
+    tell_model,
+)
+from trace_mm.commands.command_line import EXIT_STATUS, SOME_FAILED
+from trace_mm.console import note
+
+
+def add_subcommand(commands: Any) -> None:
+    """Add it to an argument parser's subparsers."""
+    edges = commands.add_parser(
+        "edges",
+        help="write the instance edges of images",
+        description="Write the instance edges of images to a folder. A run that was interrupted "
+        "goes on where it stopped when the same command is given again.",
+        epilog=EXIT_STATUS,
+    )
+    edges.add_argument("inputs", nargs="+", metavar="INPUT", help="image, folder or 'pattern'")
+    edges.add_argument("--out", required=True, metavar="DIR", help="where results go")
+    edges.add_argument(
+        "--save",
+        nargs="+",
+        default=["png"],
+        choices=["png", "npz", "overlay"],
+        help="edges as 8-bit PNG, as float with scores, drawn over the image (default: png)",
+    )
+    edges.add_argument("--batch-size", type=positive, default=1, metavar="N")
+    edges.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the results of an earlier run with other settings and start anew",
+    )
+    add_model_arguments(edges)
+    edges.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from trace_mm.apis.inputs import expand_inputs
+    from trace_mm.apis.places import check_edge_places, result_folders
+
+    out = Path(arguments.out)
+    sources = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
+    check_edge_places(sources, out)  # before anything heavy is loaded, which takes time
+    tell_model(arguments)
+    from trace_mm.apis.folder_run import run_folder
+
+    inferencer = build_inferencer(arguments)
+    summary = run_folder(
+        inferencer.predict_images,
+        sources,
+        out,
+        settings=inferencer.settings(),
+        save=arguments.save,
+        batch_size=arguments.batch_size,
+        overwrite=arguments.overwrite,
+    )
+    print(
+        f"{len(summary.done)} done, {len(summary.skipped)} were done before, "
+        f"{len(summary.failed)} failed: {out}"
+    )
+    for reason in summary.failed.values():
+        print(f"  {reason}", file=sys.stderr)
+    return SOME_FAILED if summary.failed else 0

@@ -1,0 +1,12 @@
+"""What is handed on to others: a trained student as a folder, with its model card."""
+
+from typing import TYPE_CHECKING
+
+from trace_mm.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from trace_mm.publish.export import export_student
+
+__all__ = ["export_student"]
+
+__getattr__ = lazy_exports(__name__)
