@@ -73,9 +73,10 @@ def test_every_argument_of_the_labeler_is_an_option(data, tmp_path):
     options = [
         text
         for name, value in chosen.items()
-        for text in (f"--{name.replace('_', '-')}", value)
         if name != "within_class"
-    ] + ["--preset", "paper"]
+        for text in (f"--{name.replace('_', '-')}", value)
+    ]
+    options += ["--no-within-class", "--preset", "default"]
     assert panoptic(data, tmp_path / "out", *options) == 0
     labeler = load(tmp_path / "out", "panoptic")["info"]["labeler"]
     assert labeler == {"type": "PanopticLabeler", **chosen}

@@ -1,5 +1,6 @@
 """``trace-mm refine``: what it writes, says and returns."""
 
+import inspect
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests import peer_masks
 from tests.touching_squares import change_json, image_name, source_masks, square_ids, write_data
 from trace_mm.cli import main
+from trace_mm.refine import BoundaryGuidedPropagation
 
 
 @pytest.fixture
@@ -42,11 +44,13 @@ def test_masks_and_edges_in_coco_instances_out(data, tmp_path, capsys):
     assert len(list((tmp_path / "pictures").iterdir())) == 2
 
 
-def test_options_reach_the_refiner(data, tmp_path):
+def test_every_argument_of_the_refiner_is_an_option(data, tmp_path):
     chosen = {"threshold": 0.4, "radius": 3, "beta": 8.5, "steps": 16, "merge_iou": 0.6}
     chosen |= {"resolution": 32, "level": 0.4, "min_probability": 0.1, "min_fragment": 20}
     chosen |= {"small_fragment": 90, "small_evidence": 0.8, "min_enclosure": 0.4}
     chosen |= {"preset": "default", "scores": "outline"}
+    given = {*chosen, "split_parts"}
+    assert given == set(inspect.signature(BoundaryGuidedPropagation).parameters)
     options = [
         text for name, value in chosen.items() for text in (f"--{name.replace('_', '-')}", value)
     ]

@@ -13,25 +13,13 @@ from trace_mm.commands.arguments import (
     positive,
     tell_model,
 )
+from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS
 
 if TYPE_CHECKING:
     from trace_mm.jobs.edge_sources import EdgeSource
 
-_LABELER_OPTIONS: dict[str, tuple[Any, str, str]] = {  # type, metavar and help by name
-    "preset": (str, "NAME", "default, or paper: components and walk as in the paper, no more"),
-    "threshold": (float, "X", "an edge above it separates"),
-    "gap": (float, "X", "lines with gaps of up to twice so many pixels separate"),
-    "radius": (positive, "N", "reach of a step, in pixels"),
-    "beta": (float, "X", "how much weak edges hold back"),
-    "steps": (natural, "N", "length of the random walk"),
-    "merge_iou": (float, "X", "unite walked components above this IoU"),
-    "resolution": (positive, "N", "longer side of the working grid"),
-    "level": (float, "X", "share of the largest probability that reaches a pixel"),
-    "min_fragment": (float, "N", "smallest piece that edges cut off, in pixels of that grid"),
-    "enclosed": (float, "X", "smaller pieces count if edges above it are all around"),
-    "min_area": (float, "N", "smallest part of a class of things, in pixels of the image"),
-}
+_LABELER = ClassOptions("trace_mm.panoptic.labels", "PanopticLabeler")
 
 
 def add_subcommand(commands: Any) -> None:
@@ -81,9 +69,7 @@ def add_subcommand(commands: Any) -> None:
         action="store_true",
         help="remove the results of an earlier run with other settings and start anew",
     )
-    group = panoptic.add_argument_group("labels")
-    for name, (kind, metavar, text) in _LABELER_OPTIONS.items():
-        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    _LABELER.add_to(panoptic.add_argument_group("labels"))
     add_model_arguments(panoptic)
     panoptic.set_defaults(run=_run)
 
@@ -100,8 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.ranks import note_once
     from trace_mm.panoptic import PanopticLabeler, choose_classes
 
-    given = {name: getattr(arguments, name) for name in _LABELER_OPTIONS}
-    labeler = PanopticLabeler(**{name: value for name, value in given.items() if value is not None})
+    labeler = PanopticLabeler(**_LABELER.given(arguments))
     classes, remark = choose_classes(arguments.classes, arguments.semantic)
     note_once(remark)
     summary = make_pseudo_panoptic(

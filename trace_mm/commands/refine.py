@@ -12,25 +12,10 @@ from trace_mm.commands.arguments import (
     positive,
     tell_model,
 )
+from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS
 
-_REFINER_OPTIONS = (
-    "preset",
-    "scores",
-    "threshold",
-    "radius",
-    "beta",
-    "steps",
-    "merge_iou",
-    "resolution",
-    "level",
-    "min_probability",
-    "min_fragment",
-    "small_fragment",
-    "small_evidence",
-    "min_enclosure",
-    "split_parts",
-)
+_REFINER = ClassOptions("trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation")
 
 
 def add_subcommand(commands: Any) -> None:
@@ -84,64 +69,9 @@ def add_subcommand(commands: Any) -> None:
         "--workers", type=natural, default=0, metavar="N", help="processes that refine (default: 0)"
     )
     refine.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    _add_refiner_arguments(refine)
+    _REFINER.add_to(refine.add_argument_group("refinement"))
     add_model_arguments(refine)
     refine.set_defaults(run=_run)
-
-
-def _add_refiner_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("refinement")
-    group.add_argument(
-        "--preset",
-        choices=("default", "paper"),
-        help="what the settings are that are not given; paper: Alg. 4 as it is written",
-    )
-    group.add_argument(
-        "--scores",
-        choices=("source", "constant", "outline"),
-        help="of refined masks: the source's, and 1 where it has none (default); 1 for all; or how "
-        "well edges agree with their outlines",
-    )
-    group.add_argument("--threshold", type=float, metavar="X", help="an edge above it separates")
-    group.add_argument("--radius", type=positive, metavar="N", help="reach of a step, in pixels")
-    group.add_argument("--beta", type=float, metavar="X", help="how much weak edges hold back")
-    group.add_argument("--steps", type=natural, metavar="N", help="length of the random walk")
-    group.add_argument("--merge-iou", type=float, metavar="X", help="unite masks above this IoU")
-    group.add_argument(
-        "--resolution",
-        type=_resolution,
-        metavar="N",
-        help="longer side of the working grid; image: the image's own; auto: 128, and up to 512 "
-        "where a mask is cut into narrow pieces",
-    )
-    group.add_argument("--level", type=float, metavar="X", help="share of the largest probability")
-    group.add_argument("--min-probability", type=float, metavar="X", help="least probability")
-    group.add_argument(
-        "--min-fragment", type=float, metavar="N", help="smallest piece, in pixels of the grid"
-    )
-    group.add_argument(
-        "--small-fragment",
-        type=float,
-        metavar="N",
-        help="pieces of fewer pixels of the grid need strong edges all around",
-    )
-    group.add_argument(
-        "--small-evidence", type=float, metavar="X", help="how strong, between 0 and 1"
-    )
-    group.add_argument(
-        "--min-enclosure", type=float, metavar="X", help="least share of an outline on edges"
-    )
-    group.add_argument(
-        "--split-parts",
-        action="store_true",
-        default=None,
-        help="also split a mask where it is in several parts already",
-    )
-
-
-def _resolution(text: str) -> int | str:
-    """An argument's value: a number from 1 on, image or auto."""
-    return text if text in ("auto", "image") else positive(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -154,10 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.refine_masks import refine_masks
     from trace_mm.refine import BoundaryGuidedPropagation
 
-    given = {name: getattr(arguments, name) for name in _REFINER_OPTIONS}
-    refiner = BoundaryGuidedPropagation(
-        **{name: value for name, value in given.items() if value is not None}
-    )
+    refiner = BoundaryGuidedPropagation(**_REFINER.given(arguments))
     summary = refine_masks(
         arguments.masks,
         arguments.images,

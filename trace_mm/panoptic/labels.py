@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -116,17 +116,18 @@ class PanopticLabeler:
     is void.
 
     Args:
-        preset: "default" or "paper", whose settings :data:`LABELER_PRESETS` lists. It holds for the
-            arguments that are None.
+        preset: what the settings are that are not given; "paper" is components and walk as in the
+            paper, and no more.
         threshold: an edge above it separates, in [0, 0.999].
         gap: lines with gaps of up to twice this many pixels of the working grid separate.
         radius: a step of the walk goes less than this many pixels of the working grid far.
-        beta: exponent of the affinities.
+        beta: exponent of the affinities: how much weak edges hold back.
         steps: length of the walk.
-        merge_iou: tau_BGP, in [0, 1].
+        merge_iou: components whose IoU exceeds it after the walk are one object (tau_BGP), in
+            [0, 1].
         resolution: longer side of working grids in pixels; what is smaller keeps its own size.
-        level: in 2., a pixel is reached from where the walk has this share of its largest
-            probability, in (0, 1].
+        level: for that IoU, a component reaches a pixel where its walk has this share of its
+            largest probability, in (0, 1].
         min_fragment: least area of what edges cut off, in pixels of the working grid that the whole
             image would have.
         enclosed: a smaller piece counts all the same if a square of 5 pixels of its working grid
@@ -140,7 +141,7 @@ class PanopticLabeler:
 
     def __init__(
         self,
-        preset: str = "default",
+        preset: Literal["default", "paper"] = "default",
         threshold: float | None = None,
         gap: float | None = None,
         radius: int | None = None,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -120,28 +120,31 @@ class BoundaryGuidedPropagation:
     The order of the source masks does not matter.
 
     Args:
-        preset: "default" or "paper": what the other settings are where they are not given.
+        preset: what the settings are that are not given; "paper" is Alg. 4 as it is written.
         threshold: an edge above it separates, in [0, 0.999].
         radius: a step of the walk goes less than this many pixels of the working grid far.
-        beta: exponent of the affinities.
+        beta: exponent of the affinities: how much weak edges hold back.
         steps: length of the walk.
-        merge_iou: tau_BGP, in [0, 1].
+        merge_iou: masks of one label whose IoU exceeds it are united (tau_BGP), in [0, 1].
         resolution: longer side of the working grid in pixels; smaller images keep their own size.
             "image" for the image's own; "auto" for 128, and up to 512 for masks that edges cut into
             components too narrow for that.
-        level: share of the largest probability, in (0, 1].
-        min_probability: the least probability, in [0, 1].
+        level: a pixel belongs to a component where the walk has this share of its largest
+            probability, in (0, 1].
+        min_probability: the least probability at which a pixel belongs to a component, in [0, 1].
         min_fragment: components of fewer pixels of the working grid are left out; so are those
             that are nowhere 3 pixels wide.
-        small_fragment: components of fewer pixels need strong edges all around.
-        small_evidence: how strong, in [0, 1].
+        small_fragment: components of fewer pixels of the working grid need strong edges all
+            around.
+        small_evidence: how strong these must be, in [0, 1].
         min_enclosure: the least share of a component's outline that lies on edges, in [0, 1].
         split_parts: cut a mask also where its parts were apart before; of use where a mask stands
             for all objects of a class.
         scores: of refined masks: "source" for the largest score of their source masks, 1 where the
-            source has none; "constant" for 1; "outline" for
-            :func:`trace_mm.refine.outline_scores`, whatever the source has.
+            source has none; "constant" for 1; "outline" for how well edges agree with their
+            outlines, whatever the source has.
 
+    Scores by outlines are those of :func:`trace_mm.refine.outline_scores`.
     ``min_probability``, ``min_enclosure`` and what concerns fragments are not of the preset
     "paper".
 
@@ -151,14 +154,14 @@ class BoundaryGuidedPropagation:
 
     def __init__(
         self,
-        preset: str = "default",
+        preset: Literal["default", "paper"] = "default",
         *,
         threshold: float | None = None,
         radius: int | None = None,
         beta: float | None = None,
         steps: int | None = None,
         merge_iou: float | None = None,
-        resolution: int | str | None = None,
+        resolution: int | Literal["image", "auto"] | None = None,
         level: float | None = None,
         min_probability: float | None = None,
         min_fragment: float | None = None,
@@ -166,7 +169,7 @@ class BoundaryGuidedPropagation:
         small_evidence: float | None = None,
         min_enclosure: float | None = None,
         split_parts: bool | None = None,
-        scores: str = "source",
+        scores: Literal["source", "constant", "outline"] = "source",
     ) -> None:
         given = {name: value for name, value in locals().items() if value is not None}
         for name in ("self", "preset", "scores"):
