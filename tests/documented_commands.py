@@ -1,4 +1,4 @@
-"""The command lines that the documentation shows."""
+"""The command lines and files that the documentation shows."""
 
 import itertools
 import re
@@ -26,6 +26,14 @@ def documented_commands() -> list[tuple[str, str, list[str]]]:
         for script, arguments in _calls(line)
         if not _is_fragment(arguments)
     ]
+
+
+def documented_block(page: str, name: str) -> str:
+    """The code block of a page that follows the comment ``<!-- name -->``."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    block = re.search(rf"<!-- {re.escape(name)} -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert block is not None, f"{page} shows no {name}"
+    return block[1]
 
 
 def _lines(text: str) -> list[str]:

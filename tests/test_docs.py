@@ -1,6 +1,5 @@
 """What the documentation shows runs."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from diffusers import (
 )
 from transformers import UMT5Config, UMT5EncoderModel
 
+from tests.documented_commands import documented_block
 from tests.tiny_models import save_model, tiny_vae
 from tests.tiny_transformers import t5_encoder
 from trace_mm.apis import TraceInferencer
@@ -57,8 +57,7 @@ def test_backbones_are_described_as_in_the_catalogue(entry):
 
 def test_a_family_of_your_own(auraflow, tmp_path, monkeypatch):
     """docs/backbones.md: one file and a config, and edges can be read."""
-    text = (DOCS / "backbones.md").read_text(encoding="utf-8")
-    example = re.search(r"<!-- family example -->\n```python\n(.*?)```", text, re.DOTALL)[1]
+    example = documented_block("docs/backbones.md", "family example")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_auraflow.py").write_text(example)
     config = tmp_path / "config.py"

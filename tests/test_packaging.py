@@ -33,7 +33,16 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 # Belong to no layer: small modules that import nothing of ours.
-SHARED = {"catalogue", "console", "lazy", "registry", "runner_model", "short_repr", "structures"}
+SHARED = {
+    "catalogue",
+    "console",
+    "lazy",
+    "plugins",
+    "registry",
+    "runner_model",
+    "short_repr",
+    "structures",
+}
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
 OPTIONAL = {"mmdet", "mmcv", "peft", "pillow_heif", "timm", "triton"}
 

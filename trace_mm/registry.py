@@ -32,7 +32,7 @@ MODELS = Registry(
     build_from_cfg,  # that of the parent imports mmengine.model, for lists of models
     parent=MMENGINE_MODELS,
     scope="trace_mm",
-    locations=["trace_mm.models", "trace_mm.refine"],
+    locations=["trace_mm.models", "trace_mm.refine.mask_refiner"],
 )
 DATASETS = Registry(
     "dataset", parent=MMENGINE_DATASETS, scope="trace_mm", locations=["trace_mm.datasets"]
@@ -62,13 +62,15 @@ STRATEGIES = Registry(
 )
 # Filled by trace_mm.mask2former, which a config imports, since it needs mmdet.
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="trace_mm")
-# Readers of masks, what refines them, and what makes panoptic labels.
+# What refines masks, and what makes panoptic labels.
 TASK_UTILS = Registry(
     "task util",
     parent=MMENGINE_TASK_UTILS,
     scope="trace_mm",
-    locations=["trace_mm.refine", "trace_mm.panoptic"],
+    locations=["trace_mm.refine.boundary_guided_propagation", "trace_mm.panoptic"],
 )
+# By the name of the format, as ``--format`` takes it; see trace_mm/plugins.py.
+MASK_READERS = Registry("mask reader", scope="trace_mm", locations=["trace_mm.refine.readers"])
 INFERENCERS = Registry(
     "inferencer",
     parent=MMENGINE_INFERENCERS,

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests import peer_masks
 from trace_mm.refine.readers import MASK_FORMATS, open_masks
-from trace_mm.registry import TASK_UTILS
+from trace_mm.registry import MASK_READERS
 
 IMAGES = peer_masks.some_images()
 
@@ -25,8 +25,8 @@ def test_each_is_recognised(writer, tmp_path):
 
 
 def test_all_formats_are_registered():
-    for reader in MASK_FORMATS.values():
-        assert TASK_UTILS.get(reader.__name__) is reader
+    for name, reader in MASK_FORMATS.items():
+        assert MASK_READERS.get(name) is reader
     assert MASK_FORMATS["mars"] is MASK_FORMATS["dhr"]
 
 

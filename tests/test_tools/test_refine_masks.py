@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.documented_commands import documented_block
 from tests.touching_squares import SIZE, change_json, image_name, write_data
 
 PROJECT = Path(__file__).parents[2]
@@ -42,14 +43,14 @@ def write_config(folder, edges):
     return path
 
 
-def run(tool, config, root, *options):
+def run(tool, config, root, *options, path=""):
     return subprocess.run(
         [
             *(sys.executable, f"tools/{tool}", str(config), *map(str, options)),
             *("--cfg-options", f"data_root={root}"),
         ],
         cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{path}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -90,3 +91,19 @@ def test_masks_are_scored(root, tmp_path):
         blank.save(root / "edges" / f"{image_name(number)}.png")
     edges = ["--edges", root / "edges"]
     assert scores_of(run("test.py", config, root, *work, *edges))["AP75"] == 0
+
+
+def test_a_reader_that_the_config_imports(root, tmp_path):
+    """docs/refinement.md: a module on PYTHONPATH, without a package."""
+    page = "docs/refinement.md"
+    (tmp_path / "my_masks.py").write_text(documented_block(page, "reader example"))
+    (root / "yolo").mkdir()
+    (root / "yolo" / f"{image_name(1)}.txt").write_text("6 0.1 0.1 0.9 0.1 0.9 0.9")
+    config = write_config(tmp_path, "CannyDetector")
+    masks = "test_dataloader['dataset'] = dict(masks=dict(path='yolo', format='yolo'))\n"
+    config.write_text(config.read_text() + documented_block(page, "reader config") + masks)
+    options = ["--out", tmp_path / "out.json", "--device", "cpu"]
+    done = run("refine_masks.py", config, root, *options, path=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    annotations = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert {one["category_id"] for one in annotations} == {7}

@@ -74,6 +74,20 @@ class Parser(argparse.ArgumentParser):
         )
 
 
+class Listed:
+    """A part of a help message that is made when it is shown, as an attribute of its action.
+
+    Args:
+        make: what it says.
+    """
+
+    def __init__(self, make: Callable[[], Sequence[str]]) -> None:
+        self._make = make
+
+    def __str__(self) -> str:
+        return ", ".join(self._make())
+
+
 def run_command(main: Callable[[], int | None], name: str | None = None) -> int:
     """Call the main function of a command; what goes wrong with its input is one line on stderr.
 

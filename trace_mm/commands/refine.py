@@ -13,7 +13,7 @@ from trace_mm.commands.arguments import (
     tell_model,
 )
 from trace_mm.commands.class_options import ClassOptions
-from trace_mm.commands.command_line import EXIT_STATUS
+from trace_mm.commands.command_line import EXIT_STATUS, Listed
 
 _REFINER = ClassOptions("trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation")
 
@@ -31,13 +31,13 @@ def add_subcommand(commands: Any) -> None:
     refine.add_argument("--masks", required=True, metavar="PATH", help="file or folder of masks")
     refine.add_argument("--images", required=True, metavar="DIR", help="folder of their images")
     refine.add_argument("--out", required=True, metavar="FILE", help="COCO JSON file to write")
-    refine.add_argument(
+    format = refine.add_argument(
         "--format",
         default="auto",
         metavar="F",
-        help="of the masks: maskcut, cutler, promerge, unsam, u2seg, dhr, mars, irn, cups, coco, "
-        "voc, png (default: recognised)",
+        help="of the masks: %(formats)s (default: recognised)",
     )
+    vars(format)["formats"] = Listed(_mask_formats)
     add_edges(refine)
     refine.add_argument(
         "--annotations",
@@ -72,6 +72,13 @@ def add_subcommand(commands: Any) -> None:
     _REFINER.add_to(refine.add_argument_group("refinement"))
     add_model_arguments(refine)
     refine.set_defaults(run=_run)
+
+
+def _mask_formats() -> list[str]:
+    """What the help lists: installed packages may add to it, so that it takes a look."""
+    from trace_mm.refine.readers import mask_formats
+
+    return mask_formats()
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -1,22 +1,30 @@
 """Masks of other methods: read, refined by instance edges, and written."""
 
-from trace_mm.refine.boundary_guided_propagation import (
-    PRESETS,
-    BoundaryGuidedPropagation,
-    Refinement,
-)
-from trace_mm.refine.image_index import ImageIndex
-from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.mask_refiner import MaskRefiner
-from trace_mm.refine.outlines import outline_scores
-from trace_mm.refine.readers import (
-    MASK_FORMATS,
-    BadMaskError,
-    MaskReader,
-    MaskRecord,
-    open_masks,
-)
-from trace_mm.refine.scores import SCORES, scored
+from typing import TYPE_CHECKING
+
+from trace_mm.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from trace_mm.refine.boundary_guided_propagation import (
+        PRESETS,
+        BoundaryGuidedPropagation,
+        Refinement,
+    )
+    from trace_mm.refine.image_index import ImageIndex
+    from trace_mm.refine.instances import InstanceMasks
+    from trace_mm.refine.mask_refiner import MaskRefiner
+    from trace_mm.refine.outlines import outline_scores
+    from trace_mm.refine.readers import (
+        MASK_FORMATS,
+        BadMaskError,
+        MaskReader,
+        MaskRecord,
+        MaskSource,
+        MaskStack,
+        mask_formats,
+        open_masks,
+    )
+    from trace_mm.refine.scores import SCORES, scored
 
 __all__ = [
     "MASK_FORMATS",
@@ -29,8 +37,13 @@ __all__ = [
     "MaskReader",
     "MaskRecord",
     "MaskRefiner",
+    "MaskSource",
+    "MaskStack",
     "Refinement",
+    "mask_formats",
     "open_masks",
     "outline_scores",
     "scored",
 ]
+
+__getattr__ = lazy_exports(__name__)

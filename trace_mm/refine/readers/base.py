@@ -147,7 +147,12 @@ class MaskReader(ABC):
         """
         if record.bad is not None:
             raise BadMaskError(record.bad)
-        return self._read(record, size, on_bad)
+        try:
+            return self._read(record, size, on_bad)
+        except BadMaskError:
+            raise
+        except (ValueError, OSError) as error:
+            raise BadMaskError(f"{self.path}: {record.name}: {error}") from error
 
     def evidence(self, record: MaskRecord) -> SizeEvidence:
         """What the masks of a record tell of the size of their image; nothing if they are bad."""
@@ -172,9 +177,9 @@ class MaskReader(ABC):
     ) -> InstanceMasks:
         """The masks of a record that is not known to be bad."""
 
-    @abstractmethod
     def _evidence(self, record: MaskRecord) -> SizeEvidence:
-        """What the masks of such a record tell; those that are damaged tell nothing."""
+        """What the masks of such a record tell; nothing, unless a reader knows better."""
+        return SizeEvidence()
 
 
 class MaskStack:

@@ -18,7 +18,6 @@ from trace_mm.refine.readers.base import (
     as_bad_masks,
 )
 from trace_mm.refine.readers.source import MaskSource, some_of
-from trace_mm.registry import TASK_UTILS
 
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<number>[0-9]{1,3})", re.DOTALL)
 _DIGITS = re.compile("([0-9]+)")
@@ -29,7 +28,6 @@ _SOFT = (
 )
 
 
-@TASK_UTILS.register_module()
 class BinaryPngReader(MaskReader):
     """A PNG for each mask, 0 outside of it and one other value inside, perhaps with a soft rim.
 

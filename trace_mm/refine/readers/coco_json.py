@@ -18,10 +18,8 @@ from trace_mm.refine.readers.annotations import (
 )
 from trace_mm.refine.readers.base import MaskReader, MaskRecord, OnBad
 from trace_mm.refine.readers.source import MaskSource
-from trace_mm.registry import TASK_UTILS
 
 
-@TASK_UTILS.register_module()
 class CocoReader(MaskReader):
     """COCO instances: an annotation file with ``images``, or a list of results; LVIS as well.
 
@@ -78,7 +76,6 @@ class CocoReader(MaskReader):
         return coco_evidence((one.content for one in content.annotations), stated)
 
 
-@TASK_UTILS.register_module()
 class MaskCutReader(CocoReader):
     """MaskCut: one category "fg", no scores; widths and heights swapped; names ``folder/image``.
 
@@ -92,7 +89,6 @@ class MaskCutReader(CocoReader):
         return super().recognizes(source) and _is_foreground(source, scored=False)
 
 
-@TASK_UTILS.register_module()
 class ProMergeReader(CocoReader):
     """ProMerge: a list of results with category 1.0 and the constant score 1.0, which is none.
 
@@ -108,7 +104,6 @@ class ProMergeReader(CocoReader):
         )
 
 
-@TASK_UTILS.register_module()
 class CutlerReader(CocoReader):
     """CutLER: the list of results of its detector, or the file of its self-training.
 

@@ -3,6 +3,7 @@
 import os
 
 from trace_mm.files.id_maps import read_id_map
+from trace_mm.plugins import Plugins
 from trace_mm.refine.readers.base import MaskReader
 from trace_mm.refine.readers.binary_png import BinaryPngReader
 from trace_mm.refine.readers.coco_json import (
@@ -21,6 +22,7 @@ from trace_mm.refine.readers.palette_png import (
 from trace_mm.refine.readers.panoptic import U2SegReader
 from trace_mm.refine.readers.source import MaskSource
 from trace_mm.refine.readers.unsam import UnSamReader
+from trace_mm.registry import MASK_READERS
 
 MASK_FORMATS: dict[str, type[MaskReader]] = {
     "unsam": UnSamReader,
@@ -36,7 +38,12 @@ MASK_FORMATS: dict[str, type[MaskReader]] = {
     "dhr": DhrReader,
     "mars": DhrReader,
 }
-"""Readers by the name that users write; the first that recognises a source is its format."""
+"""Our readers by the name that users write; the first that recognises a source is its format."""
+
+PLUGINS: Plugins[MaskReader] = Plugins(
+    MASK_FORMATS, MASK_READERS, "trace_mm.mask_readers", MaskReader, "mask reader"
+)
+"""These, and those of other packages."""
 
 _TAKEN: dict[type[MaskReader], str] = {
     VocReader: "taken for numbers of objects; if they are numbers of classes, say --format dhr",
@@ -51,6 +58,11 @@ _TOKENCUT = (
 )
 
 
+def mask_formats() -> list[str]:
+    """Names of all formats: ours, and those of other packages, which are not imported."""
+    return PLUGINS.names()
+
+
 def open_masks(
     path: str | os.PathLike[str],
     format: str = "auto",
@@ -61,44 +73,61 @@ def open_masks(
 
     Args:
         path: of the file or folder.
-        format: a key of ``MASK_FORMATS``, or "auto" to recognise it from names and content.
+        format: one of ``mask_formats()``, or "auto" to recognise it from names and content. Readers
+            of other packages are asked before ours.
         allow_pickle: whether files that can only be read by unpickling (IRN) are read. Unpickling
             may run code that is hidden in the file.
         crowds: what becomes of crowd regions: "auto", "keep" or "skip", see ``MaskReader``.
 
     Raises:
         FileNotFoundError: if there is no such path.
-        ValueError: if the format is unknown, cannot be recognised, or the file is not of it; names
-            the file and the cause.
+        ValueError: if the format is unknown, its package cannot be imported, it cannot be
+            recognised, or the file is not of it; names the file or package and the cause.
     """
     source = MaskSource(path)
     if format == "tokencut" or (format == "auto" and source.path.suffix.lower() == ".pkl"):
         raise ValueError(f"{source.path}: {_TOKENCUT}")
     if format != "auto":
-        if format not in MASK_FORMATS:
-            known = ", ".join(["auto", *MASK_FORMATS])
+        if format not in mask_formats():
+            known = ", ".join(["auto", *mask_formats()])
             raise ValueError(f"format must be one of {known}, got {format!r}")
-        return MASK_FORMATS[format](source, allow_pickle, crowds)
-    kind = recognize(source)
+        return PLUGINS.get(format)(source, allow_pickle, crowds)
+    kind, notes = recognize(source)
     reader = kind(source, allow_pickle, crowds)
     if kind in _TAKEN and not is_voc_folder(source):
-        reader.notes.insert(0, f"{source.path}: {_TAKEN[kind]}")
+        notes.append(f"{source.path}: {_TAKEN[kind]}")
+    reader.notes[:0] = notes
     return reader
 
 
-def recognize(source: MaskSource) -> type[MaskReader]:
-    """The reader of a file's or folder's format.
+def recognize(source: MaskSource) -> tuple[type[MaskReader], list[str]]:
+    """The reader of a file's or folder's format, and what to tell of readers of other packages.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none, or two packages claim it.
     """
+    notes: list[str] = []
+    claims = []
+    for name, kind in PLUGINS.added(notes.append).items():
+        try:
+            if kind.recognizes(source):
+                claims.append(name)
+        except Exception as error:  # of others, who may raise anything: ours may know the format
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            notes.append(f"{source.path}: mask reader {name!r} ({kind.__module__}) fails: {cause}")
+    if len(claims) > 1:
+        raise ValueError(f"{source.path}: could be of {' or '.join(claims)}: name one by --format")
+    if claims:
+        kind = PLUGINS.get(claims[0])
+        told = f"read as {claims[0]!r} ({kind.__module__}); --format names another format"
+        return kind, [f"{source.path}: {told}", *notes]
     for reader in MASK_FORMATS.values():
         if reader.recognizes(source):
-            return reader
-    cause = _cause(source)
+            return reader, notes
+    causes = "; ".join(filter(None, [_cause(source), *notes]))
     raise ValueError(
         f"{source.path}: not recognised as masks of any format; name one of "
-        f"{', '.join(MASK_FORMATS)}{cause and f' ({cause})'}"
+        f"{', '.join(mask_formats())}{causes and f' ({causes})'}"
     )
 
 

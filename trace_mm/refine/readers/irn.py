@@ -13,7 +13,6 @@ from trace_mm.files.json_values import describe
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, MaskStack, OnBad
 from trace_mm.refine.readers.source import MaskSource
-from trace_mm.registry import TASK_UTILS
 
 PICKLE_RISK = (
     "can only be read by unpickling, which may run code that is hidden in the file. If you trust "
@@ -32,7 +31,6 @@ _ALLOWED = {
 } | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
 
 
-@TASK_UTILS.register_module()
 class IrnReader(MaskReader):
     """IRN: ``<stem>.npy`` with a dict of ``score`` (N,), ``mask`` (N, H, W) and ``class`` (N,).
 

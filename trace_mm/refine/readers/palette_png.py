@@ -27,13 +27,11 @@ from trace_mm.refine.readers.base import (
     masks_of_ids,
 )
 from trace_mm.refine.readers.source import MaskSource, some_of
-from trace_mm.registry import TASK_UTILS
 
 _SEMANTIC, _INSTANCE = "_semantic.png", "_instance.png"
 _OBJECT_FOLDER, _CLASS_FOLDER = "SegmentationObject", "SegmentationClass"
 
 
-@TASK_UTILS.register_module()
 class DhrReader(MaskReader):
     """DHR, MARS and other semantic masks: ``<stem>.png`` of class ids, 0 background, 255 void.
 
@@ -61,7 +59,6 @@ class DhrReader(MaskReader):
         return SizeEvidence(map_sizes(record.content))
 
 
-@TASK_UTILS.register_module()
 class VocReader(MaskReader):
     """Numbers of objects, such as VOC's ``SegmentationObject``: ``<stem>.png``, 0 background.
 
@@ -135,7 +132,6 @@ class VocReader(MaskReader):
         return SizeEvidence(map_sizes(record.content))
 
 
-@TASK_UTILS.register_module()
 class CupsReader(MaskReader):
     """CUPS: ``<name>_semantic.png`` and ``<name>_instance.png``, a pair for each image.
 

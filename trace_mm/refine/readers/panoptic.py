@@ -26,7 +26,6 @@ from trace_mm.refine.readers.base import (
     as_bad_masks,
 )
 from trace_mm.refine.readers.source import MaskSource
-from trace_mm.registry import TASK_UTILS
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class PanopticMasks:
     annotation: PanopticAnnotation | None
 
 
-@TASK_UTILS.register_module()
 class U2SegReader(MaskReader):
     """U2Seg and COCO panoptic: a JSON file, and an RGB PNG an image with ids R + 256 G + 65536 B.
 

@@ -13,12 +13,10 @@ from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.readers.annotations import read_annotations, scores_count, without_crowds
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, OnBad
 from trace_mm.refine.readers.source import MaskSource
-from trace_mm.registry import TASK_UTILS
 
 _REFINED = re.compile("(p_)*")  # put before the names of files that its second step has refined
 
 
-@TASK_UTILS.register_module()
 class UnSamReader(MaskReader):
     """UnSAM: a JSON file an image, in which ``image`` is one object; a folder of them, or one.
 
