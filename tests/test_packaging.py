@@ -19,30 +19,7 @@ PACKAGE = ROOT / "trace_mm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# From the bottom up. A part imports from itself and from lower rows.
-LAYERS = [
-    {"ops", "files", "attention"},
-    {"diffusion", "vision", "refine"},
-    {"models"},
-    {"datasets", "evaluation", "panoptic", "visualization"},
-    {"engine", "mask2former"},
-    {"jobs", "publish"},
-    {"apis"},
-    {"demo"},
-    {"commands"},
-    {"cli", "__main__"},
-]
-# Belong to no layer: small modules that import nothing of ours.
-SHARED = {
-    "catalogue",
-    "console",
-    "lazy",
-    "plugins",
-    "registry",
-    "runner_model",
-    "short_repr",
-    "structures",
-}
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
 OPTIONAL = {"mmdet", "mmcv", "peft", "pillow_heif", "timm", "triton"}
 
@@ -63,12 +40,43 @@ def _imports(path):
                 yield base
 
 
-def _layer(part):
-    return next((level for level, parts in enumerate(LAYERS) if part in parts), None)
-
-
 def _part(path):
+    """The room or module of the package that a file belongs to."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def _layers():
+    """The layer of each room, as docs/architecture.md has it."""
+    return {room: int(layer) for layer, room, _ in _rows()}
+
+
+def _allowed():
+    """What each room may import, as docs/architecture.md has it."""
+    layers = _layers()
+    lower = {room: {one for one in layers if layers[one] < layers[room]} for room in layers}
+    texts = {room: text for _, room, text in _rows()}
+    return {
+        room: lower[room]
+        if text == "lower layers"
+        else set()
+        if text == "nothing"
+        else set(re.findall(r"`(\w+)`", text))
+        for room, text in texts.items()
+    }
+
+
+def _rows():
+    table = ARCHITECTURE.partition("<!-- rooms -->")[2].partition("\n\n")[0]
+    return re.findall(r"^\| (\d+) \| `(\w+)` \|.*\| ([^|]+) \|$", table, flags=re.M)
+
+
+def _shared():
+    """Small modules beside the rooms, which import nothing of ours."""
+    line = ARCHITECTURE.partition("<!-- shared -->")[2].partition("\n\n")[0]
+    return set(re.findall(r"`(\w+)`", line))
+
+
+LAYERS, ALLOWED, SHARED = _layers(), _allowed(), _shared()
 
 
 def test_version_is_the_same_everywhere():
@@ -99,22 +107,56 @@ def test_import_is_light():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_downwards(path):
-    part = _part(path)
+    assert _forbidden(path) == []
+
+
+def _forbidden(path):
+    """The imports of ours that a file may not have, each with the reason."""
+    part, file = _part(path), path.relative_to(PACKAGE)
     if part == "__init__":
-        assert not list(_imports(path))
-        return
-    assert part in SHARED or _layer(part) is not None, f"{part} stands in no layer"
+        return [f"trace_mm/{file} imports {name}: it imports nothing" for name in _imports(path)]
+    if part not in LAYERS and part not in SHARED:
+        return [f"trace_mm/{file}: {part} is no room of docs/architecture.md"]
+    if part == "ops" or part in SHARED:
+        allowed, rule = set(), f"{part} imports nothing of ours"
+    else:
+        allowed = ALLOWED[part] | SHARED
+        rule = f"{part} (layer {LAYERS[part]}) may import {', '.join(sorted(ALLOWED[part]))}"
+    found = []
     for name in _imports(path):
         top, _, rest = name.partition(".")
         other = rest.partition(".")[0]
-        if top != "trace_mm" or other in {part, "__version__"}:
-            continue
-        assert part not in SHARED, f"{part} imports {name}"
-        if part == "ops":
-            raise AssertionError(f"ops imports {name}")
-        if other not in SHARED:
-            assert _layer(other) is not None, f"{name} stands in no layer"
-            assert _layer(other) < _layer(part), f"{part} imports {name}, which is not below it"
+        if top == "trace_mm" and other not in {part, "__version__", *allowed}:
+            found.append(f"trace_mm/{file} imports {name}: {rule}")
+    return found
+
+
+def test_the_rooms_are_those_of_the_architecture():
+    parts = {_part(path) for path in MODULES} - {"__init__"}
+    assert parts - SHARED <= set(LAYERS)
+    assert set(LAYERS) - parts <= {"runs"}
+    assert parts >= SHARED and not SHARED & set(LAYERS)
+    for room, allowed in ALLOWED.items():
+        assert all(LAYERS[one] < LAYERS[room] for one in allowed), room
+    assert ALLOWED["cli"] == set(LAYERS) - {"cli"} and ALLOWED["ops"] == set()
+
+
+def test_a_forbidden_import_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path / "trace_mm")
+    for room in ("ops", "jobs", "strange"):
+        (tmp_path / "trace_mm" / room).mkdir(parents=True)
+        path = tmp_path / "trace_mm" / room / "new.py"
+        path.write_text("from trace_mm import console\nfrom trace_mm.apis.inputs import read\n")
+    paths = {path.parent.name: path for path in (tmp_path / "trace_mm").glob("*/new.py")}
+    assert _forbidden(paths["ops"]) == [
+        "trace_mm/ops/new.py imports trace_mm.console: ops imports nothing of ours",
+        "trace_mm/ops/new.py imports trace_mm.apis.inputs: ops imports nothing of ours",
+    ]
+    (line,) = _forbidden(paths["jobs"])
+    assert line.startswith("trace_mm/jobs/new.py imports trace_mm.apis.inputs: jobs (layer 8) may")
+    (line,) = _forbidden(paths["strange"])
+    assert line == "trace_mm/strange/new.py: strange is no room of docs/architecture.md"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
