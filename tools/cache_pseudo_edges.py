@@ -11,9 +11,9 @@ import sys
 import torch
 
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
-from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine.runner_config import read_config
 from trace_mm.models.devices import check_device
 
 SOME_UNREADABLE = 1

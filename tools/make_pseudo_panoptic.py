@@ -11,9 +11,9 @@ from mmengine.registry import init_default_scope
 
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.apis.ranks import default_device, note_once
-from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine.runner_config import read_config
 from trace_mm.jobs.edge_sources import build_edge_model
 from trace_mm.panoptic import choose_classes
 from trace_mm.registry import TASK_UTILS

@@ -10,9 +10,9 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from trace_mm.apis.refine_masks import refine_masks
-from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine.runner_config import read_config
 from trace_mm.jobs.edge_sources import build_edge_model
 from trace_mm.registry import TASK_UTILS
 

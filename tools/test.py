@@ -13,16 +13,16 @@ from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.ranks import leave_group
-from trace_mm.apis.runner_config import (
+from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine import EdgeFolderHook
+from trace_mm.engine.runner_config import (
     config_errors,
     read_config,
     set_launcher,
     set_trained_dtype,
     set_work_dir,
 )
-from trace_mm.commands.command_line import Parser, run_command
-from trace_mm.commands.config_options import add_config_options
-from trace_mm.engine import EdgeFolderHook
 from trace_mm.files import check_outputs
 
 

@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from tests.tiny_panoptic import write_panoptic
-from trace_mm.apis.runner_config import read_config
+from trace_mm.engine.runner_config import read_config
 from trace_mm.panoptic import PanopticClasses
 
 pytest.importorskip("mmcv.ops", reason="mmcv or its operations are not installed")

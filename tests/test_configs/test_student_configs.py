@@ -11,8 +11,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from trace_mm.apis.runner_config import read_config
 from trace_mm.catalogue import CATALOGUE
+from trace_mm.engine.runner_config import read_config
 from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS
 
 PROJECT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from trace_mm.apis.runner_config import read_config
+from trace_mm.engine.runner_config import read_config
 from trace_mm.refine import MASK_FORMATS
 from trace_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 

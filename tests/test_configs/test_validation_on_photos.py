@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from trace_mm.apis.pseudo_edges import fill_from_config
-from trace_mm.apis.runner_config import read_config
+from trace_mm.engine.runner_config import read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SIZES = {1: (24, 36), 2: (40, 28)}  # (H, W)

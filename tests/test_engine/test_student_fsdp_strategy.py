@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from tests import student_workers
-from trace_mm.apis.runner_config import read_config
 from trace_mm.engine import WholeCheckpointHook
+from trace_mm.engine.runner_config import read_config
 from trace_mm.engine.student_fsdp_strategy import StudentFSDPStrategy, _clip_over_shards
 from trace_mm.models import TraceStudent, load_student_weights, read_student
 from trace_mm.registry import STRATEGIES

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from tests.tiny_students import build, images_of, samples_of, shake
 from trace_mm.apis import TraceInferencer
-from trace_mm.apis.runner_config import set_trained_dtype
+from trace_mm.engine.runner_config import set_trained_dtype
 from trace_mm.models import build_student, model_config, read_student, save_student
 from trace_mm.models.student_state import unpack_description
 from trace_mm.models.student_weights import trained_dtype

@@ -17,7 +17,7 @@ from tests.test_datasets import (
     test_converters_sa1b,
     test_converters_voc,
 )
-from trace_mm.apis.runner_config import read_config
+from trace_mm.engine.runner_config import read_config
 from trace_mm.registry import DATASETS, METRICS
 from trace_mm.structures import InstanceDataSample
 

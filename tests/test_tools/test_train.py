@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from trace_mm.apis.runner_config import read_config
+from trace_mm.engine.runner_config import read_config
 
 PROJECT = Path(__file__).parents[2]
 RUNTIME = (PROJECT / "configs" / "_base_" / "training_runtime.py").as_posix()

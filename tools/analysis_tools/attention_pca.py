@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine.runner_config import read_config
 from trace_mm.files import load_image
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import EmergencePoint

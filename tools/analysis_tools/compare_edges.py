@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine.runner_config import read_config
 from trace_mm.files import read_photo, walk_images
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import TraceStudent, load_student_weights

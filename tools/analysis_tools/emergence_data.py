@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trace_mm.apis.runner_config import read_config
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.engine.runner_config import read_config
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import DIVERGENCES, mean_row_divergence
 from trace_mm.registry import DATASETS, MODELS

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 MOVED: Mapping[str, str] = MappingProxyType(
     {
+        "trace_mm.apis.config_options": "trace_mm.engine.config_options",
         "trace_mm.apis.demo": "trace_mm.demo.report",
         "trace_mm.apis.demo_text": "trace_mm.demo.text",
         "trace_mm.apis.devices": "trace_mm.models.devices",
@@ -13,6 +14,7 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "trace_mm.apis.export": "trace_mm.publish.export",
         "trace_mm.apis.model_card": "trace_mm.publish.model_card",
         "trace_mm.apis.model_config": "trace_mm.models.model_config",
+        "trace_mm.apis.runner_config": "trace_mm.engine.runner_config",
         "trace_mm.apis.training_record": "trace_mm.publish.training_record",
     }
 )

@@ -22,7 +22,7 @@ class _Settings(DictAction):
 
 
 def add_config_options(parser: argparse.ArgumentParser, hint: str = "") -> None:
-    """Add ``--cfg-options``, for :func:`trace_mm.apis.runner_config.read_config`.
+    """Add ``--cfg-options``, for :func:`trace_mm.engine.runner_config.read_config`.
 
     Args:
         parser: of the tool.

@@ -1,4 +1,4 @@
-"""What MMEngine's training loop is hung with: hooks, checkpoint files, mixed precision."""
+"""What MMEngine's runner needs: its config, hooks, checkpoint files, mixed precision."""
 
 from trace_mm.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from trace_mm.engine.brief_console import brief_console

@@ -13,9 +13,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from torch import distributed
 
-from trace_mm.apis.config_options import ConfigOptionError, read_with_options
 from trace_mm.console import is_quiet
-from trace_mm.engine import latest_checkpoint
+from trace_mm.engine.config_options import ConfigOptionError, read_with_options
+from trace_mm.engine.whole_checkpoint_hook import latest_checkpoint
 from trace_mm.models.model_config import method_of, usual_dtype
 
 

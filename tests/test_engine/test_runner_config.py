@@ -5,7 +5,7 @@ import os
 import pytest
 from mmengine.config import Config
 
-from trace_mm.apis.runner_config import (
+from trace_mm.engine.runner_config import (
     read_config,
     set_auto_scale_lr,
     set_launcher,

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config, DictAction
 
 from tests.documented_commands import ROOT, documented_commands
-from trace_mm.apis.runner_config import config_errors, read_config
+from trace_mm.engine.runner_config import config_errors, read_config
 from trace_mm.registry import MODELS
 
 CONFIGS = sorted((ROOT / "configs").glob("[a-z]*/*.py"))
