@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from trace_mm.apis import expand_inputs, run_folder
-from trace_mm.apis.manifest import read_manifest
 from trace_mm.files import TEMPORARY_SUFFIX, locked, write_atomically
 from trace_mm.structures import EdgeDataSample
 
@@ -57,6 +56,12 @@ def _run(photos, out, predict=None, **options):
     return run_folder(predict or Stub(), expand_inputs(photos), out, **options)
 
 
+def _journal(out: Path) -> tuple[dict, dict]:
+    """Settings, and records by key."""
+    header, *lines = map(json.loads, (out / "manifest.jsonl").read_text().splitlines())
+    return header["settings"], {line["key"]: line for line in lines}
+
+
 def _contents(out: Path) -> dict[str, bytes]:
     files = [path for path in out.rglob("*") if path.is_file()]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
@@ -75,9 +80,9 @@ def test_results(photos, tmp_path):
         np.testing.assert_array_equal(saved["score_timesteps"], [100, 200])
         assert saved["scores"][1] == 0.5
     assert Image.open(out / "overlay/0.png").mode == "RGB"
-    settings, records = read_manifest(out / "manifest.jsonl")
-    assert settings == {**SETTINGS, "save": ["png", "npz", "overlay"]}
-    assert records["sub/3"].timestep == 100
+    settings, records = _journal(out)
+    assert settings == SETTINGS
+    assert records["sub/3"]["result"] == {"timestep": 100}
     assert list(records) == sorted(records)
 
 
@@ -96,7 +101,7 @@ def test_rerun_does_what_is_missing_only(photos, tmp_path):
     summary = _run(photos, out, predict)
     assert summary.done == ["0", "2"]
     assert len(summary.skipped) == 7
-    assert predict.batches == [1, 1]
+    assert predict.batches == [1]  # the other PNG is made of what the npz holds
     assert _contents(out) == before
 
 
@@ -121,19 +126,38 @@ def test_other_images_of_the_same_name_are_refused(photos, tmp_path):
     assert _contents(out) == before
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "predictions"),
+    [(["png"], ["overlay"], 0), (["npz"], ["png", "overlay"], 0), (["png"], ["npz"], 9)],
+)
+def test_other_kinds_are_added_of_what_is_stored(photos, tmp_path, first, then, predictions):
+    out, predict = tmp_path / "out", Stub()
+    _run(photos, out, save=first)
+    assert len(_run(photos, out, predict, save=then).done) == 9
+    assert len(predict.batches) == predictions
+    _run(photos, tmp_path / "at once", save=[*first, *then])
+    assert _contents(out) == _contents(tmp_path / "at once")
+
+
+def test_a_changed_image_renews_all_that_was_made_of_it(photos, tmp_path):
+    out = tmp_path / "out"
+    _run(photos, out, save=["png", "overlay"])
+    Image.new("RGB", (3, 3)).save(photos / "2.png")
+    assert _run(photos, out, save=["png"]).done == ["2"]
+    assert np.asarray(Image.open(out / "overlay/2.png")).shape == (3, 3, 3)
+
+
 def test_other_settings_are_refused_and_overwritten_on_request(photos, tmp_path):
     out = tmp_path / "out"
     _run(photos, out)
     before = _contents(out)
     with pytest.raises(ValueError, match=r"seed 0, now 7.*--overwrite"):
         _run(photos, out, settings={**SETTINGS, "seed": 7})
-    with pytest.raises(ValueError, match="save"):
-        _run(photos, out, save=["png"])
     assert _contents(out) == before
     summary = _run(photos, out, settings={**SETTINGS, "seed": 7}, save=["png"], overwrite=True)
     assert len(summary.done) == 9
     assert not list(out.rglob("*.npz"))
-    assert read_manifest(out / "manifest.jsonl")[0]["seed"] == 7
+    assert _journal(out)[0]["seed"] == 7
 
 
 def test_foreign_files_are_not_overwritten(photos, tmp_path):
@@ -168,7 +192,7 @@ def test_bad_images_are_recorded_and_the_rest_goes_on(photos, tmp_path):
         "3b.png": f"{photos}/3b.png: the file is empty",
         "4a.png": f"{photos}/4a.png: too green",
     }
-    assert "too green" in read_manifest(out / "manifest.jsonl")[1]["4a"].error
+    assert "too green" in _journal(out)[1]["4a"]["error"]
     Image.new("RGB", (4, 4)).save(photos / "3b.png")
     summary = _run(photos, out)
     assert summary.done == ["3b"]
@@ -193,7 +217,7 @@ def test_damaged_settings_are_refused(photos, tmp_path, first):
     _run(photos, out)
     path = out / "manifest.jsonl"
     path.write_bytes(first + b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
-    with pytest.raises(ValueError, match=r"manifest\.jsonl is damaged"):
+    with pytest.raises(ValueError, match=r"manifest\.jsonl is damaged, or not a journal"):
         _run(photos, out)
     assert len(_run(photos, out, overwrite=True).done) == 9
 
@@ -237,7 +261,7 @@ def test_killed_runs_resume_to_the_same_bytes(photos, tmp_path):
     expected = _contents(tmp_path / "undisturbed")
     out, rng = tmp_path / "out", random.Random(0)
     context = multiprocessing.get_context("fork")
-    for goal in (0, 2, 4, 6):
+    for goal in (1, 3, 5, 7):
         process = context.Process(target=_run, args=(photos, out, Stub(0.02)))
         process.start()
         while process.is_alive() and _lines(out) < 1 + goal:
@@ -257,15 +281,15 @@ def test_killed_runs_resume_to_the_same_bytes(photos, tmp_path):
 
 
 def _lines(out: Path) -> int:
-    path = out / "manifest.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    paths = out.glob("manifest*.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in paths) if out.exists() else 0
 
 
 def test_manifest_is_json_lines(photos, tmp_path):
     _run(photos, tmp_path / "out")
     lines = (tmp_path / "out/manifest.jsonl").read_text().splitlines()
     assert len(lines) == 10
-    assert json.loads(lines[1])["name"] == "0"
+    assert json.loads(lines[1])["key"] == "0"
 
 
 def test_images_are_not_written_onto(photos, tmp_path):

@@ -1,42 +1,21 @@
 """Edges of many image files into a folder: resumable, and nothing is lost on the way."""
 
-import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trace_mm.apis.batches import batched
 from trace_mm.apis.inputs import ImageSource
-from trace_mm.apis.manifest import Manifest, Record, remove_listed_results
-from trace_mm.apis.places import MANIFEST_FILE, check_edge_places, result_folders
-from trace_mm.apis.progress import progress_bar
-from trace_mm.apis.results import (
-    check_save_kinds,
-    result_paths,
-    write_results,
-)
-from trace_mm.files import (
-    absolute_path,
-    decode_image,
-    locked,
-    read_file,
-    remove_temporary_files,
-)
-from trace_mm.short_repr import ShortRepr
-from trace_mm.structures import EdgeDataSample
-
-Image = NDArray[np.float32]
-Predict = Callable[[list[Image]], Sequence[EdgeDataSample]]
+from trace_mm.files import absolute_path
+from trace_mm.jobs.edges import EdgeJob, Predict
+from trace_mm.runs.engine import run
+from trace_mm.runs.executors import Executor
+from trace_mm.runs.summary import RunSummary
 
 
 @dataclass(frozen=True, repr=False)
-class FolderRunSummary(ShortRepr):
+class FolderRunSummary(RunSummary):
     """What a run did.
 
     Attributes:
@@ -45,17 +24,7 @@ class FolderRunSummary(ShortRepr):
         failed: reason by path of those that could not be processed.
     """
 
-    done: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """An image that is read and waits for its edges."""
-
-    record: Record
-    image: Image
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_folder(
@@ -68,18 +37,21 @@ def run_folder(
     batch_size: int = 1,
     overwrite: bool = False,
     show_progress: bool = True,
+    executor: Executor | None = None,
 ) -> FolderRunSummary:
     """Write the edges of image files to ``out_dir``; go on where an earlier run stopped.
 
     Results are ``edges/NAME.png`` and what else ``save`` asks for (see
-    :func:`trace_mm.apis.results.encode_result`), each put in place whole. ``manifest.jsonl``
+    :func:`trace_mm.jobs.edge_files.encode_result`), each put in place whole. ``manifest.jsonl``
     records the settings and every image. An image is skipped if it is recorded as done, its file
     has not changed, and its results are there in the recorded size. One that cannot be read is
-    recorded with the reason, and the run goes on.
+    recorded with the reason, and the run goes on. Kinds of results that an earlier run did not save
+    are made of what it saved, where that holds enough.
 
     Args:
         predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions. A ValueError means
-            that an image is at fault.
+            that an image is at fault. For workers in other processes it must be possible to pickle
+            it.
         sources: image files, see :func:`trace_mm.apis.expand_inputs`. Names that repeat are
             processed once.
         out_dir: made if needed.
@@ -88,6 +60,7 @@ def run_folder(
         batch_size: how many images go to ``predict`` at a time; it does not change results.
         overwrite: remove the results of the folder's manifest first and start anew.
         show_progress: draw a progress bar on stderr.
+        executor: where images are processed; None is in this process.
 
     Returns:
         What was done, skipped and failed.
@@ -97,145 +70,17 @@ def run_folder(
             of other settings or of other files, or another run is writing to it.
         OSError: if a result cannot be written.
     """
-    kinds = check_save_kinds(save)
-    if batch_size < 1:
-        raise ValueError(f"the batch size must be at least 1, got {batch_size}")
     for source in sources:
         if not isinstance(source.image, Path):
             raise ValueError(f"{source.label}: a folder run takes files only")
-    out = Path(out_dir)
-    check_edge_places(sources, out)
-    out.mkdir(parents=True, exist_ok=True)
-    unique = list({source.name: source for source in sources}.values())
-    with locked(out):
-        remove_temporary_files(folders=result_folders(out), top=out)
-        if overwrite:
-            remove_listed_results(out)
-        else:
-            _check_unclaimed(out)
-        start = Manifest.create if overwrite else Manifest.open_or_create
-        with start(out, {**settings, "save": list(kinds)}) as manifest:
-            summary = _process(predict, unique, out, manifest, kinds, batch_size, show_progress)
-            manifest.finish()
-    return summary
-
-
-def _process(
-    predict: Predict,
-    sources: Sequence[ImageSource],
-    out: Path,
-    manifest: Manifest,
-    kinds: Sequence[str],
-    batch_size: int,
-    show_progress: bool,
-) -> FolderRunSummary:
-    summary = FolderRunSummary()
-    waiting = []
-    for source in sources:
-        if _is_finished(source, manifest.records.get(source.name), out, kinds):
-            summary.skipped.append(source.name)
-        else:
-            waiting.append(source)
-    with progress_bar(len(sources), len(summary.skipped), show_progress) as progress:
-
-        def fail(record: Record, error: Exception) -> None:
-            manifest.add(replace(record, error=str(error)))
-            summary.failed[record.source] = str(error)
-            progress.write(f"failed: {error}", file=sys.stderr)
-            progress.update()
-
-        for batch in batched(_read_jobs(waiting, fail), batch_size):
-            for job, sample in _predict_batch(predict, batch, fail):
-                outputs = write_results(out, job.record.name, kinds, sample, job.image)
-                manifest.add(replace(job.record, outputs=outputs, timestep=sample.get("timestep")))
-                summary.done.append(job.record.name)
-                progress.update()
-    return summary
-
-
-def _read_jobs(
-    sources: Sequence[ImageSource], fail: Callable[[Record, Exception], None]
-) -> Iterator[_Job]:
-    for source in sources:
-        path = absolute_path(Path(source.label))
-        record = Record(source.name, str(path))
-        try:
-            data = read_file(path)
-            record = replace(
-                record,
-                size=len(data),
-                modified=path.stat().st_mtime_ns,
-                sha256=hashlib.sha256(data).hexdigest(),
-            )
-            image = decode_image(data, source.label)
-        except (ValueError, OSError) as error:
-            fail(record, error)
-        else:
-            yield _Job(record, image)
-
-
-def _predict_batch(
-    predict: Predict, batch: list[_Job], fail: Callable[[Record, Exception], None]
-) -> Iterator[tuple[_Job, EdgeDataSample]]:
-    """Predictions of a batch; where one image spoils it, those of the others one by one."""
-    try:
-        samples = predict([job.image for job in batch])
-    except ValueError as error:
-        if len(batch) == 1:
-            fail(batch[0].record, ValueError(f"{batch[0].record.source}: {error}"))
-            return
-        for job in batch:
-            yield from _predict_batch(predict, [job], fail)
-    else:
-        yield from zip(batch, samples, strict=True)
-
-
-def _is_finished(
-    source: ImageSource, record: Record | None, out: Path, kinds: Sequence[str]
-) -> bool:
-    """Whether an image's results are there, and are its own.
-
-    Raises:
-        ValueError: if the results belong to another file of that name.
-    """
-    if record is None or record.error is not None:
-        return False
-    path = absolute_path(Path(source.label))
-    moved = record.source != str(path)
-    try:
-        state = path.stat()
-        unchanged = not moved and (state.st_size, state.st_mtime_ns) == (
-            record.size,
-            record.modified,
-        )
-        if not unchanged:
-            unchanged = hashlib.sha256(path.read_bytes()).hexdigest() == record.sha256
-    except OSError:  # reading it later says what is wrong
-        unchanged = False
-    if moved and not unchanged:
-        raise ValueError(
-            f"{out} holds the results of {record.source} under the name {record.name!r}, those of "
-            f"{path} would replace them: choose another folder, or --overwrite to start anew"
-        )
-    expected = set(result_paths(source.name, kinds).values())
-    return (
-        unchanged
-        and record.outputs.keys() == expected
-        and all(_has_size(out / name, size) for name, size in record.outputs.items())
+    files = {source.name: absolute_path(Path(source.label)) for source in sources}
+    job = EdgeJob(files.items(), Path(out_dir), predict, settings, save)
+    result = run(
+        job,
+        executor,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        show_progress=show_progress,
     )
-
-
-def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
-def _check_unclaimed(out: Path) -> None:
-    """Refuse to write among files that no manifest accounts for."""
-    if (out / MANIFEST_FILE).exists():
-        return
-    for folder in result_folders(out):
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(
-                f"{folder} holds files, but {out} has no {MANIFEST_FILE} of a run that wrote them: "
-                f"choose another folder, or --overwrite"
-            )
+    failed = {str(files[name]): reason for name, reason in result.failed.items()}
+    return FolderRunSummary(result.done, result.skipped, failed)

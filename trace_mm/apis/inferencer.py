@@ -11,20 +11,21 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from trace_mm.apis.inputs import ImageSource, expand_inputs, input_files
-from trace_mm.apis.places import MANIFEST_FILE, result_folders
 from trace_mm.apis.progress import progress_bar
-from trace_mm.apis.results import (
-    check_save_kinds,
-    prediction_dict,
-    write_results,
-)
 from trace_mm.console import note
 from trace_mm.files import check_outputs, load_image
+from trace_mm.jobs.edge_files import (
+    check_save_kinds,
+    edges_to_8_bit,
+    overlay_of,
+    scores_of,
+    write_results,
+)
+from trace_mm.jobs.places import MANIFEST_FILE, result_folders
 from trace_mm.models.devices import check_device
 from trace_mm.models.model_config import build_model, method_of, model_config, run_settings
 from trace_mm.registry import INFERENCERS
 from trace_mm.structures import EdgeDataSample, edges_of
-from trace_mm.visualization import draw_overlay
 
 _SHOWN_OPTIONS = ("size", "tile", "seed", "timestep", "noise_draws")  # in a repr
 _FEW = 3  # images for which no progress bar is drawn
@@ -212,7 +213,7 @@ class TraceInferencer:
     ) -> list[NDArray[np.uint8]]:
         """Overlays, uint8 (H, W, 3) RGB, of images float32 (H, W, 3) and their predictions."""
         return [
-            draw_overlay(image, edges_of(sample))
+            overlay_of(image, edges_to_8_bit(edges_of(sample)))
             for image, sample in zip(inputs, preds, strict=True)
         ]
 
@@ -227,7 +228,7 @@ class TraceInferencer:
         predictions = (
             list(preds)
             if return_datasample
-            else [prediction_dict(sample.image_id, sample) for sample in preds]
+            else [_prediction_dict(sample.image_id, sample) for sample in preds]
         )
         return {"predictions": predictions, "visualization": visualization}
 
@@ -259,3 +260,13 @@ def _check_out_dir(out_dir: str | os.PathLike[str]) -> Path:
             f"{out} belongs to a folder run (it has a {MANIFEST_FILE}); choose another"
         )
     return out
+
+
+def _prediction_dict(name: str, sample: EdgeDataSample) -> dict[str, Any]:
+    """What the inferencer returns for an image."""
+    return {
+        "name": name,
+        "edges": edges_of(sample),
+        "timestep": sample.get("timestep"),
+        "scores": scores_of(sample),
+    }

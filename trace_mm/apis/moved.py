@@ -12,8 +12,11 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "trace_mm.apis.devices": "trace_mm.models.devices",
         "trace_mm.apis.edge_sources": "trace_mm.jobs.edge_sources",
         "trace_mm.apis.export": "trace_mm.publish.export",
+        "trace_mm.apis.manifest": "trace_mm.runs.journal",
         "trace_mm.apis.model_card": "trace_mm.publish.model_card",
         "trace_mm.apis.model_config": "trace_mm.models.model_config",
+        "trace_mm.apis.places": "trace_mm.jobs.places",
+        "trace_mm.apis.results": "trace_mm.jobs.edge_files",
         "trace_mm.apis.runner_config": "trace_mm.engine.runner_config",
         "trace_mm.apis.training_record": "trace_mm.publish.training_record",
     }

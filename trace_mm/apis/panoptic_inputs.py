@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from trace_mm.apis.instance_records import FileState, file_state
-from trace_mm.apis.places import check_panoptic_places
 from trace_mm.files import OtherFiles, walk_images
+from trace_mm.jobs.places import check_panoptic_places
 from trace_mm.panoptic import PanopticClasses, SemanticMaps
 from trace_mm.refine import ImageIndex
 

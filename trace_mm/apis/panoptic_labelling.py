@@ -17,10 +17,10 @@ from trace_mm.apis.panoptic_records import (
     PanopticRecord,
     output_path,
 )
-from trace_mm.apis.results import encode_png
 from trace_mm.files import Photo, read_photo, write_atomically
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png
+from trace_mm.files.png import encode_png
 from trace_mm.jobs.edge_sources import NamedImage
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.panoptic.annotations import class_map, segment_annotations

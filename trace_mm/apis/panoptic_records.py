@@ -20,9 +20,9 @@ from trace_mm.apis.instance_records import (
     read_records,
 )
 from trace_mm.apis.json_lines import json_line
-from trace_mm.apis.places import MANIFEST_FILE as MANIFEST
-from trace_mm.apis.places import PANOPTIC_FOLDERS
 from trace_mm.files import remove_temporary_files, write_atomically
+from trace_mm.jobs.places import MANIFEST_FILE as MANIFEST
+from trace_mm.jobs.places import PANOPTIC_FOLDERS
 from trace_mm.panoptic import PanopticClasses
 
 PANOPTIC, SEMANTIC, PICTURES = RESULT_FOLDERS = PANOPTIC_FOLDERS

@@ -33,13 +33,13 @@ from trace_mm.apis.panoptic_records import (
     write_coco_files,
 )
 from trace_mm.apis.panoptic_summary import write_summary
-from trace_mm.apis.places import check_panoptic_places
 from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.ranks import barrier, ranks
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
 from trace_mm.files import absolute_path, locked
 from trace_mm.jobs.edge_sources import EdgeSource, with_edges
+from trace_mm.jobs.places import check_panoptic_places
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.short_repr import ShortRepr
 

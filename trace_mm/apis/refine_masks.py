@@ -23,7 +23,6 @@ from trace_mm.apis.instance_records import (
     read_records,
 )
 from trace_mm.apis.json_lines import as_json
-from trace_mm.apis.places import check_refinement_places, parts_folder
 from trace_mm.apis.progress import progress_bar, tell
 from trace_mm.apis.refinement_inputs import find_inputs
 from trace_mm.apis.refinement_summary import (
@@ -32,7 +31,6 @@ from trace_mm.apis.refinement_summary import (
     unscored,
     unturned,
 )
-from trace_mm.apis.results import encode_png
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
 from trace_mm.files import (
@@ -46,7 +44,9 @@ from trace_mm.files import (
     write_atomically,
 )
 from trace_mm.files.coco import instance_annotation
+from trace_mm.files.png import encode_png
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, with_edges
+from trace_mm.jobs.places import check_refinement_places, parts_folder
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
 from trace_mm.refine.readers.base import OnBad

@@ -1,7 +1,6 @@
 """``trace-mm edges``: the instance edges of images."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from trace_mm.commands.arguments import (
     positive,
     tell_model,
 )
-from trace_mm.commands.command_line import EXIT_STATUS, SOME_FAILED
+from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.console import note
 
 
@@ -44,12 +43,13 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.inputs import expand_inputs
-    from trace_mm.apis.places import check_edge_places, result_folders
+    from trace_mm.apis.inputs import expand_inputs, input_files
+    from trace_mm.jobs.places import edge_places, result_folders
+    from trace_mm.runs.engine import check_places
 
     out = Path(arguments.out)
     sources = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
-    check_edge_places(sources, out)  # before anything heavy is loaded, which takes time
+    check_places(edge_places(input_files(sources), out))  # before anything heavy is loaded
     tell_model(arguments)
     from trace_mm.apis.folder_run import run_folder
 
@@ -63,10 +63,4 @@ def _run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         overwrite=arguments.overwrite,
     )
-    print(
-        f"{len(summary.done)} done, {len(summary.skipped)} were done before, "
-        f"{len(summary.failed)} failed: {out}"
-    )
-    for reason in summary.failed.values():
-        print(f"  {reason}", file=sys.stderr)
-    return SOME_FAILED if summary.failed else 0
+    return summary.report(out)

@@ -75,7 +75,7 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.places import check_panoptic_places
+    from trace_mm.jobs.places import check_panoptic_places
 
     read = [arguments.annotations, arguments.classes]
     # Before anything heavy is imported or loaded, which takes time.

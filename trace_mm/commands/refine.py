@@ -82,7 +82,7 @@ def _mask_formats() -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.places import check_refinement_places
+    from trace_mm.jobs.places import check_refinement_places
 
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
     # Before anything heavy is imported or loaded, which takes time.

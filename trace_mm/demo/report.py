@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.apis.inferencer import TraceInferencer
-from trace_mm.apis.inputs import ImageSource
-from trace_mm.apis.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
+from trace_mm.apis.inputs import ImageSource, input_files
 from trace_mm.apis.progress import progress_bar
-from trace_mm.apis.results import edges_to_8_bit, encode_png, scores_of
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.demo import text
 from trace_mm.files import load_image, write_atomically
+from trace_mm.files.png import encode_png
+from trace_mm.jobs.edge_files import edges_to_8_bit, scores_of
+from trace_mm.jobs.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
 from trace_mm.structures import EdgeDataSample, edges_of
@@ -89,7 +90,7 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
         ValueError: if an image cannot be read or would be written onto, before any is processed.
         OSError: if a result cannot be written; before any is processed, as far as it is known.
     """
-    check_demo_places(sources, out_dir)
+    check_demo_places(input_files(sources), out_dir)
     for source in sources:
         load_image(source.image, source.label)
     teacher = teacher_of(inferencer)

@@ -1,11 +1,11 @@
 """Where results go, and that this lies apart from what is read; knows before anything is loaded."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from trace_mm.apis.inputs import ImageSource, input_files
 from trace_mm.files import check_outputs
+from trace_mm.runs.job import Places
 
 AnyPath = str | os.PathLike[str]
 
@@ -28,22 +28,25 @@ def parts_folder(out: Path) -> Path:
     return out.with_name(out.name + ".parts")
 
 
-def check_edge_places(sources: Sequence[ImageSource], out: Path) -> None:
-    """Refuse a folder of edges that cannot be written, or holds some images where results go.
+def edge_places(images: Iterable[Path], out: Path) -> Places:
+    """The places of a run of edges.
+
+    Args:
+        images: files.
+        out: folder of the results.
+    """
+    return Places(top=out, folders=tuple(EDGE_FOLDERS.values()), read=images)
+
+
+def check_demo_places(images: Iterable[Path], out: Path) -> None:
+    """Refuse a folder of a demo that cannot be written, or where images lie that are shown.
 
     Raises:
         ValueError: if an image would be written onto; names it.
         OSError: if the folder cannot be written; names it.
     """
-    check_outputs(
-        files=[out / MANIFEST_FILE], folders=result_folders(out), read=input_files(sources)
-    )
-
-
-def check_demo_places(sources: Sequence[ImageSource], out: Path) -> None:
-    """Refuse a folder of a demo, as ``check_edge_places`` does."""
     folders = [out / EDGE_FOLDERS[kind] for kind in ("png", "overlay")]
-    check_outputs(files=[out / REPORT_FILE], folders=folders, read=input_files(sources))
+    check_outputs(files=[out / REPORT_FILE], folders=folders, read=images)
 
 
 def check_refinement_places(

@@ -1,16 +1,15 @@
 """How a prediction becomes files: same prediction, same bytes, and never half a file."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.apis.places import EDGE_FOLDERS
-from trace_mm.files import write_atomically
+from trace_mm.files import decode_image, write_atomically
+from trace_mm.files.png import encode_png
+from trace_mm.jobs.places import EDGE_FOLDERS
 from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import draw_overlay
 
@@ -31,7 +30,7 @@ def check_save_kinds(save: Sequence[str]) -> tuple[str, ...]:
     return tuple(kind for kind in SAVE_KINDS if kind in chosen)
 
 
-def result_paths(name: str, save: Sequence[str]) -> dict[str, str]:
+def result_paths(name: str, save: Iterable[str]) -> dict[str, str]:
     """Paths of an image's results, relative to the output folder, by kind."""
     return {kind: f"{EDGE_FOLDERS[kind]}/{name}{SAVE_KINDS[kind]}" for kind in save}
 
@@ -42,7 +41,7 @@ def encode_result(kind: str, sample: EdgeDataSample, image: NDArray[np.float32])
     Args:
         kind: ``"png"``: edges as 8-bit grey, 255 is an edge. ``"npz"``: float32 ``edges`` (H, W) in
             [0, 1], ``timestep``, and the score curve as ``score_timesteps`` and ``scores``.
-            ``"overlay"``: edges drawn over the image, 8-bit RGB PNG.
+            ``"overlay"``: edges, to 8 bits, drawn over the image, 8-bit RGB PNG.
         sample: the prediction.
         image: float32 (H, W, 3) RGB in [0, 1].
     """
@@ -50,7 +49,7 @@ def encode_result(kind: str, sample: EdgeDataSample, image: NDArray[np.float32])
     if kind == "png":
         return encode_png(edges_to_8_bit(edges))
     if kind == "overlay":
-        return encode_png(draw_overlay(image, edges))
+        return encode_png(overlay_of(image, edges_to_8_bit(edges)))
     buffer = io.BytesIO()  # numpy gives all members the same date
     np.savez_compressed(
         buffer,
@@ -62,6 +61,43 @@ def encode_result(kind: str, sample: EdgeDataSample, image: NDArray[np.float32])
     return buffer.getvalue()
 
 
+def source_for(missing: Sequence[str], there: Sequence[str]) -> str | None:
+    """The kind of stored result that the missing ones can be made of, without a model.
+
+    Args:
+        missing: kinds.
+        there: kinds.
+    """
+    if "npz" in there:
+        return "npz"
+    return "png" if "png" in there and set(missing) == {"overlay"} else None
+
+
+def encode_stored(kind: str, stored: str, data: bytes, image: NDArray[np.float32]) -> bytes:
+    """The bytes of one result file, made of another: the same as :func:`encode_result` gives.
+
+    Args:
+        kind: ``"png"`` or ``"overlay"``.
+        stored: ``"npz"``, or ``"png"`` for an overlay.
+        data: of the stored file.
+        image: float32 (H, W, 3) RGB in [0, 1].
+
+    Raises:
+        ValueError: if the stored file cannot be read.
+    """
+    if stored == "npz":
+        with np.load(io.BytesIO(data)) as content:
+            edges = edges_to_8_bit(content["edges"])
+    else:
+        edges = np.rint(decode_image(data, "edges")[:, :, 0] * 255).astype(np.uint8)
+    return encode_png(edges if kind == "png" else overlay_of(image, edges))
+
+
+def overlay_of(image: NDArray[np.float32], edges: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Edges drawn over an image, from what the PNG holds, so that it can be drawn later too."""
+    return draw_overlay(image, edges.astype(np.float32) / np.float32(255))
+
+
 def scores_of(sample: EdgeDataSample) -> dict[int, float]:
     """A prediction's emergence scores by timestep; empty if there was no search."""
     return {int(step): float(score) for step, score in sample.get("scores", {}).items()}
@@ -70,16 +106,6 @@ def scores_of(sample: EdgeDataSample) -> dict[int, float]:
 def edges_to_8_bit(edges: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Edges (H, W) in [0, 1] as 0 to 255."""
     return np.rint(edges * 255).astype(np.uint8)
-
-
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of uint8 grey (H, W) or RGB (H, W, 3)."""
-    if pixels.ndim == 3:
-        pixels = np.ascontiguousarray(pixels[:, :, ::-1])
-    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    if not done:
-        raise ValueError(f"cannot encode pixels of shape {pixels.shape} as PNG")
-    return data.tobytes()
 
 
 def write_results(
@@ -100,13 +126,3 @@ def write_results(
         write_atomically(out_dir / path, data)
         sizes[path] = len(data)
     return sizes
-
-
-def prediction_dict(name: str, sample: EdgeDataSample) -> dict[str, Any]:
-    """What :class:`trace_mm.apis.TraceInferencer` returns for an image."""
-    return {
-        "name": name,
-        "edges": edges_of(sample),
-        "timestep": sample.get("timestep"),
-        "scores": scores_of(sample),
-    }

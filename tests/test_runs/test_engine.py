@@ -1,0 +1,179 @@
+"""Runs end with the same files, whoever did the work and whatever was killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tests.test_runs.numbers_job import NumbersJob
+from trace_mm.runs.engine import run
+from trace_mm.runs.executors import LocalExecutor
+
+COUNT = 30
+TOTAL = sum(number**2 for number in range(COUNT))
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def job(tmp_path):
+    (tmp_path / "numbers").mkdir()
+    for number in range(COUNT):
+        (tmp_path / f"numbers/{number:03d}.txt").write_text(str(number))
+    return NumbersJob(tmp_path / "numbers", tmp_path / "out")
+
+
+def _contents(out):
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _run(job, *arguments, **options):
+    return run(job, *arguments, show_progress=False, **options)
+
+
+@pytest.fixture
+def expected(job):
+    undisturbed = replace(job, out=job.out.with_name("undisturbed"))
+    _run(undisturbed)
+    return _contents(undisturbed.out)
+
+
+def test_all_items_are_done_once(job):
+    result = _run(job)
+    assert (len(result.done), result.skipped, result.failed) == (COUNT, [], {})
+    assert (job.out / "total.txt").read_text() == str(TOTAL)
+    assert (job.out / "squares/007.txt").read_text() == "49"
+    (job.out / "squares/007.txt").unlink()
+    result = _run(job)
+    assert result.done == ["007"]
+    assert len(result.skipped) == COUNT - 1
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_workers_and_batches_change_nothing(job, expected, workers, batch_size):
+    _run(job, LocalExecutor(workers), batch_size=batch_size)
+    assert _contents(job.out) == expected
+
+
+def test_items_that_fail_are_told_and_tried_again(job):
+    (job.folder / "005.txt").write_text("five")
+    assert list(_run(job, LocalExecutor(2)).failed) == ["005"]
+    (job.folder / "005.txt").write_text("5")
+    assert _run(job).done == ["005"]
+
+
+def test_what_is_no_longer_there_is_removed(job):
+    _run(job)
+    (job.folder / "005.txt").unlink()
+    assert _run(job).done == []
+    assert not (job.out / "squares/005.txt").exists()
+    assert (job.out / "total.txt").read_text() == str(TOTAL - 25)
+
+
+def test_an_item_that_kills_workers_is_found(job):
+    result = _run(replace(job, deadly=11), LocalExecutor(2), batch_size=4)
+    assert list(result.failed) == ["011"]
+    assert "3 worker processes died at it" in result.failed["011"]
+    assert len(result.done) == COUNT - 1
+
+
+def test_workers_that_all_die_end_the_run(job):
+    for path in job.folder.iterdir():
+        path.write_text("1")
+    with pytest.raises(OSError, match="die one after another"):
+        _run(replace(job, deadly=1), LocalExecutor(2))
+
+
+def test_killed_workers_cost_nothing(job, expected):
+    """Workers of a run in another process are killed at random; it ends all the same."""
+    process = get_context("spawn").Process(
+        target=_run, args=(replace(job, seconds=0.02), LocalExecutor(2))
+    )
+    process.start()
+    rng = random.Random(0)
+    kills = 0
+    while process.is_alive():
+        workers = _children(process.pid)
+        if workers and kills < 4 and _lines(job.out) > 3 * kills:
+            os.kill(rng.choice(workers), signal.SIGKILL)
+            kills += 1
+        time.sleep(0.02)
+    assert process.exitcode == 0
+    assert kills == 4
+    assert _contents(job.out) == expected
+
+
+def test_killed_runs_go_on(job, expected):
+    slow = replace(job, seconds=0.02)
+    for goal in (3, 9, 15):
+        process = get_context("spawn").Process(target=_run, args=(slow, LocalExecutor(2)))
+        process.start()
+        while process.is_alive() and _lines(job.out) < goal:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    result = _run(job)
+    assert len(result.skipped) >= 10
+    assert _contents(job.out) == expected
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "srun"])
+def test_ranks_share_a_run(job, expected, launcher, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from pathlib import Path\n"
+        "from tests.test_runs.numbers_job import NumbersJob\n"
+        "from trace_mm.runs.engine import run\n"
+        f"job = NumbersJob(Path({str(job.folder)!r}), Path({str(job.out)!r}))\n"
+        f"assert len(run(job, show_progress=False).done) == {COUNT}\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if launcher == "torchrun":
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+        command += ["--standalone", str(program)]
+        subprocess.run(command, env=environment, check=True, timeout=100)
+    else:
+        scontrol = tmp_path / "bin/scontrol"
+        scontrol.parent.mkdir()
+        scontrol.write_text("#!/bin/sh\necho localhost\n")
+        scontrol.chmod(0o755)
+        environment |= {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
+        environment |= {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "node[1-2]"}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, str(program)], env={**environment, "SLURM_PROCID": str(rank)}
+            )
+            for rank in range(2)
+        ]
+        assert [process.wait(100) for process in processes] == [0, 0]
+    assert _contents(job.out) == expected
+
+
+def _children(process):
+    """Workers of a process, without what multiprocessing itself has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+            command = path.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == process and "spawn_main" in command:
+            found.append(int(path.parent.name))
+    return found
+
+
+def _lines(out):
+    parts = out.glob("manifest*.jsonl") if out.exists() else ()
+    return sum(part.read_bytes().count(b"\n") - 1 for part in parts)

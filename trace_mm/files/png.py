@@ -1,0 +1,15 @@
+"""PNG files of 8 bits a channel: same pixels, same bytes."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG of uint8 grey (H, W) or RGB (H, W, 3)."""
+    if pixels.ndim == 3:
+        pixels = np.ascontiguousarray(pixels[:, :, ::-1])
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    if not done:
+        raise ValueError(f"cannot encode pixels of shape {pixels.shape} as PNG")
+    return data.tobytes()

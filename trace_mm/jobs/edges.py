@@ -1,0 +1,214 @@
+"""Instance edges of image files into a folder."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.files import decode_image, read_file
+from trace_mm.jobs.edge_files import (
+    SAVE_KINDS,
+    check_save_kinds,
+    encode_result,
+    encode_stored,
+    result_paths,
+    source_for,
+)
+from trace_mm.jobs.places import edge_places
+from trace_mm.runs.job import Finished, Item, Places
+from trace_mm.runs.journal import Journal
+from trace_mm.runs.packed import Keys, PackedStrings
+from trace_mm.runs.records import Record
+from trace_mm.runs.sinks import FolderSink
+from trace_mm.structures import EdgeDataSample
+
+Image = NDArray[np.float32]
+Predict = Callable[[list[Image]], Sequence[EdgeDataSample]]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs of an image.
+
+    Attributes:
+        path: of the image, absolute.
+        kinds: of results to write.
+        record: of an earlier run, if its results still hold.
+        stored: the kind of result there is that the missing ones can be made of; else None.
+    """
+
+    path: Path
+    kinds: tuple[str, ...]
+    record: Record | None = None
+    stored: str | None = None
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An image that is read and waits for its edges."""
+
+    item: Item
+    record: Record
+    image: Image
+
+
+class EdgeJob:
+    """Edges of image files, as PNG and in other kinds (see ``encode_result``).
+
+    Args:
+        files: name of the results and path of each image; names are different.
+        out: folder to write.
+        predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions; or what has ``on`` and
+            ``uses_accelerator``, as :class:`trace_mm.jobs.edge_sources.EdgeModel`. For workers in
+            other processes it must be possible to pickle it.
+        settings: what the predictions depend on, as JSON values.
+        save: kinds of results.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+
+    keeps_others = True
+
+    def __init__(
+        self,
+        files: Iterable[tuple[str, Path]],
+        out: Path,
+        predict: Predict,
+        settings: dict[str, Any],
+        save: Sequence[str] = ("png",),
+    ) -> None:
+        self.keys, self._paths = Keys(), PackedStrings()
+        for name, path in sorted(files):
+            self.keys.append(name)
+            self._paths.append(str(path))
+        self.out, self.kinds = out, check_save_kinds(save)
+        self._predict, self._settings = predict, settings
+
+    def places(self) -> Places:
+        """The folders of results; see ``Job``."""
+        return edge_places(map(Path, self._paths), self.out)
+
+    def settings(self) -> dict[str, Any]:
+        """What predictions depend on; see ``Job``. More kinds of results may be added later."""
+        return self._settings
+
+    def recipe(self) -> "EdgeRecipe":
+        """How workers are made; see ``Job``."""
+        return EdgeRecipe(self._predict, self.out)
+
+    def sink(self) -> FolderSink:
+        """The folder of results; see ``Job``."""
+        return FolderSink(self.out)
+
+    def item(self, number: int, known: Record | None) -> Item | None:
+        """An image, unless its results are there, and are its own; see ``Job``."""
+        name, path = self.keys[number], Path(self._paths[number])
+        try:
+            state = path.stat()
+            size, modified = state.st_size, state.st_mtime_ns
+        except OSError:  # reading it later says what is wrong
+            size = modified = -1
+        now = {"path": str(path), "size": size, "modified": modified}
+        before = tuple(self._recorded_kinds(name, known))
+        kinds = tuple(kind for kind in SAVE_KINDS if kind in {*self.kinds, *before})
+        item = Item(name, now, _Task(path, kinds), str(path))
+        if known is None or known.error is not None:
+            return item
+        if not _is_unchanged(known, now):
+            if known.state["path"] != str(path):
+                raise ValueError(
+                    f"{self.out} holds the results of {known.state['path']} under the name "
+                    f"{name!r}, those of {path} would replace them: choose another folder, or "
+                    f"--overwrite to start anew"
+                )
+            return item
+        paths = result_paths(name, SAVE_KINDS)
+        there = [kind for kind in before if _has_size(self.out / paths[kind], known, paths[kind])]
+        missing = tuple(kind for kind in self.kinds if kind not in there)
+        if not missing:
+            return None
+        return replace(item, data=_Task(path, missing, known, source_for(missing, there)))
+
+    def conclude(self, journal: Journal) -> None:
+        """Nothing: see ``Job``."""
+
+    def _recorded_kinds(self, name: str, known: Record | None) -> list[str]:
+        paths = result_paths(name, SAVE_KINDS)
+        return [] if known is None else [kind for kind in paths if paths[kind] in known.outputs]
+
+
+@dataclass(frozen=True)
+class EdgeRecipe:
+    """How a worker is made; see ``Recipe``."""
+
+    predict: Any
+    out: Path
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether predictions are made on an accelerator."""
+        return bool(getattr(self.predict, "uses_accelerator", False))
+
+    def worker(self, device: str | None) -> "EdgeWorker":
+        """A worker; see ``Recipe``."""
+        on = getattr(self.predict, "on", None)
+        return EdgeWorker(self.predict if device is None or on is None else on(device), self.out)
+
+
+class EdgeWorker:
+    """Reads images, predicts and encodes; see ``Worker``."""
+
+    def __init__(self, predict: Predict, out: Path) -> None:
+        self._predict, self._out = predict, out
+
+    def load(self, item: Item) -> "_Loaded | Finished":
+        """Read an image; draw what can be drawn of stored edges."""
+        task: _Task = item.data
+        data = read_file(task.path)
+        digest = hashlib.sha256(data).hexdigest()
+        record = task.record or Record(item.key)
+        record = replace(record, state={**item.state, "sha256": digest})
+        image = decode_image(data, str(task.path))
+        if task.stored is None:
+            return _Loaded(item, record, image)
+        paths = result_paths(item.key, SAVE_KINDS)
+        stored = read_file(self._out / paths[task.stored])
+        files = {
+            paths[kind]: encode_stored(kind, task.stored, stored, image) for kind in task.kinds
+        }
+        return Finished(record, files)
+
+    def group(self, loaded: _Loaded) -> None:
+        """All images may be in one batch."""
+
+    def predict(self, batch: Sequence[_Loaded]) -> Sequence[EdgeDataSample]:
+        """Edges of images."""
+        return self._predict([loaded.image for loaded in batch])
+
+    def finish(self, loaded: _Loaded, predicted: EdgeDataSample) -> Finished:
+        """The files of an image."""
+        task: _Task = loaded.item.data
+        paths = result_paths(loaded.item.key, task.kinds)
+        files = {path: encode_result(kind, predicted, loaded.image) for kind, path in paths.items()}
+        return Finished(
+            replace(loaded.record, result={"timestep": predicted.get("timestep")}), files
+        )
+
+
+def _is_unchanged(known: Record, now: dict[str, Any]) -> bool:
+    """Whether an image is the one that a record is of, or has its content."""
+    if all(known.state.get(name) == value for name, value in now.items()):
+        return True
+    try:
+        return hashlib.sha256(read_file(Path(now["path"]))).hexdigest() == known.state.get("sha256")
+    except (ValueError, OSError):
+        return False
+
+
+def _has_size(path: Path, known: Record, output: str) -> bool:
+    return path.is_file() and path.stat().st_size == known.outputs[output]

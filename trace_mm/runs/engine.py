@@ -1,0 +1,212 @@
+"""A run: items that are not done are done, by some executor, and what comes of all is written.
+
+It can be killed at any moment, and goes on when it is called again. Several processes that a
+launcher has started share one run.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from trace_mm.files import check_outputs, locked, remove_temporary_files
+from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size
+from trace_mm.runs.group import Group, group
+from trace_mm.runs.job import Item, Job, Places
+from trace_mm.runs.journal import Journal, JournalPart, journal_files, listed_outputs
+from trace_mm.runs.packed import PackedStrings
+from trace_mm.runs.progress import progress_bar, tell
+from trace_mm.runs.records import as_json
+
+JOURNAL = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did.
+
+    Attributes:
+        done: keys of the items that were done now, without those that failed.
+        skipped: keys of those that were finished before.
+        failed: reason by key of those that failed.
+    """
+
+    done: PackedStrings
+    skipped: PackedStrings
+    failed: dict[str, str]
+
+
+def run(
+    job: Job,
+    executor: Executor | None = None,
+    *,
+    batch_size: int = 1,
+    overwrite: bool = False,
+    show_progress: bool = True,
+    unsaid: str = "",
+) -> RunResult:
+    """Do a job; go on where an earlier run stopped.
+
+    Args:
+        job: what is done.
+        executor: where; by default in this process.
+        batch_size: how many items a model is given at a time; it does not change results.
+        overwrite: remove what an earlier run has written and start anew.
+        show_progress: draw a progress bar on stderr.
+        unsaid: a note of records that goes without saying.
+
+    Returns:
+        What was done, skipped and failed.
+
+    Raises:
+        ValueError: if an option is wrong, something would be written onto or among what is read, an
+            earlier run had other settings, or another run is writing to the same place.
+        OSError: if a result cannot be written.
+    """
+    if batch_size < 1:
+        raise ValueError(f"the batch size must be at least 1, got {batch_size}")
+    places, settings = job.places(), as_json(job.settings())
+    check_places(places)
+    path = places.top / JOURNAL
+    places.top.mkdir(parents=True, exist_ok=True)
+    with group() as ranks, locked(places.top) if ranks.leads else nullcontext():
+        if ranks.leads:
+            _open(job, places, settings, overwrite)
+        waiting = _agree(job, ranks, path, settings)
+        with Journal(path, settings, job.keys) as journal:
+            items = _items(job, ranks, journal, waiting, batch_size)
+            task = Task(job.recipe(), job.sink(), batch_size)
+            total = len(job.keys)
+            with (
+                JournalPart(path, f"rank-{ranks.rank:04d}", settings) as part,
+                progress_bar(total, total - len(waiting), show_progress and ranks.leads) as bar,
+            ):
+                share = -(-len(waiting) // ranks.size)
+                for record in (executor or LocalExecutor()).run(task, items, share):
+                    part.add(record)
+                    tell(bar, record, unsaid, ranks.size)  # the others are about as fast
+        ranks.barrier()
+        if ranks.leads:
+            with Journal(path, settings, job.keys) as journal:
+                journal.merge(job.keeps_others)
+            with Journal(path, settings, job.keys) as journal:
+                _check_complete(job, journal)
+                job.conclude(journal)
+        ranks.barrier()
+        with Journal(path, settings, job.keys) as journal:
+            failed = {one.key: one.error for one in journal.records() if one.error is not None}
+    return _result(job, waiting, failed)
+
+
+def check_places(places: Places) -> None:
+    """Refuse places that cannot be written, or lie onto or among what is read.
+
+    Raises:
+        ValueError: if something would be written onto or among what is read; names both.
+        OSError: if something cannot be written; names it.
+    """
+    check_outputs(
+        files=[places.top / JOURNAL, *places.files],
+        folders=[*(places.top / folder for folder in places.folders), *places.others],
+        read=places.read,
+        searched=places.searched,
+    )
+
+
+def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -> None:
+    """Bring the journal to one file, without what does not belong to this run."""
+    path, folders = places.top / JOURNAL, [places.top / folder for folder in places.folders]
+    remove_temporary_files(places.files, folders, places.top)
+    if overwrite:
+        for output in listed_outputs(path):
+            _remove(places, output)
+        for file in journal_files(path):
+            file.unlink()
+    elif not journal_files(path):
+        _check_unclaimed(folders, places.top)
+    with Journal(path, settings, job.keys) as journal:
+        if not job.keeps_others:
+            for record in journal.other_records():
+                for output in record.outputs:
+                    _remove(places, output)
+        journal.merge(job.keeps_others)
+
+
+def _remove(places: Places, output: str) -> None:
+    """Remove a file that a journal lists; nothing outside the run's folders, whatever it lists."""
+    path = PurePosixPath(output)
+    if ".." not in path.parts and any(path.is_relative_to(folder) for folder in places.folders):
+        (places.top / output).unlink(missing_ok=True)
+
+
+def _check_unclaimed(folders: list[Path], top: Path) -> None:
+    """Refuse to write among files that no journal accounts for."""
+    for folder in folders:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} holds files, but {top} has no {JOURNAL} of a run that wrote them: "
+                f"choose another folder, or --overwrite"
+            )
+
+
+def _agree(job: Job, ranks: Group, path: Path, settings: dict[str, Any]) -> "array[int]":
+    """The numbers of the keys that wait, the same for all processes.
+
+    Raises:
+        ValueError: if the processes see different items.
+    """
+    if ranks.leads:
+        with Journal(path, settings, job.keys) as journal:
+            numbers = range(len(job.keys))
+            waiting = array("Q", (n for n in numbers if job.item(n, journal.record(n)) is not None))
+        ranks.publish("items", _digest(job).encode())
+        ranks.publish("waiting", waiting.tobytes())
+        return waiting
+    if ranks.learn("items") != _digest(job).encode():
+        raise ValueError("the processes of this run see different images: do they share a folder?")
+    waiting = array("Q")
+    waiting.frombytes(ranks.learn("waiting"))
+    return waiting
+
+
+def _digest(job: Job) -> str:
+    digest = hashlib.sha256()
+    for key in job.keys:
+        digest.update(f"{key!r}\n".encode())
+    return digest.hexdigest()
+
+
+def _items(
+    job: Job, ranks: Group, journal: Journal, waiting: "array[int]", batch_size: int
+) -> Iterator[Item]:
+    """The items that this process is to do."""
+    size = chunk_size(len(waiting), batch_size, ranks.size) if ranks.size > 1 else batch_size
+    for start in ranks.share("chunks", range(0, len(waiting), size)):
+        for number in waiting[start : start + size]:
+            item = job.item(number, journal.record(number))
+            if item is not None:
+                yield item
+
+
+def _check_complete(job: Job, journal: Journal) -> None:
+    """Refuse to conclude without an item that changed while the others were done."""
+    for number, key in enumerate(job.keys):
+        record = journal.record(number)
+        if record is None:
+            raise ValueError(f"{key}: changed during the run; run again")
+
+
+def _result(job: Job, waiting: "array[int]", failed: dict[str, str]) -> RunResult:
+    done, skipped, numbers = PackedStrings(), PackedStrings(), iter(waiting)
+    following = next(numbers, None)
+    for number, key in enumerate(job.keys):
+        if number != following:
+            skipped.append(key)
+            continue
+        following = next(numbers, None)
+        if key not in failed:
+            done.append(key)
+    return RunResult(done, skipped, failed)

@@ -1,0 +1,101 @@
+"""Where a run's workers are: in this process, in others of this machine, or in a Ray cluster."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from trace_mm.runs.dispatch import dispatch
+from trace_mm.runs.job import Item, Recipe, Sink, Worker
+from trace_mm.runs.pipeline import work
+from trace_mm.runs.records import Record
+
+EXECUTORS = ("local", "torchrun", "ray")
+_MOST_A_CHUNK = 64  # items; a dead worker costs at most one chunk, and a little waiting each
+
+
+@dataclass(frozen=True)
+class Task:
+    """What workers are made of and told; it can be pickled.
+
+    Attributes:
+        recipe: of the worker.
+        out: where files go.
+        batch_size: how many items are predicted at a time.
+    """
+
+    recipe: Recipe
+    out: Sink
+    batch_size: int = 1
+
+    def worker(self, device: str | None) -> Worker:
+        """A worker in this process."""
+        return self.recipe.worker(device)
+
+    def records(self, worker: Worker, items: Iterator[Item]) -> Iterator[Record]:
+        """Do items by a worker of this process."""
+        yield from work(worker, items, self.out, self.batch_size, self.recipe.overlaps)
+
+
+class Executor(Protocol):
+    """Does items somewhere."""
+
+    def run(self, task: Task, items: Iterator[Item], count: int) -> Iterator[Record]:
+        """Do items.
+
+        Args:
+            task: what is done.
+            items: taken as they are needed.
+            count: how many there are, at most.
+        """
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """In this process, or in others of this machine.
+
+    Args:
+        workers: number of processes; 0 means this one.
+        devices: such as ``("cuda:0", "cuda:1")``, which workers are spread over; each worker
+            computes where the job says if there are none. More than one need workers: by default
+            one each.
+
+    Raises:
+        ValueError: if ``workers`` is negative, or there are fewer workers than devices.
+    """
+
+    workers: int = 0
+    devices: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ValueError(f"there must be 0 workers or more, got {self.workers}")
+        if 0 < self.workers < len(self.devices):
+            raise ValueError(f"{self.workers} workers cannot use {len(self.devices)} devices")
+
+    def run(self, task: Task, items: Iterator[Item], count: int) -> Iterator[Record]:
+        """Do items; see ``Executor``."""
+        workers = self.workers or (len(self.devices) if len(self.devices) > 1 else 0)
+        if workers == 0:
+            yield from task.records(task.worker(next(iter(self.devices), None)), items)
+            return
+        from trace_mm.runs.processes import Processes
+
+        places = [
+            self.devices[n % len(self.devices)] if self.devices else None
+            for n in range(min(workers, max(count, 1)))
+        ]
+        size = chunk_size(count, task.batch_size, workers)
+        with Processes(task, places) as crew:
+            yield from dispatch(crew, chunked(items, size))
+
+
+def chunk_size(count: int, batch_size: int, workers: int) -> int:
+    """How many of so many items a worker is given at a time."""
+    return max(batch_size, min(_MOST_A_CHUNK, count // (4 * workers)), 1)
+
+
+def chunked(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    """Items in lists of ``size``; the last may be shorter."""
+    while chunk := list(islice(items, size)):
+        yield chunk

@@ -1,0 +1,168 @@
+"""Processes that share a run, as torchrun or Slurm starts them."""
+
+import atexit
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any, TypeVar
+
+from trace_mm.console import note
+
+_PATIENCE = timedelta(days=30)  # the slowest rank takes its time
+_SLURM_PORT = 29500
+_Thing = TypeVar("_Thing")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One process of those that share a run.
+
+    Attributes:
+        rank: of this process.
+        size: how many there are.
+        store: what they have in common; None if there is one process.
+    """
+
+    rank: int = 0
+    size: int = 1
+    store: Any = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that does what is done once."""
+        return self.rank == 0
+
+    def share(self, name: str, things: Iterable[_Thing]) -> Iterator[_Thing]:
+        """Those of equal lists that this process is to do: the next whenever it asks for one.
+
+        So a slow process holds no other.
+
+        Args:
+            name: of the list, used once.
+            things: the same for all processes.
+        """
+        if self.store is None:
+            yield from things
+            return
+        taken = self.store.add(_name(name), 1) - 1
+        for number, thing in zip(count(), things):
+            if number == taken:
+                yield thing
+                taken = self.store.add(_name(name), 1) - 1
+
+    def publish(self, name: str, data: bytes) -> None:
+        """Tell the others something."""
+        if self.store is not None:
+            self.store.set(_name(name), data)
+
+    def learn(self, name: str) -> bytes:
+        """Wait for what one of the others publishes."""
+        data: bytes = self.store.get(_name(name))
+        return data
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.store is not None:
+            import torch.distributed as dist
+
+            dist.barrier()
+
+
+@contextmanager
+def group() -> Iterator[Group]:
+    """The group of this process, as torchrun or srun say; one process alone without them."""
+    if not is_launched():
+        yield Group()
+        return
+    import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
+
+    if dist.is_initialized():  # by the program that calls us
+        store = dist.distributed_c10d._get_default_store()
+        yield Group(dist.get_rank(), dist.get_world_size(), store)
+        return
+    _translate_slurm()
+    store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    try:
+        yield Group(rank, size, store)
+    finally:
+        dist.destroy_process_group()
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that a launcher has started."""
+    return max(int(os.environ.get("WORLD_SIZE", 1)), _slurm_tasks()) > 1
+
+
+def is_leader() -> bool:
+    """Whether this process does what is done once, such as talking to a person."""
+    name = "RANK" if "RANK" in os.environ or _slurm_tasks() == 1 else "SLURM_PROCID"
+    return os.environ.get(name, "0") == "0"
+
+
+def local_rank() -> int:
+    """The number of this process among those of its machine."""
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))
+
+
+def note_once(text: str) -> None:
+    """Tell a person something, if there is any to tell, in one process alone."""
+    if text and is_leader():
+        # Names of files may hold bytes that cannot be printed.
+        note(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def leave_group(status: int = 0) -> None:
+    """End this process, done or failed, if a launcher began it as one of a group; else do nothing.
+
+    Threads of torch's that exchange tensors may still run when the interpreter takes itself apart,
+    and then abort the process, and with it the launch. So nothing is taken apart.
+
+    Args:
+        status: of its exit.
+    """
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return
+    dist.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _name(name: str) -> str:
+    """Of our things among those of others in a store."""
+    return f"trace_mm/{name}"
+
+
+def _slurm_tasks() -> int:
+    """How many processes srun has started; 1 within a mere allocation."""
+    if "SLURM_PROCID" not in os.environ:
+        return 1
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+def _translate_slurm() -> None:
+    """Set the variables of torchrun from those of Slurm, where these are missing."""
+    if "RANK" in os.environ or _slurm_tasks() == 1:
+        return
+    nodes = os.environ.get("SLURM_STEP_NODELIST", "localhost")
+    command = ["scontrol", "show", "hostnames", nodes]
+    hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    found = {
+        "RANK": os.environ["SLURM_PROCID"],
+        "WORLD_SIZE": str(_slurm_tasks()),
+        "LOCAL_RANK": os.environ.get("SLURM_LOCALID", "0"),
+        "MASTER_ADDR": hosts[0],
+        "MASTER_PORT": str(_SLURM_PORT),
+    }
+    for name, value in found.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,229 @@
+"""The journal of a run: its settings, and a record of each item that is done or has failed.
+
+JSON lines. The first holds the format and the settings; after it comes a line an item. While a run
+goes on, each process that writes has a part of its own beside the journal, so that a kill can tear
+the last line of a part only, which then counts as not written. At the end, parts are merged into
+the journal in the order of the keys: equal runs leave equal journals.
+
+In memory there are 8 bytes an item; records are read when they are asked for.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from trace_mm.files.atomic import written_whole
+from trace_mm.runs.packed import Keys
+from trace_mm.runs.records import Record, json_line, parse_line, read_record
+
+FORMAT = 2
+_FILES = 2**12  # a position is an offset times this plus the number of a file
+_ABSENT = -1
+
+
+class Journal:
+    """What a journal and its parts hold, by the keys of a run.
+
+    Args:
+        path: of the journal; parts lie beside it. Neither need be there.
+        settings: of the run, as JSON values.
+        keys: of the run's items.
+
+    Attributes:
+        others: how many records there are of items that are not of this run.
+
+    Raises:
+        ValueError: if it holds results of other settings, or is no journal of this format; names
+            the file.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], keys: Keys) -> None:
+        self.path, self.settings, self.keys = path, settings, keys
+        self._positions = array("q", [_ABSENT]) * len(keys)
+        self._others: dict[str, int] = {}
+        self._files: list[BinaryIO] = []
+        for file in journal_files(path):
+            self._scan(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for file in self._files:
+            file.close()
+
+    @property
+    def others(self) -> int:
+        """How many records there are of items that are not of this run."""
+        return len(self._others)
+
+    def record(self, number: int) -> Record | None:
+        """The record of an item, by the number of its key; None if there is none."""
+        position = self._positions[number]
+        return None if position == _ABSENT else self._read(position)
+
+    def records(self) -> Iterator[Record]:
+        """The records of this run's items, in the order of their keys."""
+        for position in self._positions:
+            if position != _ABSENT:
+                yield self._read(position)
+
+    def other_records(self) -> Iterator[Record]:
+        """The records of other items."""
+        for key in sorted(self._others):
+            yield self._read(self._others[key])
+
+    def merge(self, keep_others: bool, adopt: Callable[[Record], Record] | None = None) -> None:
+        """Write all records into one file, in the order of their keys, and remove the parts.
+
+        Args:
+            keep_others: whether records of items that are not of this run stay.
+            adopt: changes records on their way; None for none.
+        """
+        parts = [file for file in journal_files(self.path) if file != self.path]
+        with written_whole(self.path) as stream:
+            stream.write(json_line({"format": FORMAT, "settings": self.settings}))
+            for position in self._in_order(keep_others):
+                line = self._line(position)
+                record = read_record(line) if adopt is not None else None
+                stream.write(line if record is None or adopt is None else adopt(record).line())
+        self.close()
+        for part in parts:
+            part.unlink()
+
+    def _in_order(self, keep_others: bool) -> Iterator[int]:
+        others = iter(sorted(self._others) if keep_others else [])
+        other = next(others, None)
+        for number, position in enumerate(self._positions):
+            if position == _ABSENT:
+                continue
+            while other is not None and other < self.keys[number]:
+                yield self._others[other]
+                other = next(others, None)
+            yield position
+        while other is not None:
+            yield self._others[other]
+            other = next(others, None)
+
+    def _scan(self, path: Path) -> None:
+        """Note where a file's records are; a finished one goes before a failed one."""
+        file = path.open("rb")
+        number = len(self._files)
+        self._files.append(file)
+        _check_header(path, file.readline(), self.settings)
+        offset = file.tell()
+        for line in iter(file.readline, b""):
+            record = read_record(line) if line.endswith(b"\n") else None
+            if record is not None:
+                self._note(record, offset * _FILES + number)
+            offset += len(line)
+
+    def _note(self, record: Record, position: int) -> None:
+        found = self.keys.find(record.key)
+        known = self._others.get(record.key, _ABSENT) if found is None else self._positions[found]
+        if known != _ABSENT and record.error is not None and self._read(known).error is None:
+            return
+        if found is None:
+            self._others[record.key] = position
+        else:
+            self._positions[found] = position
+
+    def _line(self, position: int) -> bytes:
+        file = self._files[position % _FILES]
+        before = file.tell()
+        file.seek(position // _FILES)
+        line = file.readline()
+        file.seek(before)  # this file may be in the middle of its scan
+        return line
+
+    def _read(self, position: int) -> Record:
+        record = read_record(self._line(position))
+        if record is None:
+            raise ValueError(f"{self.path}: changed while it was read")
+        return record
+
+
+class JournalPart:
+    """What one process appends its records to; a context that closes it.
+
+    Args:
+        path: of the journal.
+        writer: the process, such as ``"rank-0003"``.
+        settings: of the run, as JSON values.
+    """
+
+    def __init__(self, path: Path, writer: str, settings: dict[str, Any]) -> None:
+        self._file = (path.with_name(f"{path.stem}.{writer}{path.suffix}")).open("wb")
+        self._file.write(json_line({"format": FORMAT, "settings": settings}))
+        self._file.flush()
+
+    def add(self, record: Record) -> None:
+        """Append a record. A later one of the same key replaces it."""
+        self._file.write(record.line())
+        self._file.flush()  # to the system, which outlives a killed process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def journal_files(path: Path) -> list[Path]:
+    """A journal, if it is there, and its parts."""
+    parts = sorted(path.parent.glob(f"{path.stem}.*{path.suffix}"))
+    return [*([path] if path.is_file() else []), *parts]
+
+
+def listed_outputs(path: Path) -> Iterator[str]:
+    """Paths of the files that a journal and its parts list, whatever their settings and format."""
+    for file in journal_files(path):
+        with file.open("rb") as stream:
+            for line in stream:
+                value = parse_line(line) if line.endswith(b"\n") else None
+                outputs = value.get("outputs") if value is not None else None
+                yield from outputs if isinstance(outputs, dict) else ()
+
+
+def _check_header(path: Path, line: bytes, settings: dict[str, Any]) -> None:
+    if not line.endswith(b"\n"):
+        if line or path.stat().st_size:
+            raise _unknown(path)
+        return  # a part of which nothing was written
+    header = parse_line(line)
+    if header is None or header.get("format") != FORMAT or "settings" not in header:
+        raise _unknown(path)
+    previous = header["settings"]
+    differing = "; ".join(
+        f"{key} {previous.get(key)!r}, now {settings.get(key)!r}"
+        for key in sorted(previous.keys() | settings.keys())
+        if previous.get(key) != settings.get(key)
+    )
+    if differing:
+        raise ValueError(
+            f"{path.parent} holds results of other settings: {differing}. Choose another place, "
+            f"or --overwrite to start anew"
+        )
+
+
+def _unknown(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} is damaged, or not a journal of this version of trace_mm: choose another place, "
+        f"or --overwrite to start anew"
+    )

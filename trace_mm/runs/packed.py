@@ -1,0 +1,78 @@
+"""Many strings in little memory."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+
+class PackedStrings(Sequence[str]):
+    """A sequence of strings in one block of bytes, at 8 bytes a string besides its text.
+
+    Equal to a list of the same strings. Undecodable bytes of file names survive as surrogates.
+
+    Args:
+        texts: the strings, in their order.
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._text = bytearray()
+        self._ends = array("Q")
+        for text in texts:
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        """Add a string at the end."""
+        self._text += text.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._text))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PackedStrings": ...
+    def __getitem__(self, index: int | slice) -> "str | PackedStrings":
+        if isinstance(index, slice):
+            return PackedStrings(self[number] for number in range(*index.indices(len(self))))
+        number = range(len(self))[index]
+        start = self._ends[number - 1] if number else 0
+        return self._text[start : self._ends[number]].decode("utf-8", "surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[number] for number in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, PackedStrings):
+            return self._text == other._text and self._ends == other._ends
+        if isinstance(other, list):
+            return len(self) == len(other) and all(map(str.__eq__, self, other))
+        return NotImplemented
+
+    __hash__: Any = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+
+class Keys(PackedStrings):
+    """Different strings in rising order, among which one is found quickly.
+
+    Args:
+        keys: in rising order.
+
+    Raises:
+        ValueError: if they are not, or one repeats; names it.
+    """
+
+    def append(self, text: str) -> None:
+        """Add a key, which must come after all that are there."""
+        if len(self) and text <= self[-1]:
+            raise ValueError(f"{text!r} does not come after {self[-1]!r}")
+        super().append(text)
+
+    def find(self, key: str) -> int | None:
+        """The number of a key; None if it is not there."""
+        number = bisect_left(self, key)
+        return number if number < len(self) and self[number] == key else None

@@ -1,0 +1,63 @@
+"""What became of one item of a run."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one item; a line of a journal.
+
+    Attributes:
+        key: of the item; unique in the run.
+        state: what changes when the files do that the item is made of, as JSON values.
+        outputs: size in bytes of each file that was written, by its path in the run's folder.
+        result: what else the job found, as JSON values.
+        notes: what was left out, and why.
+        remarks: what else is to be known.
+        error: why the item failed; None if it is done.
+    """
+
+    key: str
+    state: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    error: str | None = None
+
+    def line(self) -> bytes:
+        """The record as a line of a journal."""
+        return json_line({name: value for name, value in asdict(self).items() if value})
+
+
+def read_record(line: bytes) -> Record | None:
+    """The record that a line holds; None if it is torn, or holds anything else."""
+    value = parse_line(line)
+    if value is None or not isinstance(value.get("key"), str):
+        return None
+    try:
+        return Record(**value)
+    except TypeError:  # a field that there is not
+        return None
+
+
+def json_line(value: dict[str, Any]) -> bytes:
+    """A line, with its end. ASCII, so that names with undecodable bytes survive as surrogates."""
+    return json.dumps(value, sort_keys=True).encode("ascii") + b"\n"
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """The dict that a line holds; None if it is torn or holds anything else."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def as_json(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are read back: tuples become lists, keys strings."""
+    value: dict[str, Any] = json.loads(json.dumps(settings))
+    return value

@@ -1,0 +1,59 @@
+"""What a run did, in figures and in words: one closing and one set of exit statuses for all."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trace_mm.console import is_quiet
+from trace_mm.runs.group import is_leader
+from trace_mm.runs.packed import PackedStrings
+from trace_mm.short_repr import ShortRepr
+
+_LISTED = 100  # failures that are told in full
+
+
+@dataclass(frozen=True, repr=False)
+class RunSummary(ShortRepr):
+    """What a run did.
+
+    Attributes:
+        done: keys of the items that were done now.
+        skipped: keys of those that were finished before.
+        failed: reason by key of those that could not be done.
+        remarks: what else is to be known, and how to change it.
+    """
+
+    done: Sequence[str] = field(default_factory=PackedStrings)
+    skipped: Sequence[str] = field(default_factory=PackedStrings)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+
+    def describe(self, out: object) -> list[str]:
+        """Lines for the person who has run it."""
+        return [
+            f"{len(self.done)} done, {len(self.skipped)} were done before, "
+            f"{len(self.failed)} failed: {out}"
+        ]
+
+    def report(self, out: object) -> int:
+        """Print what a run did, in the process that leads.
+
+        Returns:
+            The exit status: 1 if items failed. 0 in other processes than the leading: torchrun
+            would stop that one, which may not have printed yet.
+        """
+        if not is_leader():
+            return 0
+        remarks = [] if is_quiet() else [f"note: {remark}" for remark in self.remarks]
+        for line in [*self.describe(out), *remarks]:
+            print(_printable(line))
+        for reason in list(self.failed.values())[:_LISTED]:
+            print(f"  {_printable(reason)}", file=sys.stderr)
+        if len(self.failed) > _LISTED:
+            print(f"  and {len(self.failed) - _LISTED} more, in the journal", file=sys.stderr)
+        return 1 if self.failed else 0
+
+
+def _printable(text: str) -> str:
+    """Names of files may hold bytes that cannot be printed."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
