@@ -29,7 +29,9 @@ class Record:
 
     def line(self) -> bytes:
         """The record as a line of a journal."""
-        return json_line({name: value for name, value in asdict(self).items() if value})
+        return json_line(
+            {name: value for name, value in asdict(self).items() if value or name == "key"}
+        )
 
 
 def read_record(line: bytes) -> Record | None:
