@@ -61,6 +61,19 @@ def test_help_lists_and_usage_errors_need_no_torch(arguments):
     assert not imported & {"torch", *HEAVY}
 
 
+def test_rooms_that_need_no_torch():
+    """docs/architecture.md: all modules of the command line, of long runs and of files."""
+    rooms = [room for room in ("commands", "runs", "files") if (ROOT / "trace_mm" / room).is_dir()]
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for room in rooms
+        for path in sorted((ROOT / "trace_mm" / room).rglob("*.py"))
+    ]
+    imported = _imported(f"import {', '.join(names)}")
+    assert {*names} <= imported and len(rooms) >= 2
+    assert not imported & {"torch", *HEAVY}
+
+
 def test_the_api_imports_neither_training_nor_models():
     assert "torch" not in _imported("import trace_mm.apis")
     everything = _imported("from trace_mm.apis import *")
