@@ -1,7 +1,5 @@
 """What the documentation shows runs."""
 
-import pydoc
-import re
 from pathlib import Path
 
 import pytest
@@ -86,24 +84,3 @@ def test_a_family_of_your_own(auraflow, tmp_path, monkeypatch):
         torch.testing.assert_close(attention.sum(-1), torch.ones(2, 24))
     finally:
         FAMILIES.pop("AuraFlowTransformer2DModel", None)
-
-
-ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
-JOURNEYS = ARCHITECTURE.partition("## Three journeys")[2]
-NAMES = sorted(
-    name.removeprefix("trace_mm.")
-    for name in {*re.findall(r"`([a-z]\w*(?:\.\w+)+)`", JOURNEYS)}
-    if not name.endswith(".json")
-)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_journeys_name_what_there_is(name):
-    """docs/architecture.md: modules, classes and functions by their names within the package."""
-    assert pydoc.locate(f"trace_mm.{name}") is not None
-
-
-def test_the_journeys_are_complete():
-    for job in ("edges", "refine", "panoptic"):
-        assert f"commands.{job}" in NAMES
-    assert len(NAMES) > 25
