@@ -4,6 +4,7 @@ import inspect
 import json
 
 import pytest
+from PIL import Image
 
 from tests import peer_masks
 from tests.touching_squares import change_json, image_name, source_masks, square_ids, write_data
@@ -196,3 +197,27 @@ def test_scores_are_chosen(data, tmp_path, capsys):
     assert "have no scores" not in capsys.readouterr().out
     assert {one["score"] for one in json.loads(ones.read_text())["annotations"]} == {1}
     assert json.loads(by_edges.read_text())["info"]["refiner"]["scores"] == "outline"
+
+
+def test_each_note_is_said_once(data, tmp_path, capsys):
+    """What is known before the work is said before it, the rest at the end."""
+    ids = data / "ids"
+    ids.mkdir()
+    for number in (1, 2):
+        Image.fromarray(square_ids(number)).save(ids / f"{image_name(number)}.png")
+    (ids / "list.txt").touch()
+    for quiet in (False, True):
+        options = ["--overwrite", *(["--quiet"] if quiet else [])]
+        assert refine(data, tmp_path / "refined.json", *options, masks="ids") == 0
+        captured = capsys.readouterr()
+        lines = [line for text in captured for line in text.splitlines() if "note: " in line]
+        assert len(lines) == len(set(lines)) == (0 if quiet else 3)
+
+
+def test_notes_of_reading_are_said_once(data, tmp_path, capsys):
+    peer_masks.write_unsam(data / "unsam", source_masks(2), refined=False)
+    for path in (data / "unsam").iterdir():
+        change_json(path, lambda content: content["annotations"][0].update(iscrowd=1))
+    assert refine(data, tmp_path / "refined.json", masks="unsam") == 0
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count("are crowds (iscrowd 1)") == 1

@@ -66,7 +66,7 @@ def test_pictures_of_a_validation(tmp_path):
         for part in (samples[:2], samples[2:]):
             hook.after_val_iter(runner, 0, {"inputs": [image, image]}, part)
     assert [(name, step) for name, _, step in shown] == [
-        (f"val_a_{n}", 30) for _ in range(2) for n in range(3)
+        (f"val_a%2F{n}", 30) for _ in range(2) for n in range(3)
     ]
     panel = shown[0][1]
     assert panel.shape == (4, 18, 3)
@@ -78,9 +78,9 @@ def test_pictures_of_a_validation(tmp_path):
     hook.after_test_iter(runner, 0, {"inputs": [image] * 4}, samples)  # no folder
     hook = EdgeVisualizationHook(images=0, out_dir=str(tmp_path / "overlays"))
     hook.after_test_iter(runner, 0, {"inputs": [image] * 4}, samples)
-    names = sorted(path.name for path in (tmp_path / "overlays").iterdir())
-    assert names == [f"a_{n}.png" for n in range(4)]
-    assert Image.open(tmp_path / "overlays" / "a_0.png").size == (6, 4)
+    names = sorted(path.name for path in (tmp_path / "overlays" / "a").iterdir())
+    assert names == [f"{n}.png" for n in range(4)]
+    assert Image.open(tmp_path / "overlays" / "a" / "0.png").size == (6, 4)
 
 
 def test_unreadable_images_are_logged_once_and_counted(tmp_path):

@@ -1,6 +1,7 @@
 """Pictures of panoptic maps as mmdet's models give them."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -29,18 +30,49 @@ def test_split(values):
     assert {s for _, s in shown} == set(range(1, len(shown) + 1))
 
 
+class Photos:
+    """A dataset as mmdet's are."""
+
+    metainfo: ClassVar = {"classes": ("cat", "dog", "grass")}
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def __len__(self):
+        return len(self.paths)
+
+    def get_data_info(self, index):
+        return {"img_path": self.paths[index]}
+
+
+def draw(root, names, values):
+    """Draw photos of a folder, of which each has the same panoptic map."""
+    paths = [str(root / name) for name in names]
+    loader = SimpleNamespace(dataset=Photos(paths))
+    runner = SimpleNamespace(test_dataloader=loader, test_loop=SimpleNamespace(dataloader=loader))
+    hook = HOOKS.build({"type": "PanopticVisualizationHook", "out_dir": str(root / "out")})
+    assert isinstance(hook, PanopticVisualizationHook)
+    hook.before_test(runner)
+    for path in paths:
+        prediction = SimpleNamespace(sem_seg=values)
+        sample = SimpleNamespace(img_path=path, pred_panoptic_seg=prediction)
+        hook.after_test_iter(runner, 0, outputs=[sample])
+
+
+def test_images_of_one_name_have_a_picture_each(tmp_path):
+    names = ["a/1.png", "a/1.jpg", "b/1.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    draw(tmp_path, names, torch.full((1, 6, 8), 1000))
+    drawn = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*")}
+    assert drawn == {"a/1.png.png", "a/1.jpg.png", "b/1.png"}
+
+
 @pytest.mark.parametrize("void", [False, True])
 def test_a_picture_for_each_image(tmp_path, void):
     Image.new("RGB", (8, 6), (200, 10, 10)).save(tmp_path / "photo.jpeg")
-    values = torch.full((1, 6, 8), 3 if void else 1000)
-    sample = SimpleNamespace(
-        img_path=str(tmp_path / "photo.jpeg"), pred_panoptic_seg=SimpleNamespace(sem_seg=values)
-    )
-    dataset = SimpleNamespace(metainfo={"classes": ("cat", "dog", "grass")})
-    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset))
-    hook = HOOKS.build({"type": "PanopticVisualizationHook", "out_dir": str(tmp_path / "out")})
-    assert isinstance(hook, PanopticVisualizationHook)
-    hook.after_test_iter(runner, 0, outputs=[sample])
+    draw(tmp_path, ["photo.jpeg"], torch.full((1, 6, 8), 3 if void else 1000))
     picture = np.asarray(Image.open(tmp_path / "out" / "photo.png")).astype(int)
     assert picture.shape == (6, 3 * 8, 3)
     image, classes, segments = np.split(picture, 3, axis=1)

@@ -110,8 +110,12 @@ def _without_palette(data):
 def test_255_is_void_in_maps_of_8_bits_only(tmp_path):
     ids = np.repeat(np.repeat(np.arange(300).reshape(15, 20), 4, 0), 4, 1)
     deep = read_id_map(save(tmp_path / "deep.png", ids.astype(np.uint16)))
-    assert deep.void is None
+    assert deep.void == 65535
     assert deep.present() == list(range(1, 300))
+    holes = np.where(ids % 7 == 0, 65535, ids).astype(np.uint16)
+    assert read_id_map(save(tmp_path / "holes.png", holes)).present() == [
+        number for number in range(1, 300) if number % 7
+    ]
     colored = read_id_map(save(tmp_path / "rgb.png", STORED["colours R + 256 G + 65536 B"](ids)))
     assert colored.present() == list(range(1, 300))
     shallow = read_id_map(save(tmp_path / "grey.png", (ids % 256).astype(np.uint8)))

@@ -37,8 +37,31 @@ def test_a_grey_image_of_8_bits(tmp_path):
 
 def test_a_grey_image_of_16_bits(tmp_path):
     classes = PanopticClasses.create(["cat"], ["sky"], {"cat": 300, "sky": 1})
-    Image.fromarray(np.array([[300, 1], [255, 0]], dtype=np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.array([[300, 1], [65535, 0]], dtype=np.uint16)).save(tmp_path / "a.png")
     assert read(tmp_path, size=(2, 2), classes=classes) == [[0, 1], [-1, -1]]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_255_is_what_the_classes_say(tmp_path, kind, suffix):
+    """It is a class where they say so, and elsewhere void, unless they need 16 bits."""
+    ids = np.array([[255, 1]], dtype=kind)
+    if suffix == ".png":
+        Image.fromarray(ids).save(tmp_path / "a.png")
+    else:
+        np.save(tmp_path / "a.npy", ids)
+    many = PanopticClasses.create([f"thing {number}" for number in range(1, 848)], [])
+    for other, found in ((255, [[0, 1]]), (254, [[-1, 1]])):
+        classes = PanopticClasses.create(["cat"], ["sky"], {"cat": other, "sky": 1})
+        assert read(tmp_path, size=(1, 2), classes=classes) == found
+    assert many.ids[254] == 255
+    assert read(tmp_path, size=(1, 2), classes=many) == [[254, 0]]
+    classes = PanopticClasses.create(["cat"], ["sky"], {"cat": 256, "sky": 1})
+    if kind is np.uint8:
+        assert read(tmp_path, size=(1, 2), classes=classes) == [[-1, 1]]
+    else:
+        with pytest.raises(ValueError, match=r"ids 255 mean no class; .*, and 65535 is void"):
+            read(tmp_path, size=(1, 2), classes=classes)
 
 
 def test_names_in_another_form_of_letters(tmp_path):

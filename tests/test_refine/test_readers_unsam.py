@@ -92,3 +92,23 @@ def test_a_bad_file_does_not_hide_the_others(text, tmp_path):
 def test_a_folder_without_files(tmp_path):
     with pytest.raises(ValueError, match="no JSON file"):
         open_masks(tmp_path, "unsam")
+
+
+@pytest.mark.parametrize("flags", [[0, 1], [1, 1]], ids=["some", "all"])
+def test_crowds_are_told_once(tmp_path, flags):
+    for path in write(tmp_path, refined=False).iterdir():
+        content = json.loads(path.read_text())
+        for annotation, flag in zip(content["annotations"], flags, strict=True):
+            annotation["iscrowd"] = flag
+        path.write_text(json.dumps(content))
+    left = {"auto": 1 if 0 in flags else 2, "skip": flags.count(0), "keep": 2}
+    for crowds, count in left.items():
+        reader = open_masks(tmp_path, crowds=crowds)
+        for record in reader.records():
+            assert len(reader.read(record, IMAGES[record.image][0].shape)) == count
+        told = [note for note in reader.notes if "iscrowd" in note]
+        assert len(told) == (crowds != "keep")
+        if crowds == "auto" and 0 not in flags:
+            assert told == [note for note in told if "taken as instances (--crowds skip" in note]
+        else:
+            assert told == [note for note in told if "are left out; --crowds keep" in note]

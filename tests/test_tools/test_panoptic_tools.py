@@ -64,6 +64,18 @@ def test_coco(run, tmp_path, capsys):
     }  # fmt: skip
 
 
+def test_names_with_spaces_stand_in_a_list(run, tmp_path, capsys):
+    stems = ("my photo", "my", "photo", "d")
+    source = write_panoptic(tmp_path / "source", dict.fromkeys(stems, (IDS, LABELS)))
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfmy photo.jpg\r\n\r\n13 \n")
+    places = ["--annotations", source, "--panoptic", source.parent / "panoptic"]
+    run("coco_panoptic", *places, "--out", tmp_path / "out", "--images", tmp_path / "list.txt")
+    assert sorted(path.stem for path in (tmp_path / "out/panoptic").iterdir()) == ["d", "my photo"]
+    (tmp_path / "list.txt").write_text("my photo\nmy photos\n")
+    with pytest.raises(ValueError, match=r"1 images are not annotated: \['my photos'\]"):
+        run("coco_panoptic", *places, "--out", tmp_path / "out", "--images", tmp_path / "list.txt")
+
+
 def test_scores(run, tmp_path, capsys):
     truth = write_panoptic(tmp_path / "true", {"a": (IDS, LABELS)})
     grown = np.array([[1, 1, 2, 2]])  # one cat over the grass: an IoU of one half is no match

@@ -22,7 +22,7 @@ def make_parser() -> Parser:
         "--out", required=True, metavar="DIR", help="for panoptic.json and panoptic/<stem>.png"
     )
     parser.add_argument(
-        "--images", metavar="FILE", help="text file of file names, stems or ids of images"
+        "--images", metavar="FILE", help="text file: a file name, stem or id of an image a line"
     )
     parser.add_argument("--instances", action="store_true", help="also write instances.json")
     parser.add_argument("--semantic", action="store_true", help="also write semantic/<stem>.png")
@@ -33,9 +33,10 @@ def make_parser() -> Parser:
 def main() -> None:
     options = make_parser().parse_args()
     check_outputs(files=[Path(options.out) / "panoptic.json"], read=[options.images])
-    images = (
-        Path(options.images).read_text(encoding="utf-8-sig").split() if options.images else None
-    )
+    images = None
+    if options.images is not None:
+        lines = Path(options.images).read_text(encoding="utf-8-sig").split("\n")
+        images = [line.strip() for line in lines if line.strip()]
     content = convert_coco_panoptic(
         options.annotations,
         options.panoptic,

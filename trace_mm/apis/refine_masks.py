@@ -195,8 +195,6 @@ def refine_masks(
                         pool.submit(_refine, refiner, job, lines)
                 pool.wait()
         remarks = [remark for remark in reader.notes if remark not in inputs.notes]
-        for remark in remarks:  # what reading has brought to light
-            note(remark)
         known = read_records([manifest], settings, states)
         _check_some_are_left(known, Path(masks))
         categories = _categories(known, reader.categories)
@@ -217,6 +215,7 @@ def refine_masks(
         notes=notes,
         empty=len(content["images"]) - len({one["image_id"] for one in content["annotations"]}),
         others=len(inputs.others),
+        told=inputs.notes,
         remarks=[
             *inputs.notes,
             *remarks,

@@ -21,6 +21,7 @@ class RefinementSummary(ShortRepr):
         empty: how many of the images that are done have no mask in the result.
         others: how many images of the folder the masks do not mention.
         remarks: what else was left out or decided, and how to change it.
+        told: those of the remarks that the run said as it began, before any work.
     """
 
     done: int
@@ -30,9 +31,10 @@ class RefinementSummary(ShortRepr):
     empty: int = 0
     others: int = 0
     remarks: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     def describe(self, out: str | os.PathLike[str]) -> str:
-        """A line for the person who has run it, and one for each remark unless it is quiet."""
+        """A line for the person who ran it; unless it is quiet, one for each remark that is new."""
         left_out = sum(map(len, self.notes.values()))
         parts = [
             f"{self.masks} masks of {self.done} images",
@@ -44,8 +46,8 @@ class RefinementSummary(ShortRepr):
         if self.others:
             parts.append(f"{self.others} images in the folder that the masks do not mention")
         line = f"{', '.join(parts)}: {os.fspath(out)}"
-        remarks = [] if is_quiet() else self.remarks
-        return "\n".join([line, *(f"note: {remark}" for remark in remarks)])
+        new = [remark for remark in self.remarks if remark not in self.told]
+        return "\n".join([line, *(f"note: {remark}" for remark in ([] if is_quiet() else new))])
 
 
 def unturned(names: Sequence[str]) -> list[str]:

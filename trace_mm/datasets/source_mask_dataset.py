@@ -41,6 +41,7 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
     def __init__(self, images: dict[str, Any], masks: dict[str, Any], data_root: str = "") -> None:
         self.images: Any = DATASETS.build(images)
         self.reader = open_masks(**{**masks, "path": Path(data_root) / masks["path"]})
+        self._told: set[str] = set()
         self.records = self._match()
 
     def __len__(self) -> int:
@@ -73,8 +74,7 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
                 found[index_of_path[path]] = record
             elif not record.empty:
                 left_out.append(path)
-        for note in self.reader.notes:
-            print_log(note, "current", logging.WARNING)
+        self._tell()
         if not any(not record.empty for record in found.values()):
             raise ValueError(f"{self.reader.path}: masks of none of the images: {left_out[:1]}")
         if left_out:
@@ -85,6 +85,13 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
                 logging.WARNING,
             )
         return found
+
+    def _tell(self) -> None:
+        """Log what the reader has to say, each once."""
+        for note in self.reader.notes:
+            if note not in self._told:
+                self._told.add(note)
+                print_log(note, "current", logging.WARNING)
 
     def _instances(self, index: int, size: torch.Size, orientation: Orientation) -> InstanceData:
         height, width = size
@@ -97,6 +104,7 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
         turned = orientation.other_fits((height, width), lambda: self.reader.evidence(record))
         own_size = (width, height) if turned else (height, width)
         instances = self.reader.read(record, own_size)
+        self._tell()  # what reading has brought to light
         masks = orientation.fit(instances.masks.transpose(1, 2, 0), (height, width))  # (H, W, K)
         data.masks = torch.from_numpy(np.ascontiguousarray(masks.transpose(2, 0, 1)))
         data.labels = torch.from_numpy(instances.labels)

@@ -1,6 +1,5 @@
 """Pictures of predicted edges, during training and of a test."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trace_mm.engine.picture_names import flat_name_of_id, name_of_id
 from trace_mm.files import write_atomically
 from trace_mm.registry import HOOKS
 from trace_mm.structures import EdgeDataSample, InstanceDataSample
@@ -27,8 +27,9 @@ class EdgeVisualizationHook(Hook):
 
     Args:
         images: how many of the first images of each validation are drawn.
-        out_dir: folder for a picture of each test image, named by its image id: its edges over it,
-            or masks before and after refinement. None for none.
+        out_dir: folder for a picture of each test image, called like its image id, with folders
+            if this has slashes: its edges over it, or masks before and after refinement. None for
+            none.
     """
 
     def __init__(self, images: int = 8, out_dir: str | None = None) -> None:
@@ -52,7 +53,8 @@ class EdgeVisualizationHook(Hook):
             if self._drawn == self.images:
                 return
             panel = draw_panel(image, sample)
-            runner.visualizer.add_image(f"val_{_file_name(sample)}", panel, step=runner.iter)
+            name = f"val_{flat_name_of_id(sample.image_id)}"
+            runner.visualizer.add_image(name, panel, step=runner.iter)
             self._drawn += 1
 
     def after_test_iter(
@@ -70,7 +72,7 @@ class EdgeVisualizationHook(Hook):
             done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
             if not done:
                 raise ValueError(f"cannot encode the overlay of {sample.image_id} as PNG")
-            write_atomically(self.out_dir / f"{_file_name(sample)}.png", data.tobytes())
+            write_atomically(self.out_dir / f"{name_of_id(sample.image_id)}.png", data.tobytes())
 
 
 def draw_test_picture(image: Tensor, sample: EdgeDataSample) -> NDArray[np.uint8]:
@@ -123,8 +125,3 @@ def _edges(sample: EdgeDataSample) -> NDArray[np.float32]:
 def _as_pixels(image: Tensor) -> NDArray[np.float32]:
     pixels: NDArray[np.float32] = image.detach().cpu().float().numpy().transpose(1, 2, 0)
     return pixels  # (H, W, 3)
-
-
-def _file_name(sample: EdgeDataSample) -> str:
-    """The image's id, without what a file name must not hold."""
-    return re.sub(r"[^\w.-]", "_", str(sample.image_id))

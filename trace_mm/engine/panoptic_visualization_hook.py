@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
+from trace_mm.engine.picture_names import names_of_paths
 from trace_mm.files import read_photo_of, write_atomically
 from trace_mm.registry import HOOKS
 from trace_mm.visualization.panoptic import draw_panoptic
@@ -19,7 +20,9 @@ _INSTANCE_OFFSET = 1000  # mmdet's ids are instance * 1000 + class
 
 @HOOKS.register_module()
 class PanopticVisualizationHook(Hook):
-    """Writes ``<image stem>.png`` for each image of a test: image, classes and segments in a row.
+    """Writes a picture of each image of a test: image, classes and segments in a row.
+
+    It is called like the image, ``<stem>.png``, below the folder that all images have in common.
 
     For mmdet's models, whose own hook fails on images in which nothing is found.
 
@@ -29,6 +32,13 @@ class PanopticVisualizationHook(Hook):
 
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
+        self._names: dict[str, str] = {}
+
+    def before_test(self, runner: Runner) -> None:
+        """Choose the pictures' names; see mmengine."""
+        dataset: Any = runner.test_loop.dataloader.dataset
+        infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+        self._names = names_of_paths([str(info["img_path"]) for info in infos])
 
     def after_test_iter(
         self,
@@ -55,7 +65,8 @@ class PanopticVisualizationHook(Hook):
             done, data = cv2.imencode(".png", picture[:, :, ::-1])  # OpenCV's order is BGR
             if not done:
                 raise ValueError(f"{sample.img_path}: cannot encode its picture as PNG")
-            write_atomically(self.out_dir / f"{Path(sample.img_path).stem}.png", data.tobytes())
+            name = self._names[str(sample.img_path)]
+            write_atomically(self.out_dir / f"{name}.png", data.tobytes())
 
 
 def split_panoptic(

@@ -19,6 +19,9 @@ from trace_mm.files.palette import voc_palette
 VOID = 255
 """What maps of 8 bits hold where nothing is known, as in VOC; in others it is an id like any."""
 
+DEEP_VOID = 65535
+"""What maps of 16 bits hold there, as Mask2Former writes those of ADE20K's 847 classes."""
+
 GREY, DEEP_GREY, PALETTE = "grey", "grey of more than 8 bits", "palette"
 GREY_RGB, VOC_COLORS, ID_COLORS = (
     "grey saved as RGB",
@@ -48,7 +51,9 @@ class IdMap:
     @property
     def void(self) -> int | None:
         """The id of pixels of which nothing is known; None if there is none."""
-        return VOID if self.stored in (GREY, PALETTE, GREY_RGB, VOC_COLORS) else None
+        if self.stored == DEEP_GREY:
+            return DEEP_VOID
+        return None if self.stored == ID_COLORS else VOID
 
     def present(self) -> list[int]:
         """The ids that occur, rising, without background 0 and void."""

@@ -1,18 +1,19 @@
 """Which numbering of a dataset's classes semantic maps follow, decided by the ids in them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trace_mm.files.id_maps import numbering
-from trace_mm.panoptic.classes import VOID_ID, PanopticClasses, shipped_class_files
+from trace_mm.panoptic.classes import DEEP_VOID_ID, VOID_ID, PanopticClasses, shipped_class_files
 from trace_mm.panoptic.semantic_maps import SeenMaps, see_maps
 
 _MOST_MAPS = 0.95  # of maps, that a numbering has to fit
 _CHANCE = 0.01  # a numbering that makes what is seen less likely than this is not meant
 _ENOUGH_IDS = 30  # to speak of chance: classes that are seen together are neighbours
 _FEW_STUFF = 2
+_VOID = frozenset({VOID_ID, DEEP_VOID_ID})
 _SHOWN = 4  # ids whose meaning a message tells
 
 
@@ -97,13 +98,13 @@ def choose_classes(
     family = FAMILIES.get(text)
     classes = None if family else _named(text)
     seen = see_maps(folder)
-    _check_classes_are_seen(seen, folder)
+    _check_classes_are_seen(seen, () if classes is None else classes.ids, folder)
     if family is None:
         assert classes is not None
         return classes, ""
     variant = _choose(text, family, seen, folder)
     others = ", ".join(other.name for other in family if other is not variant)
-    meaning = _meaning(variant.classes(), sorted(seen.ids - {0, VOID_ID})[:_SHOWN])
+    meaning = _meaning(variant.classes(), sorted(seen.ids - {0} - _VOID)[:_SHOWN])
     return variant.classes(), (
         f"{folder}: ids are taken for {variant.name} ({variant.about}): {meaning}; --classes says "
         f"otherwise: {others}"
@@ -119,14 +120,17 @@ def _named(name: str) -> PanopticClasses:
     return PanopticClasses.from_file(name)
 
 
-def _check_classes_are_seen(seen: SeenMaps, folder: str | os.PathLike[str]) -> None:
-    """Refuse masks in black and white, and maps of objects."""
-    if seen.ids == {0, VOID_ID}:
+def _check_classes_are_seen(
+    seen: SeenMaps, known: Collection[int], folder: str | os.PathLike[str]
+) -> None:
+    """Refuse masks in black and white, and maps of objects, but no class that has a known id."""
+    void = _VOID - {*known}
+    if 0 in seen.ids and 0 < len(seen.ids & void) == len(seen.ids) - 1:
         raise ValueError(
-            f"{folder}: the maps hold {VOID_ID}, which is void, and 0, but no class: masks in "
-            "black and white do not say what they show"
+            f"{folder}: the maps hold {max(seen.ids)}, which is void, and 0, but no class: masks "
+            "in black and white do not say what they show"
         )
-    divisor = numbering(ids - {0, VOID_ID} for ids in seen.maps)
+    divisor = numbering(ids - {0} - void for ids in seen.maps)
     if divisor is not None:
         raise ValueError(
             f"{folder}: ids are class * {divisor} + number of the object, such as "
@@ -142,7 +146,7 @@ def _choose(
     kinds = {variant: variant.classes() for variant in family}
     fitting = _fitting(kinds, seen)
     if not fitting:
-        odd = sorted(seen.ids - {0, VOID_ID} - set().union(*(k.ids for k in kinds.values())))
+        odd = sorted(seen.ids - {0} - _VOID - set().union(*(k.ids for k in kinds.values())))
         shown = f"ids {', '.join(map(str, odd[:5]))}" if odd else "the ids or numbers of scores"
         raise ValueError(
             f"{folder}: {shown} are of none of the numberings of {name}: "
@@ -159,7 +163,7 @@ def _choose(
         first, second = list(meanings.values())[::-1][:2]
         differing = sorted(
             number
-            for number in seen.ids - {VOID_ID}
+            for number in seen.ids - _VOID
             if _name(kinds[first], number) != _name(kinds[second], number)
         )[:_SHOWN]
         raise ValueError(
@@ -176,7 +180,7 @@ def _fitting(kinds: dict[Variant, PanopticClasses], seen: SeenMaps) -> list[Vari
     """The numberings that most maps fit."""
     found = []
     for variant, classes in kinds.items():
-        allowed = {*classes.ids, 0, VOID_ID}
+        allowed = {*classes.ids, 0, *_VOID}
         fits = [ids <= allowed for ids in seen.maps]
         fits += [count == len(classes.ids) for count in seen.scores]
         if fits and sum(fits) >= _MOST_MAPS * len(fits):
@@ -186,7 +190,7 @@ def _fitting(kinds: dict[Variant, PanopticClasses], seen: SeenMaps) -> list[Vari
 
 def _zero_is_background(name: str, seen: SeenMaps) -> bool:
     """Panoptic COCO has no class 0; COCO-Stuff's own files do, and mark void by 255."""
-    return name != "cocostuff" and 0 in seen.ids and VOID_ID not in seen.ids
+    return name != "cocostuff" and 0 in seen.ids and not seen.ids & _VOID
 
 
 def _is_unlikely(
@@ -200,7 +204,7 @@ def _is_unlikely(
     It does if the ids avoid all those that only this one has, which would be a rare chance, or if
     they hit many of its things but one or two of its stuff where they are things by the other.
     """
-    ids = seen - {0, VOID_ID}
+    ids = seen - {0} - _VOID
     if len(ids) < _ENOUGH_IDS:
         return False
     own = kinds[variant]
@@ -227,7 +231,7 @@ def _name(classes: PanopticClasses, number: int) -> str:
 
 
 def _meanings(classes: PanopticClasses, seen: frozenset[int]) -> tuple[tuple[int, str], ...]:
-    return tuple((number, _name(classes, number)) for number in sorted(seen - {VOID_ID}))
+    return tuple((number, _name(classes, number)) for number in sorted(seen - _VOID))
 
 
 def _meaning(classes: PanopticClasses, ids: Sequence[int]) -> str:

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files.id_maps import DEEP_VOID, VOID
 from trace_mm.files.json_file import read_json
 
-VOID_ID = 255
-"""What semantic maps hold where nothing is known, as in VOC."""
+VOID_ID, DEEP_VOID_ID = VOID, DEEP_VOID
+"""What semantic maps hold where nothing is known: of classes below 255, and of more classes."""
 
 VOID_CLASS = -1
 """The class number of pixels without a class."""
 
-MAX_ID = 65535
-"""The largest id that a semantic map of 16 bits can hold."""
+MAX_ID = DEEP_VOID - 1
+"""The largest id of a class that a semantic map of 16 bits can hold."""
 
 _FOLDER = Path(__file__).parent / "class_files"
 _KEYS = ("thing_classes", "stuff_classes", "ids", "category_ids")
@@ -41,7 +42,8 @@ class PanopticClasses:
     Attributes:
         thing_classes: names of countable classes.
         stuff_classes: names of the others.
-        ids: the id of each class in semantic maps, in the order of ``names``; 0 to 65535, not 255.
+        ids: the id of each class in semantic maps, in the order of ``names``; 0 to 65534.
+            255 can be one: it is then void in no map.
         category_ids: its id in COCO files, in that order; positive.
 
     Raises:
@@ -68,7 +70,7 @@ class PanopticClasses:
             stuff_classes: names.
             ids: the id of each class in semantic maps, by name. None: 0 is the first stuff class if
                 that is called "background", else 0 is void; things follow from 1 on, then the other
-                stuff. 255, which is void, is left out.
+                stuff.
             category_ids: the id of each class in COCO files, by name. None: from 1 on, in order.
 
         Raises:
@@ -116,9 +118,9 @@ class PanopticClasses:
             if len(numbers) != len(self.names):
                 raise ValueError(f"there are {len(self.names)} classes, but {len(numbers)} {kind}")
             _check_unique(kind, numbers)
-        bad = [number for number in self.ids if not 0 <= number <= MAX_ID or number == VOID_ID]
+        bad = [number for number in self.ids if not 0 <= number <= MAX_ID]
         if bad:
-            raise ValueError(f"ids must lie in 0 to {MAX_ID} and not be {VOID_ID}, got {bad[0]}")
+            raise ValueError(f"ids must lie in 0 to {MAX_ID}, got {bad[0]}")
         if min(self.category_ids) < 1:
             raise ValueError(f"category_ids must be positive, got {min(self.category_ids)}")
 
@@ -137,6 +139,11 @@ class PanopticClasses:
         """Class numbers by the id in semantic maps."""
         return {number: index for index, number in enumerate(self.ids)}
 
+    @property
+    def void_id(self) -> int:
+        """What maps of these classes hold where nothing is known: 255 if all ids are below it."""
+        return VOID_ID if max(self.ids) < VOID_ID else DEEP_VOID_ID
+
     def categories(self) -> list[dict[str, Any]]:
         """The ``categories`` of a COCO panoptic file, things first, as mmdet needs them."""
         return [
@@ -150,12 +157,17 @@ class PanopticClasses:
         digest = hashlib.sha256(content.encode("ascii")).hexdigest()[:16]
         return f"{self.num_things} things, {len(self.stuff_classes)} stuff, {digest}"
 
-    def classes_of(self, ids: NDArray[Any], label: str = "semantic map") -> NDArray[np.int32]:
+    def classes_of(
+        self, ids: NDArray[Any], label: str = "semantic map", eight_bits: bool = False
+    ) -> NDArray[np.int32]:
         """Class numbers of a semantic map.
 
         Args:
-            ids: (H, W), whole numbers or bool. 255 is void, and so is 0 if no class has that id.
+            ids: (H, W), whole numbers or bool. 65535 is void, and so is 0 if no class has that id.
+                255 is void as well, if no class has it and the map has 8 bits or the ids of all
+                classes are below 255.
             label: what messages call it.
+            eight_bits: whether it was stored with 8 bits, whatever the type of ``ids``.
 
         Returns:
             int32 (H, W), -1 where void.
@@ -166,17 +178,22 @@ class PanopticClasses:
         if ids.ndim != 2 or ids.dtype.kind not in "biu":
             raise ValueError(f"{label}: must be whole numbers (H, W), got {ids.dtype} {ids.shape}")
         low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
-        if low < 0 or high > MAX_ID:
-            raise ValueError(f"{label}: ids must lie in 0 to {MAX_ID}, there are {low} to {high}")
-        last = len(self._table) - 1
-        found: NDArray[np.int32] = self._table[np.minimum(ids.astype(np.intp), last)]  # (H, W)
+        if low < 0 or high > DEEP_VOID_ID:
+            raise ValueError(
+                f"{label}: ids must lie in 0 to {DEEP_VOID_ID}, there are {low} to {high}"
+            )
+        table = self._table.copy()
+        shallow = eight_bits or ids.dtype.itemsize == 1 or self.void_id == VOID_ID
+        if shallow and VOID_ID not in self.ids:
+            table[VOID_ID] = VOID_CLASS
+        found: NDArray[np.int32] = table[ids.astype(np.intp)]  # (H, W)
         unknown = np.unique(ids[found == _UNKNOWN])
         if len(unknown):
             shown = ", ".join(str(int(number)) for number in unknown[:5])
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             raise ValueError(
                 f"{label}: ids {shown}{more} mean no class; the {len(self.names)} classes have ids "
-                f"{min(self.ids)} to {max(self.ids)}, and {VOID_ID} is void"
+                f"{min(self.ids)} to {max(self.ids)}, and {self.void_id} is void"
             )
         return found
 
@@ -187,18 +204,18 @@ class PanopticClasses:
             classes: int (H, W), -1 is void.
 
         Returns:
-            (H, W), 255 where void; uint8, or uint16 if an id needs it.
+            (H, W), uint8 with 255 where void; if an id needs it, uint16 with 65535.
         """
-        kind = np.uint8 if max(self.ids) < VOID_ID else np.uint16
-        table = np.array([*self.ids, VOID_ID], dtype=kind)  # void is -1, the last
+        kind = np.uint8 if self.void_id == VOID_ID else np.uint16
+        table = np.array([*self.ids, self.void_id], dtype=kind)  # void is -1, the last
         found: NDArray[Any] = table[classes]  # (H, W)
         return found
 
     @cached_property
     def _table(self) -> NDArray[np.int32]:
-        """The class number of each id; the last entry is for all larger ones."""
-        table = np.full(max(*self.ids, VOID_ID) + 2, _UNKNOWN, dtype=np.int32)
-        table[[0, VOID_ID]] = VOID_CLASS
+        """The class number of each id that a map may hold."""
+        table = np.full(DEEP_VOID_ID + 1, _UNKNOWN, dtype=np.int32)
+        table[[0, DEEP_VOID_ID]] = VOID_CLASS
         for number, index in self.semantic_ids.items():
             table[number] = index
         return table
@@ -210,8 +227,7 @@ _UNKNOWN = -2  # in the table of ids
 def _default_ids(things: tuple[str, ...], stuff: tuple[str, ...]) -> dict[str, int]:
     background = stuff[:1] if stuff[:1] == (_BACKGROUND,) else ()
     rest = things + stuff[len(background) :]
-    numbers = (number for number in range(1, len(rest) + 2) if number != VOID_ID)
-    return {**dict.fromkeys(background, 0), **dict(zip(rest, numbers, strict=False))}
+    return {**dict.fromkeys(background, 0), **{name: n for n, name in enumerate(rest, start=1)}}
 
 
 def _numbers(kind: str, names: tuple[str, ...], given: Mapping[str, int]) -> tuple[int, ...]:

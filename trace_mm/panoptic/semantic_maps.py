@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
-from trace_mm.files.id_maps import ID_COLORS, folder_colors, read_id_map
+from trace_mm.files.id_maps import ID_COLORS, VOID, folder_colors, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.files.json_values import compose
 from trace_mm.files.map_pixels import ids_in
@@ -152,7 +152,7 @@ class SemanticMaps:
                 raise ValueError(
                     f"{path}: must hold ids of classes, but holds colours that are not VOC's"
                 )
-            return self.classes.classes_of(found.ids, str(path))
+            return self.classes.classes_of(found.ids, str(path), eight_bits=found.void == VOID)
         values = _load(path)
         if values.ndim == 3 and values.dtype.kind == "f":
             return self._best(values, size, path)

@@ -58,3 +58,4 @@ model = dict(
     semantic_head=dict(num_things_classes=num_things, num_stuff_classes=num_stuff),
     panoptic_fusion_head=dict(num_things_classes=num_things, num_stuff_classes=num_stuff),
 )
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))  # of the 12 that its epochs would leave

@@ -109,6 +109,31 @@ def crowd_notes(path: Path, files: Sequence[CocoFile], crowds: str) -> list[str]
     return [*notes, note]
 
 
+def crowd_note_of_image(path: Path, file: CocoFile, crowds: str) -> str | None:
+    """What to tell of the crowd regions of a file of one image; the same for all of a folder.
+
+    Args:
+        path: of the folder, for messages.
+        file: one of its files.
+        crowds: see :class:`trace_mm.refine.readers.MaskReader`.
+
+    Returns:
+        None if there is no crowd, or crowds are kept as the caller asked for.
+    """
+    annotations = file.annotations(lambda bad: None)
+    if crowds == "keep" or not any(as_flag(one.content.get("iscrowd")) for one in annotations):
+        return None
+    if crowds == "auto" and file.only_crowds:
+        return (
+            f"{path}: where all annotations of an image are crowds (iscrowd 1), they are taken as "
+            f"instances (--crowds skip leaves them out)"
+        )
+    return (
+        f"{path}: annotations that are crowds (iscrowd 1), which are no instances, are left out; "
+        f"--crowds keep takes them as masks"
+    )
+
+
 def scores_count(annotations: Iterable[CocoAnnotation]) -> bool:
     """Whether the scores of a source say anything.
 

@@ -10,7 +10,12 @@ from trace_mm.files.coco_file import CocoFile, CocoImage
 from trace_mm.files.json_file import read_json
 from trace_mm.files.json_values import describe
 from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.readers.annotations import read_annotations, scores_count, without_crowds
+from trace_mm.refine.readers.annotations import (
+    crowd_note_of_image,
+    read_annotations,
+    scores_count,
+    without_crowds,
+)
 from trace_mm.refine.readers.base import BadMaskError, MaskReader, MaskRecord, OnBad
 from trace_mm.refine.readers.source import MaskSource
 
@@ -55,6 +60,9 @@ class UnSamReader(MaskReader):
             annotations = list(file.annotations(None if on_bad is None else _teller(on_bad)))
         except (ValueError, FileNotFoundError) as error:
             raise BadMaskError(str(error)) from error
+        note = crowd_note_of_image(self.path, file, self.crowds)
+        if note is not None and note not in self.notes:
+            self.notes.append(note)
         scored = scores_count(annotations)
         annotations = without_crowds(annotations, file, self.crowds, on_bad)
         return read_annotations(annotations, size, scored, file.name, on_bad)
