@@ -94,6 +94,17 @@ def test_a_student_needs_no_training(photos, tmp_path):
     assert "diffusers" in imported and not imported & {*TRAINING, "transformers.trainer"}
 
 
+def test_a_model_is_described_without_what_builds_it():
+    code = (
+        "from trace_mm.jobs.edge_sources import EdgeModel as M; "
+        "from trace_mm.models.model_config import model_config as c; "
+        "print(M(c(None).model, 'cpu').settings(), M(c(None, 'teacher', backbone='trace-tiny')"
+        ".model, 'cpu').settings())"
+    )
+    imported = _imported(code)
+    assert "trace_mm.models.identity" in imported and not imported & HEAVY
+
+
 def test_refinement_by_stored_edges(photos, tmp_path):
     (tmp_path / "masks").mkdir()
     mask = np.zeros((16, 24), np.uint8)

@@ -14,7 +14,7 @@ from trace_mm.apis.ranks import default_device, note_once
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine.runner_config import read_config
-from trace_mm.jobs.edge_sources import build_edge_model
+from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.panoptic import choose_classes
 from trace_mm.registry import TASK_UTILS
 
@@ -51,7 +51,7 @@ def main() -> int:
         root / cfg.semantic,
         classes,
         args.out,
-        None if cfg.model is None else build_edge_model(cfg.model, args.device or default_device()),
+        None if cfg.model is None else edge_source_of(cfg.model, args.device or default_device()),
         TASK_UTILS.build(cfg.labeler),
         annotations=None if annotations is None else root / annotations,
         batch_size=args.batch_size,

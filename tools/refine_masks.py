@@ -13,7 +13,7 @@ from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine.runner_config import read_config
-from trace_mm.jobs.edge_sources import build_edge_model
+from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.registry import TASK_UTILS
 
 
@@ -46,7 +46,7 @@ def main() -> int:
         Path(dataset.get("data_root", "")) / masks.pop("path"),
         root / images.data_prefix.img_path,
         args.out,
-        build_edge_model(cfg.model.edges, args.device),
+        edge_source_of(cfg.model.edges, args.device),
         TASK_UTILS.build(cfg.model.refiner),
         scores=cfg.model.get("scores"),
         annotations=root / images.ann_file,

@@ -1,5 +1,6 @@
 """TraceInferencer: what it takes as model and input, and what it returns."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -10,8 +11,9 @@ from PIL import Image
 
 from tests.tiny_students import DECODER, build, shake
 from trace_mm.apis import TraceInferencer, load_image
+from trace_mm.diffusion import weights_fingerprint
 from trace_mm.models import TraceStudent, save_student
-from trace_mm.models.model_config import model_config, run_settings
+from trace_mm.models.model_config import model_config
 from trace_mm.registry import INFERENCERS, MODELS
 from trace_mm.structures import EdgeDataSample
 
@@ -198,7 +200,7 @@ def test_settings_name_what_results_depend_on(teacher, flow_folder):
     assert settings["timesteps"] == [100, 300, 500]
     assert settings["seed"] == 0
     assert settings["device"] == "cpu"
-    assert settings["backbone.pretrained"] == flow_folder.name
+    assert settings["backbone.content"] == weights_fingerprint(flow_folder)
     explicit = {"model_options": {"timesteps": (100, 300, 500)}, "seed": 0, "dtype": "float32"}
     again = TraceInferencer(
         str(flow_folder), "teacher", device="cpu", show_progress=False, **explicit
@@ -229,7 +231,7 @@ def test_automatic_tile_is_the_size_of_the_model(flow_folder):
 
 def test_predictions_of_a_student(checkpoint, flow_folder):
     inferencer = _student(checkpoint, flow_folder)
-    assert inferencer.method == inferencer.settings()["method"] == "student"
+    assert inferencer.method == "student"
     model = inferencer.model
     assert isinstance(model, TraceStudent) and not model.training
     assert not any(".lora_" in name for name, _ in model.named_parameters())
@@ -301,8 +303,8 @@ def test_a_student_is_no_teacher(checkpoint, flow_folder):
 
 def test_settings_name_the_student(checkpoint, flow_folder, tmp_path):
     settings = _student(checkpoint, flow_folder).settings()
-    assert settings["backbone.pretrained"] == flow_folder.name
-    assert {"timestep", "size", "seed", "tile"} < settings.keys()
+    assert settings["backbone.name"] == flow_folder.name
+    assert {"timestep", "size", "seed"} < settings.keys()
     same = save_student(shake(build(flow_folder)), tmp_path / "elsewhere")
     assert _student(same.parent, flow_folder).settings() == settings
     student = shake(build(flow_folder))
@@ -322,7 +324,7 @@ def test_the_student_is_the_default(checkpoint, flow_folder):
 def test_the_shipped_student():
     inferencer = TraceInferencer(device="cpu", show_progress=False)
     assert inferencer.method == "student"
-    assert inferencer.settings()["backbone.pretrained"] == "trace-tiny"
+    assert inferencer.settings()["backbone.name"] == "trace-tiny"
     (prediction,) = inferencer(_image(0, (64, 90)))["predictions"]
     assert prediction["edges"].shape == (64, 90) and prediction["scores"] == {}
 
@@ -379,7 +381,10 @@ def test_a_config_of_a_trained_student(tmp_path):
     assert TraceInferencer(path, "student", device="cpu").settings() == named.settings()
 
 
-def test_a_run_may_go_on_on_another_gpu():
-    model = TraceInferencer(SOBEL, device="cpu", show_progress=False)
-    settings = [run_settings(model.model, model.cfg.model, f"cuda:{n}") for n in (0, 1)]
-    assert settings[0] == settings[1] and settings[0]["device"] == "cuda"
+def test_it_is_pickled_as_what_it_is_made_of(teacher):
+    data = pickle.dumps(teacher)
+    assert len(data) < 10_000  # no weights
+    other = pickle.loads(data)
+    assert other.settings() == teacher.settings() and not other.show_progress
+    one, another = (model(_image(3))["predictions"][0]["edges"] for model in (teacher, other))
+    np.testing.assert_array_equal(one, another)

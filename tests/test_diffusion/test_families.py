@@ -106,7 +106,9 @@ def test_layers_of_transformers(denoiser, expected):
 def test_sizes_that_the_denoisers_were_trained_on():
     families = [family_of(model) for model in (tiny_pixart(), tiny_sd3(), tiny_flux())]
     models = [tiny_pixart(sample_size=64), tiny_sd3(sample_size=128), tiny_flux()]
-    sides = [family.native_latents(one) for family, one in zip(families, models, strict=True)]
+    sides = [
+        family.native_latents(one.config) for family, one in zip(families, models, strict=True)
+    ]
     assert sides == [64, 128, 128]
     assert [f.latent_multiple(one) for f, one in zip(families, models, strict=True)] == [2, 2, 2]
 

@@ -109,7 +109,8 @@ def test_the_inferencer_takes_it_and_its_settings_say_so(opinionated_folder):
     )
     assert paper.model.timesteps == tuple(range(0, 1000, 100))
     assert len(paper.model.backbone.layers) > len(ours.model.backbone.layers) == 1
-    assert paper.settings()["preset"] == "paper" and "preset" not in ours.settings()
+    assert paper.settings()["timesteps"] == list(range(0, 1000, 100))
+    assert "backbone.layers" not in paper.settings() and ours.settings()["backbone.layers"]
 
 
 def test_options_beside_a_preset_count(opinionated_folder):

@@ -213,7 +213,7 @@ def empty_hub(monkeypatch):
     def refuse(source, name, **options):
         raise LocalEntryNotFoundError(name)
 
-    monkeypatch.setattr("trace_mm.vision.tower_weights.hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
 
 
 def test_what_a_name_means(tmp_path, monkeypatch, empty_hub):

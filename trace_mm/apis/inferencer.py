@@ -21,9 +21,10 @@ from trace_mm.jobs.edge_files import (
     scores_of,
     write_results,
 )
+from trace_mm.jobs.edge_sources import EdgeModel, predict_samples
 from trace_mm.jobs.places import MANIFEST_FILE, result_folders
 from trace_mm.models.devices import check_device
-from trace_mm.models.model_config import build_model, method_of, model_config, run_settings
+from trace_mm.models.model_config import method_of, model_config
 from trace_mm.registry import INFERENCERS
 from trace_mm.structures import EdgeDataSample, edges_of
 
@@ -96,11 +97,15 @@ class TraceInferencer:
         options |= model_options or {}
         chosen = {name: value for name, value in options.items() if value is not None}
         self.device = check_device(device)
-        config = model_config(model, method, dtype, chosen, backbone, self.device)
-        self.method = method_of(config.model)
-        self.cfg = config
         self.show_progress = show_progress
-        self.model: Any = build_model(config.model).to(self.device).eval()
+        self.cfg = model_config(model, method, dtype, chosen, backbone, self.device)
+        self.method = method_of(self.cfg.model)
+        self._edges = EdgeModel(self.cfg.model, self.device)
+        self.model: Any = self._edges.model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it is made of: another process loads the model itself."""
+        return _restore, (type(self), self.cfg.to_dict(), str(self.device), self.show_progress)
 
     def __repr__(self) -> str:
         backbone = self.cfg.model.get("backbone", {}).get("pretrained")
@@ -111,11 +116,8 @@ class TraceInferencer:
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def settings(self) -> dict[str, Any]:
-        """What results depend on, as JSON values: version, model, options and kind of device."""
-        return {
-            **run_settings(self.model, self.cfg.model, self.device),
-            "method": self.method,
-        }
+        """What results depend on: :func:`trace_mm.models.identity.describe_model` and device."""
+        return self._edges.settings()
 
     def __call__(
         self,
@@ -195,14 +197,9 @@ class TraceInferencer:
         for start in range(0, len(inputs), batch_size):
             yield _load_batch(inputs[start : start + batch_size])
 
-    @torch.no_grad()
     def forward(self, inputs: dict[str, Any], **kwargs: Any) -> list[EdgeDataSample]:
         """Predictions of a batch of :meth:`preprocess`."""
-        images = [tensor.to(self.device) for tensor in inputs["inputs"]]
-        samples: list[EdgeDataSample] = self.model(images, inputs["data_samples"], mode="predict")
-        if any("pred_edges" not in sample for sample in samples):
-            raise ValueError(f"{self.cfg.model.type} is no edge model: it predicts no pred_edges")
-        return samples
+        return predict_samples(self.model, inputs["inputs"], inputs["data_samples"], self.device)
 
     def visualize(
         self,
@@ -234,6 +231,13 @@ class TraceInferencer:
 
     def _inputs_to_list(self, inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
         return expand_inputs(inputs, exclude, note if self.show_progress else None)
+
+
+def _restore(
+    kind: type[TraceInferencer], config: dict[str, Any], device: str, show_progress: bool
+) -> TraceInferencer:
+    """An inferencer that was pickled."""
+    return kind(config, device=device, show_progress=show_progress)
 
 
 def _load_batch(sources: Sequence[ImageSource]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from trace_mm.console import note
 
 if TYPE_CHECKING:
     from trace_mm.apis import TraceInferencer
-    from trace_mm.jobs.edge_sources import EdgeSource
+    from trace_mm.jobs.edge_sources import EdgeModel, StoredEdges
 
 BACKBONE_HELP = "folder or hub id of a student's backbone, if it is not where the student says"
 _BACKBONE_OR_TEACHER = (
@@ -28,6 +28,9 @@ MODEL_OPTIONS = (
     "size",
     "tile",
 )
+
+
+_PREDICTION_OPTIONS = ("timestep", "noise_draws", "size", "tile", "seed")
 
 
 def add_dtype(parser: Any, text: str) -> None:
@@ -142,27 +145,45 @@ def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
     """
     from trace_mm.apis import TraceInferencer
 
-    options: dict[str, Any] = {
-        "timestep": arguments.timestep,
-        "noise_draws": arguments.noise_draws,
-        "size": arguments.size,
-        "tile": arguments.tile,
-        "seed": arguments.seed,
-        "backbone": arguments.backbone,
-    }
+    options = {name: getattr(arguments, name) for name in _PREDICTION_OPTIONS}
     return TraceInferencer(
-        arguments.model, arguments.method, arguments.device, arguments.dtype, **options
+        arguments.model,
+        arguments.method,
+        arguments.device,
+        arguments.dtype,
+        backbone=arguments.backbone,
+        **options,
     )
 
 
-def edge_source(arguments: argparse.Namespace) -> "EdgeSource":
-    """Edges from the folder of :func:`add_edges`, else of the model of :func:`build_inferencer`.
+def edge_model(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
+    """What the arguments of :func:`add_model_arguments` choose, checked but not loaded.
+
+    Raises:
+        FileNotFoundError: if there is no such model.
+        ValueError: if an option is wrong.
+    """
+    from trace_mm.jobs.edge_sources import edge_source_of
+    from trace_mm.models.devices import check_device
+    from trace_mm.models.model_config import model_config
+
+    given = {name: getattr(arguments, name) for name in _PREDICTION_OPTIONS}
+    options = {name: value for name, value in given.items() if value is not None}
+    device = check_device(arguments.device)
+    config = model_config(
+        arguments.model, arguments.method, arguments.dtype, options, arguments.backbone, device
+    )
+    return edge_source_of(config.model, device)
+
+
+def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
+    """Edges from the folder of :func:`add_edges`, else of the model of :func:`edge_model`.
 
     Raises:
         FileNotFoundError: if there is no such folder or model.
         ValueError: if an option is wrong, or of a model beside a folder.
     """
-    from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
+    from trace_mm.jobs.edge_sources import StoredEdges
 
     if arguments.edges is not None:
         given = [name for name in MODEL_OPTIONS if getattr(arguments, name) is not None]
@@ -171,5 +192,4 @@ def edge_source(arguments: argparse.Namespace) -> "EdgeSource":
                 f"--edges needs no model: --{given[0].replace('_', '-')} has no effect"
             )
         return StoredEdges(Path(arguments.edges))
-    inferencer = build_inferencer(arguments)
-    return PredictedEdges(inferencer.predict_images, inferencer.settings())
+    return edge_model(arguments)

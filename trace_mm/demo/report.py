@@ -206,10 +206,10 @@ def _fact(reading: _Reading, reader: str) -> str:
 
 def _footer(inferencer: TraceInferencer) -> str:
     settings = inferencer.settings()
-    name = settings.get("backbone.pretrained", settings["model"])
-    parts = [f"trace_mm {__version__}", f"model {name}", f"device {settings['device']}"]
-    shown = {"method": "method", "student.content": "student", "seed": "seed"}
-    shown["noise_draws"] = "noise_draws"
+    backbone = inferencer.cfg.model.get("backbone", {}).get("pretrained", settings["model"])
+    parts = [f"trace_mm {__version__}", f"model {Path(backbone).name}"]
+    parts += [f"device {settings['device']}", f"method {inferencer.method}"]
+    shown = {"student.content": "student", "seed": "seed", "noise_draws": "noise_draws"}
     parts += [
         f"{word} {settings[key]}" for key, word in shown.items() if settings.get(key) is not None
     ]

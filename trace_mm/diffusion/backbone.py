@@ -96,7 +96,7 @@ class DiffusionBackbone(nn.Module):
     @property
     def latent_stride(self) -> int:
         """Image pixels that a latent pixel spans on each axis."""
-        return 1 if self.vae is None else int(2 ** (len(self.vae.config.block_out_channels) - 1))
+        return forward_process.latent_stride(None if self.vae is None else self.vae.config)
 
     @property
     def size_multiple(self) -> int:
@@ -106,7 +106,7 @@ class DiffusionBackbone(nn.Module):
     @property
     def native_size(self) -> int:
         """Side in pixels of the square images that the model was trained on."""
-        return self.family.native_latents(self.denoiser) * self.latent_stride
+        return self.family.native_latents(self.denoiser.config) * self.latent_stride
 
     @property
     def longest_side(self) -> int | None:
@@ -121,12 +121,8 @@ class DiffusionBackbone(nn.Module):
 
     @property
     def least_noisy_timestep(self) -> int:
-        """The timestep of the student's one pass: the smallest at which there is some noise.
-
-        0 for DDPM schedules, whose first step adds a little, and 1 for flow matching, where 0 is no
-        noise at all.
-        """
-        return 1 if self.is_flow_matching else 0
+        """The timestep of the student's one pass, see ``forward_process``."""
+        return forward_process.least_noisy_timestep(self.is_flow_matching)
 
     def grid(self, latents: Tensor) -> tuple[int, int]:
         """Token grid (h, w) of the fused map of these latents (B, C, h', w')."""

@@ -3,15 +3,34 @@
 A scheduler's config tells which of two processes a model was trained with: DDPM, or flow matching.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
+def latent_stride(vae: Mapping[str, Any] | None) -> int:
+    """Image pixels that a latent pixel spans on each axis.
+
+    Args:
+        vae: config of the autoencoder; None if there is none.
+    """
+    return 1 if vae is None else int(2 ** (len(vae["block_out_channels"]) - 1))
+
+
 def is_flow_matching(scheduler: Any) -> bool:
     """Whether noise is mixed in linearly (flow matching) rather than by a DDPM schedule."""
     return not hasattr(scheduler, "add_noise")
+
+
+def least_noisy_timestep(is_flow_matching: bool) -> int:
+    """The timestep of the student's one pass: the smallest at which there is some noise.
+
+    0 for DDPM schedules, whose first step adds a little, and 1 for flow matching, where 0 is no
+    noise at all.
+    """
+    return 1 if is_flow_matching else 0
 
 
 def check_timestep(scheduler: Any, timestep: int) -> None:
@@ -20,7 +39,15 @@ def check_timestep(scheduler: Any, timestep: int) -> None:
     Raises:
         ValueError: if the timestep is outside the scheduler's range.
     """
-    steps = scheduler.config.num_train_timesteps
+    check_range(timestep, scheduler.config.num_train_timesteps)
+
+
+def check_range(timestep: int, steps: int) -> None:
+    """Refuse what is none of so many timesteps.
+
+    Raises:
+        ValueError: if it is not in [0, steps).
+    """
     if not 0 <= timestep < steps:
         raise ValueError(f"timestep must be in [0, {steps}), got {timestep}")
 

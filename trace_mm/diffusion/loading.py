@@ -11,7 +11,7 @@ from trace_mm.attention import select_layers
 from trace_mm.diffusion.backbone import OFFLOADS, DiffusionBackbone
 from trace_mm.diffusion.families import attention_layers
 from trace_mm.diffusion.pretrained import backbone_settings
-from trace_mm.diffusion.source import ModelSource, open_model
+from trace_mm.diffusion.source import ModelSource, is_flow_scheduler, open_model
 from trace_mm.diffusion.variants import load_part, only_variant, weight_variants
 from trace_mm.files.hub import readable_hub_errors
 from trace_mm.ops.dtypes import as_dtype
@@ -93,7 +93,7 @@ def load_backbone(
         null_text = model.null_text(variant)
         denoiser = _load_denoiser(model, variant, options)
         vae = None
-        if model.has_vae:
+        if model.vae is not None:
             vae = load_part(
                 AutoencoderKL.from_pretrained,
                 model.source,
@@ -110,11 +110,13 @@ def load_backbone(
 
 
 def _load_denoiser(model: ModelSource, variant: str | None, options: dict[str, Any]) -> Any:
+    import diffusers  # slow to import
+
     folder = Path(model.source) / model.folder
     if variant is None:
         variant = only_variant(folder)
     try:
-        return model.denoiser_class.from_pretrained(
+        return getattr(diffusers, model.denoiser).from_pretrained(
             model.source, subfolder=model.folder, variant=variant, **model.loading, **options
         )
     except OSError as error:
@@ -167,6 +169,6 @@ def _load_scheduler(model: ModelSource) -> Any:
     """
     import diffusers  # slow to import
 
-    name = model.index["scheduler"][1]
-    scheduler = getattr(diffusers, name if "FlowMatch" in name else "DDPMScheduler")
+    name = model.scheduler if is_flow_scheduler(model.scheduler) else "DDPMScheduler"
+    scheduler = getattr(diffusers, name)
     return scheduler.from_pretrained(model.source, subfolder="scheduler", **model.loading)

@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from trace_mm.diffusion.families import FAMILIES, Family, family_of_class
+from trace_mm.diffusion.forward_process import latent_stride, least_noisy_timestep
 from trace_mm.diffusion.null_text import load_null_text
 from trace_mm.diffusion.pretrained import resolve_pretrained
 from trace_mm.files.hub import readable_hub_errors
+from trace_mm.files.model_files import ModelFiles
 
 _DENOISER_FOLDERS = ("unet", "transformer")
 # Published PixArt folders name a class of old, which diffusers turns into today's.
@@ -24,25 +26,44 @@ class ModelSource:
     Attributes:
         source: folder or hub id.
         index: its ``model_index.json``.
-        denoiser_class: of diffusers.
+        denoiser: name of its denoiser's class in diffusers.
         folder: of the denoiser in it.
         config: of the denoiser.
+        vae: config of the autoencoder; None if the denoiser works on pixels.
+        noise: config of the scheduler.
         family: of the denoiser.
         loading: options of ``from_pretrained``.
     """
 
     source: str
     index: dict[str, Any]
-    denoiser_class: Any
+    denoiser: str
     folder: str
     config: dict[str, Any]
+    vae: dict[str, Any] | None
+    noise: dict[str, Any]
     family: Family
     loading: dict[str, Any]
 
     @property
-    def has_vae(self) -> bool:
-        """Whether there is an autoencoder; without one the denoiser works on pixels."""
-        return _entry(self.index, "vae") is not None
+    def native_size(self) -> int:
+        """Side in pixels of the square images that the model was trained on."""
+        return self.family.native_latents(self.config) * latent_stride(self.vae)
+
+    @property
+    def least_noisy_timestep(self) -> int:
+        """The timestep of the student's one pass, see ``forward_process``."""
+        return least_noisy_timestep(is_flow_scheduler(self.scheduler))
+
+    @property
+    def timesteps(self) -> int:
+        """How many there are."""
+        return int(self.noise.get("num_train_timesteps", 1000))
+
+    @property
+    def scheduler(self) -> str:
+        """Name of the scheduler's class in diffusers."""
+        return str(_entry(self.index, "scheduler"))
 
     def null_text(self, variant: str | None = None, store: bool = True) -> dict[str, Tensor]:
         """The empty prompt's embeddings, see :func:`load_null_text`.
@@ -77,23 +98,28 @@ def open_model(
         ValueError: if its denoiser is of an unsupported class, or it is no text-to-image model
             with the parts that are needed.
     """
-    from diffusers import DiffusionPipeline  # slow to import
-
     source = resolve_pretrained(pretrained)
-    loading = {"revision": revision, "local_files_only": local_files_only}
+    loading: dict[str, Any] = {"revision": revision, "local_files_only": local_files_only}
+    files = ModelFiles(source, revision, local_files_only)
     with readable_hub_errors(source, revision):
-        index = DiffusionPipeline.load_config(source, **loading)
+        index = files.read_json("model_index.json")
         kind, folder = _denoiser_entry(source, index)
-        config = kind.load_config(source, subfolder=folder, **loading)
-        family = _family(source, kind, config)
-        _check_parts(source, index, family.latent_channels(config), loading)
-    return ModelSource(source, index, kind, folder, config, family, loading)
+        config = files.read_json(f"{folder}/config.json")
+        _check_parts(source, index)
+        vae = None if _entry(index, "vae") is None else files.read_json("vae/config.json")
+        noise = files.read_json("scheduler/scheduler_config.json")
+    family = _family(source, kind, config)
+    _check_channels(source, family.latent_channels(config), vae)
+    return ModelSource(source, index, kind, folder, config, vae, noise, family, loading)
 
 
-def _denoiser_entry(source: str, index: dict[str, Any]) -> tuple[Any, str]:
+def is_flow_scheduler(name: str) -> bool:
+    """Whether a scheduler class of diffusers is one of flow matching."""
+    return "FlowMatch" in name
+
+
+def _denoiser_entry(source: str, index: dict[str, Any]) -> tuple[str, str]:
     """The denoiser's class and folder."""
-    import diffusers  # slow to import
-
     for folder in _DENOISER_FOLDERS:
         if folder in index:
             name = index[folder][1]
@@ -102,12 +128,11 @@ def _denoiser_entry(source: str, index: dict[str, Any]) -> tuple[Any, str]:
                     f"{source}: denoisers of class {name} are not supported, "
                     f"only {sorted(FAMILIES)}"
                 )
-            return getattr(diffusers, name), folder
+            return name, folder
     raise ValueError(f"{source}: model_index.json names no denoiser")
 
 
-def _family(source: str, kind: Any, config: Mapping[str, Any]) -> Family:
-    name = kind.__name__
+def _family(source: str, name: str, config: Mapping[str, Any]) -> Family:
     if name in _OLD_CLASSES:
         name = _OLD_CLASSES[name].get(str(config.get("norm_type")), f"{name} of another norm")
     try:
@@ -116,26 +141,23 @@ def _family(source: str, kind: Any, config: Mapping[str, Any]) -> Family:
         raise ValueError(f"{source}: {error}") from error
 
 
-def _check_parts(
-    source: str, index: Mapping[str, Any], channels: int, loading: dict[str, Any]
-) -> None:
-    """Refuse models of a known denoiser that take other inputs than noisy latents of an image."""
+def _check_parts(source: str, index: Mapping[str, Any]) -> None:
+    """Refuse models whose noise schedule or autoencoder is not known."""
     if _entry(index, "scheduler") is None:
         raise ValueError(f"{source}: model_index.json names no scheduler")
-    given = 3
     vae = _entry(index, "vae")
-    if vae is not None:
-        if vae != "AutoencoderKL":
-            raise ValueError(f"{source}: a VAE of class {vae} is not supported, only AutoencoderKL")
-        from diffusers import AutoencoderKL  # slow to import
+    if vae not in (None, "AutoencoderKL"):
+        raise ValueError(f"{source}: a VAE of class {vae} is not supported, only AutoencoderKL")
 
-        given = AutoencoderKL.load_config(source, subfolder="vae", **loading).get(
-            "latent_channels", 4
-        )
+
+def _check_channels(source: str, channels: int, vae: Mapping[str, Any] | None) -> None:
+    """Refuse models of a known denoiser that take other inputs than noisy latents of an image."""
+    given = 3 if vae is None else vae.get("latent_channels", 4)
     if channels != given:
         raise ValueError(
             f"{source}: the denoiser takes {channels} channels, but an image has {given}"
-            f"{' of latents' if vae else ' without a VAE'}: only text-to-image models are supported"
+            f"{' without a VAE' if vae is None else ' of latents'}: only text-to-image models are "
+            "supported"
         )
 
 

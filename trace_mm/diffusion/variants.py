@@ -45,12 +45,17 @@ def weight_variants(folder: Path) -> list[str | None]:
     return list(dict.fromkeys(match["variant"] for match in matches if match is not None))
 
 
+def denoiser_variant(folder: Path) -> str | None:
+    """The variant of a part's weights where there is no other; else None."""
+    found = weight_variants(folder)
+    return found[0] if len(found) == 1 else None
+
+
 def only_variant(folder: Path) -> str | None:
     """The variant of a part's weights where there is no other, which is told; else None."""
-    found = weight_variants(folder)
-    if len(found) != 1 or found[0] is None:
-        return None
-    warnings.warn(
-        f"{folder}: the weights of variant {found[0]} are read, there are no others", stacklevel=2
-    )
-    return found[0]
+    found = denoiser_variant(folder)
+    if found is not None:
+        warnings.warn(
+            f"{folder}: the weights of variant {found} are read, there are no others", stacklevel=2
+        )
+    return found

@@ -1,26 +1,29 @@
 """Where the edges of an image come from: a model, or a folder that somebody has filled."""
 
+import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from trace_mm.files import Orientation, absolute_path
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.models import EdgeFolder
 from trace_mm.models.devices import check_device
+from trace_mm.models.identity import describe_model
 from trace_mm.models.model_config import (
     as_trace_student,
     build_model,
-    method_of,
-    run_settings,
-    usual_dtype,
+    class_name,
+    model_class,
+    plain_config,
+    with_dtype,
 )
 from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample, edges_of
@@ -148,66 +151,142 @@ class PredictedEdges:
 
 
 class EdgeModel:
-    """Edges that a registered model predicts.
+    """Edges that a registered model predicts, known by its config: it is loaded at the first use.
+
+    So it can be described, and handed to other processes, without loading anything.
 
     Args:
-        model: takes images (3, H, W) and ``EdgeDataSample``s, such as ``TraceStudent``,
-            ``CannyDetector`` or ``EdgeFolder``.
-        settings: what the predictions depend on.
-    """
-
-    def __init__(self, model: nn.Module, settings: dict[str, Any]) -> None:
-        self._model, self._settings = model, settings
-        self._folders = [module for module in model.modules() if isinstance(module, EdgeFolder)]
-
-    def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
-        """Edges of each image; see ``EdgeSource``."""
-        tensors = [torch.from_numpy(image.pixels).permute(2, 0, 1) for image in images]  # (3, H, W)
-        samples = [EdgeDataSample(metainfo={"img_path": image.name}) for image in images]
-        try:
-            with torch.no_grad():
-                predicted = self._model(tensors, samples, mode="predict")
-        except FileNotFoundError as missing:
-            raise ValueError(str(missing)) from missing
-        return [edges_of(sample) for sample in predicted]
-
-    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
-        """Tell the model, if it looks edges up by names; see ``EdgeSource``."""
-        others = list(others)
-        for folder in self._folders:
-            folder.expect(names, others)
-
-    def folders(self) -> list[Path]:
-        """Those in which the model looks edges up."""
-        return [folder.maps.folder for folder in self._folders]
-
-    def settings(self) -> dict[str, Any]:
-        """The model's settings."""
-        return self._settings
-
-    def state(self, name: str) -> str:
-        """What changes with the image's stored edges, if the model looks them up."""
-        return " ".join(folder.maps.state(name) for folder in self._folders)
-
-
-def build_edge_model(config: dict[str, Any], device: str | torch.device | None) -> EdgeModel:
-    """The edge model of a config, ready to predict.
-
-    Args:
-        config: of a registered model.
+        config: of the model, such as that of :func:`trace_mm.models.model_config.model_config`.
         device: where it computes; the first GPU, else the CPU, for None.
 
     Raises:
         FileNotFoundError: if a checkpoint or backbone is missing.
-        ValueError: if the config is wrong, or there is no such device.
+        ValueError: if an option is wrong, or there is no such device.
     """
-    place = check_device(device)
-    config = as_trace_student(config)
-    if method_of(config) == "student" and "dtype" not in config["backbone"]:
-        dtype = usual_dtype(config, place) or "float32"
-        config = {**config, "backbone": {**config["backbone"], "dtype": dtype}}
-    model = build_model(config).to(place).eval()
-    return EdgeModel(model, run_settings(model, config, place))
+
+    def __init__(self, config: Mapping[str, Any], device: str | torch.device | None = None) -> None:
+        self.device = check_device(device)
+        self.config = with_dtype(as_trace_student(plain_config(config)), self.device)
+        self._described = describe_model(self.config)
+        self._class = model_class(self.config)  # by which another process imports its module
+        self._model: Any = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({class_name(self.config)!r}, device={str(self.device)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}
+
+    @property
+    def model(self) -> Any:
+        """The model, on its device and ready to predict; loaded if it is not yet.
+
+        Raises:
+            FileNotFoundError: if a checkpoint or backbone is missing.
+            ValueError: if an option is wrong, or a checkpoint does not fit.
+        """
+        if self._model is None:
+            self._model = build_model(self.config).to(self.device).eval()
+        return self._model
+
+    @property
+    def uses_accelerator(self) -> bool:
+        """Whether it computes elsewhere than on the CPU."""
+        return self.device.type != "cpu"
+
+    def on(self, device: str | torch.device) -> "EdgeModel":
+        """The same model on another device, in the same dtype, not loaded.
+
+        Raises:
+            ValueError: if there is no such device.
+        """
+        other = copy.copy(self)
+        other.device, other._model = check_device(device), None
+        return other
+
+    def predict(self, images: Sequence[NamedImage]) -> list[EdgeDataSample]:
+        """Predictions of images, with ``pred_edges``.
+
+        Raises:
+            FileNotFoundError: if the model cannot be loaded; see :attr:`model`.
+            ValueError: likewise, or if an image has no edges, or the model is no edge model.
+        """
+        inputs = [torch.from_numpy(image.pixels).permute(2, 0, 1).contiguous() for image in images]
+        samples, model = [_sample_of(image) for image in images], self.model
+        try:
+            return predict_samples(model, inputs, samples, self.device)
+        except FileNotFoundError as missing:
+            raise ValueError(str(missing)) from missing
+
+    def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
+        """Edges of each image; see ``EdgeSource``."""
+        return [edges_of(sample) for sample in self.predict(images)]
+
+    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
+        """Nothing: any image has edges."""
+
+    def folders(self) -> list[Path]:
+        """None: see ``EdgeSource``."""
+        return []
+
+    def settings(self) -> dict[str, Any]:
+        """The model's identity, and its kind of device: a run may go on on another GPU."""
+        return {**self._described, "device": self.device.type}
+
+    def state(self, name: str) -> str:
+        """Nothing: see ``EdgeSource``."""
+        return ""
+
+
+def edge_source_of(
+    config: Mapping[str, Any], device: str | torch.device | None = None
+) -> "EdgeModel | StoredEdges":
+    """Where a config's edges come from: a model, or the files of an ``EdgeFolder``.
+
+    Args:
+        config: of a registered model.
+        device: see :class:`EdgeModel`.
+
+    Raises:
+        FileNotFoundError: if a checkpoint, backbone or folder is missing.
+        ValueError: if an option is wrong, or there is no such device.
+    """
+    if class_name(dict(config)) != EdgeFolder.__name__:
+        return EdgeModel(config, device)
+    options = {name: value for name, value in config.items() if name != "type"}
+    try:
+        return StoredEdges(**options)
+    except TypeError as error:
+        raise ValueError(f"cannot build the model: {error}") from error
+
+
+@torch.no_grad()
+def predict_samples(
+    model: Any, images: Sequence[Tensor], samples: list[EdgeDataSample], device: torch.device
+) -> list[EdgeDataSample]:
+    """The samples with what a model predicts of their images.
+
+    Args:
+        model: on its device.
+        images: float (3, H, W) in [0, 1] each.
+        samples: one an image.
+        device: of the model.
+
+    Raises:
+        ValueError: if the model is no edge model.
+    """
+    placed = [image.to(device) for image in images]
+    found: list[EdgeDataSample] = model(placed, samples, mode="predict")
+    if any("pred_edges" not in sample for sample in found):
+        raise ValueError(f"{type(model).__name__} is no edge model: it predicts no pred_edges")
+    return found
+
+
+def _sample_of(image: NamedImage) -> EdgeDataSample:
+    """What models are told of an image."""
+    stem = PurePosixPath(image.name).with_suffix("").as_posix()
+    meta = {"image_id": stem, "img_path": image.name, "ori_shape": image.pixels.shape[:2]}
+    return EdgeDataSample(metainfo={**meta, "orientation": image.orientation})
 
 
 class StoredEdges:
@@ -218,13 +297,14 @@ class StoredEdges:
             image's path within its folder, or only its stem, without suffix; see
             :class:`trace_mm.files.edge_maps.EdgeMaps`. A map of an upright photo is turned back if
             the photo is not upright, and the other way round.
+        invert: True if the maps have dark edges on a white ground.
 
     Raises:
         FileNotFoundError: if there is no such folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._maps = EdgeMaps(folder)
+    def __init__(self, folder: str | os.PathLike[str], invert: bool = False) -> None:
+        self._maps = EdgeMaps(folder, invert)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._maps.folder)!r})"
@@ -237,13 +317,18 @@ class StoredEdges:
         """Find what is wrong with the maps of these images at once; see ``EdgeMaps.expect``."""
         self._maps.expect(names, others)
 
+    def on(self, device: str | torch.device) -> "StoredEdges":
+        """Itself: nothing is computed."""
+        return self
+
     def folders(self) -> list[Path]:
         """The folder of the maps."""
         return [self._maps.folder]
 
     def settings(self) -> dict[str, Any]:
         """The folder."""
-        return {"folder": str(absolute_path(self._maps.folder))}
+        inverted = {"invert": True} if self._maps.invert else {}
+        return {"folder": str(absolute_path(self._maps.folder)), **inverted}
 
     def state(self, name: str) -> str:
         """Size and modification time of an image's edge map; empty if there is none."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from trace_mm.models.options import check_reading, tile_side
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.ops import (
     attention_boundary_divergence,
@@ -61,14 +62,9 @@ class AttentionEdges(RunnerModel):
         self.neighbors = neighbors
         self.region_cell = region_cell
         self.walk_steps = walk_steps
-        if min(region_cell, walk_steps) < 1:
-            raise ValueError(
-                f"region_cell and walk_steps must be at least 1, got {region_cell} and {walk_steps}"
-            )
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        check_reading(size, region_cell, walk_steps)
         self.size = size
-        self.tile = size if tile == "auto" else tile
+        self.tile = tile_side(tile, size)
         self.tile_overlap = tile_overlap
 
     def forward(

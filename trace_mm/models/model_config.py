@@ -1,26 +1,24 @@
-"""From what a user calls a model to the config that builds it, and to what identifies it."""
+"""From what a user calls a model to the config that builds it."""
 
 import copy
 import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from torch import nn
 
-from trace_mm import __version__
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.console import note
-from trace_mm.diffusion import resolve_pretrained, shipped_models, weights_fingerprint
-from trace_mm.diffusion.fingerprint import file_fingerprint
+from trace_mm.diffusion import resolve_pretrained, shipped_models
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
 from trace_mm.models.student_folder import find_student
 from trace_mm.models.student_weights import (
     WEIGHTS_FILE,
     read_description,
-    student_fingerprint,
     trained_dtype,
 )
 from trace_mm.models.trained_student import student_parts
@@ -34,16 +32,6 @@ _NO_EDGE_MODELS = {"MaskRefiner": "edges"}  # and where such a config has one
 DEFAULT_METHOD = "student"
 _CHECKPOINTS = {".pth", ".safetensors"}
 _CONFIGS = {".py", ".json", ".yaml", ".yml"}
-_NOT_OF_PREDICTIONS = {  # arguments of models that their edges do not depend on
-    "backbone",
-    "data_preprocessor",
-    "decoder",
-    "dice_smoothing",
-    "label_grid",
-    "pseudo_label",
-    "reconstruction",
-    "reconstruction_weight",
-}
 
 
 def model_config(
@@ -94,7 +82,7 @@ def model_config(
     _check_options(config.model, options or {})
     config.model.update(options or {})
     if "backbone" in config.model:
-        if _class_name(config.model) != _VISION_TEACHER:
+        if class_name(config.model) != _VISION_TEACHER:
             source = resolve_pretrained(config.model.backbone.pretrained)
             config.model.backbone["pretrained"] = source
         if dtype is None and "dtype" not in config.model.backbone:
@@ -131,6 +119,14 @@ def usual_dtype(model: dict[str, Any], device: str | torch.device) -> str | None
     return "float32"
 
 
+def with_dtype(model: dict[str, Any], device: str | torch.device) -> dict[str, Any]:
+    """The config of a model with the dtype that it has on a device; see :func:`usual_dtype`."""
+    if method_of(model) != "student" or "dtype" in model.get("backbone", {}):
+        return model
+    dtype = usual_dtype(model, device) or "float32"
+    return {**model, "backbone": {**model["backbone"], "dtype": dtype}}
+
+
 def _backbone_as_model(backbone: str | os.PathLike[str]) -> str | Config:
     """A backbone whose edges are read: a name, or the config of a teacher."""
     if Path(backbone).suffix not in _CONFIGS:
@@ -147,10 +143,32 @@ def method_of(config: dict[str, Any]) -> str | None:
     """The method of a model's config; None for models that are neither teacher nor student."""
     names = {cls.__name__: method for method, cls in METHODS.items()}
     names |= {_VISION_TEACHER: "teacher", _TRAINED_STUDENT: "student"}
-    return names.get(_class_name(config))
+    return names.get(class_name(config))
 
 
-def _class_name(config: dict[str, Any]) -> str:
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's config as a plain dict, independent of the argument."""
+    if isinstance(config, ConfigDict):
+        plain: dict[str, Any] = config.to_dict()
+        return plain
+    return copy.deepcopy(dict(config))
+
+
+def model_class(config: dict[str, Any]) -> Any:
+    """The class of a config's model.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    kind = config.get("type")
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    if found is None:
+        raise ValueError(f"cannot build the model: {kind} is not in the registry of trace_mm")
+    return found
+
+
+def class_name(config: dict[str, Any]) -> str:
+    """The name of a config's class, without that of its module."""
     kind = config["type"]
     name: str = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
     return name
@@ -166,13 +184,21 @@ def build_model(config: dict[str, Any]) -> Any:
     config = as_trace_student(config)
     try:
         if method_of(config) != "student":
-            return MODELS.build(config)
+            return _with_own_weights(MODELS.build(config))
         # As the checkpoint says. LoRA is merged, which needs no peft, and nothing is trained.
         left_out = {"type", "checkpoint", "backbone", "lora", "teacher"}
         options = {name: value for name, value in config.items() if name not in left_out}
         return build_student(config["checkpoint"], config["backbone"], **options)
     except (KeyError, TypeError) as error:  # a type or an argument that there is not
         raise ValueError(f"cannot build the model: {error.args[0]}") from error
+
+
+def _with_own_weights(model: Any) -> Any:
+    """A model with the weights that an ``init_cfg`` of MMEngine's in it names, if one does."""
+    # Without one, init_weights only logs every weight.
+    if any(getattr(module, "init_cfg", None) for module in model.modules()):
+        model.init_weights()
+    return model
 
 
 def _named_config(name: str, method: str, backbone: str | None) -> Config:
@@ -199,7 +225,7 @@ def _named_config(name: str, method: str, backbone: str | None) -> Config:
 
 def as_trace_student(config: dict[str, Any]) -> dict[str, Any]:
     """A student's config as that of a ``TraceStudent``, with checkpoint and backbone."""
-    if _class_name(config) != _TRAINED_STUDENT:
+    if class_name(config) != _TRAINED_STUDENT:
         return config
     options = {name: value for name, value in config.items() if name not in ("type", "student")}
     checkpoint, source = student_parts(config["student"], options.pop("backbone", None))
@@ -255,8 +281,8 @@ def _given_config(model: Any, method: str | None, backbone: str | None) -> Confi
         raise TypeError(f"model must be a name, path, dict or Config, got {type(model).__name__}")
     if not isinstance(config.get("model"), dict) or "type" not in config.model:
         raise ValueError("a config must hold model = dict(type=...)")
-    if _class_name(config.model) in _NO_EDGE_MODELS:
-        part = _NO_EDGE_MODELS[_class_name(config.model)]
+    if class_name(config.model) in _NO_EDGE_MODELS:
+        part = _NO_EDGE_MODELS[class_name(config.model)]
         kind, inside = config.model.type, config.model.get(part, {}).get("type")
         raise ValueError(
             f"the config's model is a {kind}, which finds no edges: its edge model is {inside}, in "
@@ -265,7 +291,7 @@ def _given_config(model: Any, method: str | None, backbone: str | None) -> Confi
     found = method_of(config.model)
     if method is not None and method != found:
         raise ValueError(f"method {method!r} contradicts the config, a {config.model.type}")
-    if _class_name(config.model) == _TRAINED_STUDENT:
+    if class_name(config.model) == _TRAINED_STUDENT:
         if backbone is not None:
             config.model.backbone = {**config.model.get("backbone", {}), "pretrained": backbone}
         return Config({**config.to_dict(), "model": as_trace_student(config.model.to_dict())})
@@ -292,7 +318,7 @@ def _read_config(path: Path) -> Config:
 
 def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
     """Refuse what only the teacher can do, or only one with timesteps."""
-    if _class_name(config) == _VISION_TEACHER:
+    if class_name(config) == _VISION_TEACHER:
         timed = [name for name in ("timestep", "noise_draws", "seed") if name in options]
         if timed:
             name = config["backbone"]["pretrained"]
@@ -315,48 +341,3 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
             f"a student reads edges in one pass, without {', '.join(foreign)}; its teacher has "
             f"that: backbone={source!r} (--backbone {source}) instead of a model"
         )
-
-
-def run_settings(model: Any, config: dict[str, Any], device: str | torch.device) -> dict[str, Any]:
-    """What identifies a model and its options, as JSON values.
-
-    Options count as they are in the model, so that a default and the same value given are equal.
-    Local weights are identified by their content, so that a folder may move, and that replaced
-    weights are noticed.
-
-    Args:
-        model: as built.
-        config: that it was built from.
-        device: where it is; only its kind counts, so that a run may go on on another GPU.
-    """
-    config = as_trace_student(config)
-    settings: dict[str, Any] = {
-        "version": __version__,
-        "model": type(model).__name__,
-        "device": torch.device(device).type,
-    }
-    for name in inspect.signature(type(model)).parameters:
-        if name not in _NOT_OF_PREDICTIONS and hasattr(model, name):
-            settings[name] = _plain(getattr(model, name))
-    if method_of(config) == "student":
-        settings["student.content"] = student_fingerprint(config["checkpoint"])
-    if "backbone" in config:
-        backbone = {"dtype": "float32", **config["backbone"]}
-        settings.update({f"backbone.{name}": _plain(part) for name, part in backbone.items()})
-        folder = Path(str(backbone["pretrained"])).expanduser()
-        if folder.is_dir():
-            settings["backbone.pretrained"] = folder.name
-            settings["backbone.content"] = weights_fingerprint(folder)
-        if backbone.get("checkpoint") is not None:  # of a timm model
-            file = Path(str(backbone["checkpoint"])).expanduser()
-            settings["backbone.checkpoint"] = file.name
-            settings["backbone.content"] = file_fingerprint(file)
-    return settings
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

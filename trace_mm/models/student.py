@@ -13,6 +13,7 @@ from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
 from trace_mm.models.distillation import distillation, label_shares, resize_logits
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
+from trace_mm.models.options import student_options, tile_side
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
@@ -135,11 +136,12 @@ class TraceStudent(StudentState, RunnerModel):
         )
         self._label_watch = LabelWatch(self.distillation.pseudo_label)
         self.backbone, recommended = load_recommended(**backbone)
-        usual = 0 if preset == "paper" else self.backbone.least_noisy_timestep
-        self.timestep = usual if timestep is None else timestep
+        chosen = student_options(
+            {"timestep": timestep, "size": size, "preset": preset}, self.backbone
+        )
+        self.timestep, self.size = chosen["timestep"], chosen["size"]
         self.backbone.check_timestep(self.timestep)
-        self.size = self.backbone.native_size if size is None else size
-        self.tile = self.size if tile == "auto" else tile
+        self.tile = tile_side(tile, self.size)
         self.tile_overlap = tile_overlap
         self.seed = seed
         self.decoder_only = False

@@ -15,11 +15,10 @@ from trace_mm.diffusion import (
 )
 from trace_mm.models.attention_edges import AttentionEdges
 from trace_mm.models.distillation import check_preset
+from trace_mm.models.options import teacher_options, timesteps_read
 from trace_mm.ops import EmergencePoint
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
-
-PAPER_TIMESTEPS = tuple(range(0, 1000, 100))
 
 
 @MODELS.register_module()
@@ -84,30 +83,34 @@ class TraceTeacher(AttentionEdges):
     ) -> None:
         check_preset(preset)
         loaded, settings = _loaded(backbone, follow_folder=preset is None)
-
-        def choose(name: str, given: Any, paper: Any) -> Any:
-            return given if given is not None else settings.get(name, paper)
-
+        given = {
+            "timesteps": timesteps,
+            "divergence": divergence,
+            "boundary_divergence": boundary_divergence,
+            "noise_draws": noise_draws,
+            "region_cell": region_cell,
+            "walk_steps": walk_steps,
+            "size": size,
+        }
+        chosen = teacher_options(given, settings, lambda: loaded.native_size)
         super().__init__(
             loaded,
-            choose("size", size, loaded.native_size),
-            choose("boundary_divergence", boundary_divergence, "kl"),
+            chosen["size"],
+            chosen["boundary_divergence"],
             neighbors,
-            choose("region_cell", region_cell, 1),
-            choose("walk_steps", walk_steps, 1),
+            chosen["region_cell"],
+            chosen["walk_steps"],
             tile,
             tile_overlap,
             data_preprocessor,
         )
-        if preset is not None:
-            self.preset = preset  # the settings of a run name it, since layers depend on it
-        self.timestep = _check_timestep(timestep)
-        self.timesteps = tuple(choose("timesteps", timesteps, PAPER_TIMESTEPS))
-        self.divergence = choose("divergence", divergence, "kl")
-        self.noise_draws = choose("noise_draws", noise_draws, 1)
+        self.timestep = timestep
+        self.timesteps = chosen["timesteps"]
+        self.divergence = chosen["divergence"]
+        self.noise_draws = chosen["noise_draws"]
         self.seed = seed
-        for step in self.timesteps if self.timestep == "iep" else (self.timestep,):
-            loaded.check_timestep(int(step))
+        for step in timesteps_read(timestep, self.timesteps):
+            loaded.check_timestep(step)
         if not isinstance(timestep_batch, int) or timestep_batch < 1:
             raise ValueError(f"timestep_batch must be an integer from 1 on, got {timestep_batch}")
         self.timestep_batch = timestep_batch
@@ -190,9 +193,3 @@ def _loaded(
     if isinstance(backbone, tuple):
         return backbone[0], backbone[1] if follow_folder else {}
     return load_recommended(**backbone) if follow_folder else (load_backbone(**backbone), {})
-
-
-def _check_timestep(timestep: int | str) -> int | str:
-    if timestep != "iep" and (isinstance(timestep, bool) or not isinstance(timestep, int)):
-        raise ValueError(f"timestep must be 'iep' or an integer, got {timestep!r}")
-    return timestep

@@ -8,12 +8,13 @@ from torch import nn
 
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.files.hub import readable_hub_errors
+from trace_mm.files.model_files import ModelFiles
 from trace_mm.ops.dtypes import as_dtype
 from trace_mm.vision.backbone import VisionBackbone
 from trace_mm.vision.families import FAMILIES, TransformersFamily, choose_layers
 from trace_mm.vision.families.base import Color
 from trace_mm.vision.timm_models import create_timm_model
-from trace_mm.vision.tower_weights import ModelFiles, read_tower
+from trace_mm.vision.tower_weights import read_tower
 
 # The tower of a model whose config does not say which it has.
 _DEFAULT_TOWERS = {"llava": "clip_vision_model", "llava_next": "clip_vision_model"}
@@ -60,7 +61,7 @@ def load_vision_backbone(
         ValueError: if the tower is of an unsupported kind, its weights do not fit, no layer
             matches or one sees only windows of the image, or an option is wrong.
     """
-    name, kind = _resolve(str(pretrained)), as_dtype(dtype)
+    name, kind = resolve_vision(str(pretrained)), as_dtype(dtype)
     normalization: tuple[Color, Color] | None = None
     if name.startswith(TIMM_PREFIX):
         if local_files_only:
@@ -103,8 +104,13 @@ def tower_family(config: dict[str, Any]) -> tuple[TransformersFamily, dict[str, 
     )
 
 
-def _resolve(name: str) -> str:
-    """A name of the catalogue as what is loaded; others as they are, without prefix and ``~``."""
+def resolve_vision(name: str) -> str:
+    """A name of the catalogue as what is loaded; others as they are, without prefix and ``~``.
+
+    Raises:
+        FileNotFoundError: if it is nothing that can be loaded.
+        ValueError: if it is a diffusion model.
+    """
     if name.startswith(TIMM_PREFIX):
         return name
     name = name.removeprefix(TRANSFORMERS_PREFIX)

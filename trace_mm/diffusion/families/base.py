@@ -43,8 +43,12 @@ class Family(ABC):
         """What both sides of the latents must be divisible by."""
 
     @abstractmethod
-    def native_latents(self, denoiser: Any) -> int:
-        """Side of the square latents that the model was trained on."""
+    def native_latents(self, config: Mapping[str, Any]) -> int:
+        """Side of the square latents that the model was trained on.
+
+        Args:
+            config: of the denoiser.
+        """
 
     def largest_latents(self, denoiser: Any) -> int | None:
         """Side of the largest latents that its positions allow; None for any."""

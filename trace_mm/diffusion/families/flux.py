@@ -43,7 +43,7 @@ class FluxFamily(Family):
         """Latents are packed in squares."""
         return _PATCH
 
-    def native_latents(self, denoiser: Any) -> int:
+    def native_latents(self, config: Mapping[str, Any]) -> int:
         """1024 pixels; its config does not say so."""
         return 128
 

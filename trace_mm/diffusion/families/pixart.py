@@ -36,9 +36,9 @@ class PixArtFamily(Family):
         """Latents are cut into patches."""
         return int(denoiser.config.patch_size)
 
-    def native_latents(self, denoiser: Any) -> int:
+    def native_latents(self, config: Mapping[str, Any]) -> int:
         """As its config says."""
-        return int(denoiser.config.sample_size)
+        return int(config["sample_size"])
 
     def call(
         self,

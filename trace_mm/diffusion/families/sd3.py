@@ -45,9 +45,9 @@ class SD3Family(Family):
         """Latents are cut into patches."""
         return int(denoiser.config.patch_size)
 
-    def native_latents(self, denoiser: Any) -> int:
+    def native_latents(self, config: Mapping[str, Any]) -> int:
         """As its config says."""
-        return int(denoiser.config.sample_size)
+        return int(config["sample_size"])
 
     def largest_latents(self, denoiser: Any) -> int | None:
         """Positions are cut out of a fixed grid of them."""

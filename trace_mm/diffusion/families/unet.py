@@ -45,9 +45,9 @@ class UNetFamily(Family):
         """Each block but the last halves the latent."""
         return int(2 ** (len(denoiser.config.block_out_channels) - 1))
 
-    def native_latents(self, denoiser: Any) -> int:
+    def native_latents(self, config: Mapping[str, Any]) -> int:
         """As its config says."""
-        return int(denoiser.config.sample_size)
+        return int(config["sample_size"])
 
     def call(
         self,

@@ -1,6 +1,7 @@
 """What must be known of a family of vision transformers, and the list of those that are known."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
@@ -83,6 +84,18 @@ class TransformersFamily(VisionFamily):
     @abstractmethod
     def classes(self) -> tuple[Any, Any]:
         """The classes of config and tower."""
+
+    @abstractmethod
+    def native_side(self, config: Mapping[str, Any]) -> int:
+        """Side in pixels of the square images that a tower was made for.
+
+        Args:
+            config: of the tower, in which defaults may be left out.
+        """
+
+    def native_size(self, tower: Any) -> int:
+        """Side in pixels of the square images that the tower was made for."""
+        return self.native_side(tower.config.to_dict())
 
 
 FAMILIES: dict[str, VisionFamily] = {}

@@ -1,5 +1,6 @@
 """CLIP's vision tower as transformers has it, which LLaVA 1.5 and LLaVA-NeXT see through."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -33,9 +34,9 @@ class ClipVision(TransformersFamily):
         """Side of a patch in pixels."""
         return int(tower.config.patch_size)
 
-    def native_size(self, tower: Any) -> int:
-        """Side of the images whose grid the position embeddings have."""
-        return int(tower.config.image_size)
+    def native_side(self, config: Mapping[str, Any]) -> int:
+        """Side of the images whose grid the position embeddings have; transformers' default."""
+        return int(config.get("image_size", 224))
 
     def call(self, tower: Any, pixels: Tensor) -> Any:
         """The whole tower."""

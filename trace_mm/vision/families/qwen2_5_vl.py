@@ -1,5 +1,6 @@
 """Qwen2.5-VL's vision tower as transformers has it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -50,9 +51,9 @@ class Qwen25Vision(TransformersFamily):
         """Side in pixels of a group of patches."""
         return int(tower.config.patch_size * tower.config.spatial_merge_size)
 
-    def native_size(self, tower: Any) -> int:
+    def native_side(self, config: Mapping[str, Any]) -> int:
         """64 patches a side. The tower was trained on images of any size, so this is a choice."""
-        return 64 * int(tower.config.patch_size)
+        return 64 * int(config.get("patch_size", 14))
 
     def call(self, tower: Any, pixels: Tensor) -> Any:
         """The whole tower, for one image (1, 3, H, W)."""
