@@ -21,6 +21,7 @@ from trace_mm.engine.runner_config import (
     read_config,
     set_launcher,
     set_trained_dtype,
+    set_trained_student,
     set_work_dir,
 )
 from trace_mm.files import check_outputs
@@ -64,14 +65,11 @@ def build_config(args: argparse.Namespace) -> Config:
     """
     cfg = read_config(args.config, args.cfg_options)
     set_work_dir(cfg, args.work_dir)
-    if args.checkpoint is not None:
-        if not Path(args.checkpoint).is_file():
-            raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
-        if cfg.model.get("type") == "TrainedStudent":
-            cfg.model.student = args.checkpoint
-        else:
-            cfg.load_from = args.checkpoint
-            set_trained_dtype(cfg, args.checkpoint)
+    if args.checkpoint is not None and not Path(args.checkpoint).is_file():
+        raise FileNotFoundError(f"{args.checkpoint}: no such checkpoint")
+    if not set_trained_student(cfg, args.checkpoint) and args.checkpoint is not None:
+        cfg.load_from = args.checkpoint
+        set_trained_dtype(cfg, args.checkpoint)
     if args.edges is not None:
         set_edge_folder(cfg, args.edges)
     if args.out is not None:

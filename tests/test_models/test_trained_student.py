@@ -1,5 +1,6 @@
 """A student by its name: built with LoRA merged, without peft."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,15 @@ def test_no_such_student(flow_folder):
         build_trained_student("nothing")
     with pytest.raises(FileNotFoundError, match=r"gone\.pth"):
         build_trained_student("gone.pth")
+
+
+def test_a_decoder_that_is_named_must_be_its_own(flow_folder, student, tmp_path):
+    checkpoint = save_student(student, tmp_path / "iter_1.pth")
+    source = {"pretrained": str(flow_folder)}
+    own = {"type": "GridFreeDecoder", "upsampling": 2}
+    build_trained_student(str(checkpoint), source, decoder=own)
+    with pytest.raises(ValueError, match=r"iter_1\.pth: the decoder's weights do not fit"):
+        build_trained_student(str(checkpoint), source, decoder={**own, "upsampling": 4})
 
 
 WITHOUT_PEFT = """
@@ -100,3 +110,20 @@ def test_tools_predict_with_a_student_of_ones_own_without_peft(
     arguments = ["--out", out, "--overwrite", "--cfg-options", f"data_root={data}", *edges, *masks]
     done = run_without_peft("tools/refine_masks.py", config, *arguments)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_config_that_trains_is_tested_without_peft(flow_folder, student, data, tmp_path):
+    checkpoint = save_student(student, tmp_path / "iter_1.pth")
+    config = "configs/trace/trace_trace-tiny_lora64_scenes.py"
+    options = [
+        *("--work-dir", tmp_path / "work", "--out", tmp_path / "scores.json", "--cfg-options"),
+        *(f"pretrained={flow_folder}", "model.backbone.layers=.*", "model.size=16"),
+        *("model.decoder.latent_channels=0", "test_dataloader.num_workers=0"),
+        *("test_dataloader.dataset.length=2", "test_dataloader.dataset.size=(32,32)"),
+        "test_evaluator.workers=1",
+    ]
+    done = run_without_peft("tools/test.py", config, checkpoint, *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(json.loads((tmp_path / "scores.json").read_text())["image_id"]) == 2
+    done = run_without_peft("tools/test.py", config, *options)  # a student that is not trained
+    assert done.returncode == 2 and "needs peft: pip install" in done.stderr.splitlines()[-1]

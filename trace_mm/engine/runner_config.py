@@ -1,6 +1,7 @@
 """From a config file and a command line to a config that MMEngine's runner takes."""
 
 import importlib
+import inspect
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -17,6 +18,7 @@ from trace_mm.console import is_quiet
 from trace_mm.engine.config_options import ConfigOptionError, read_with_options
 from trace_mm.engine.whole_checkpoint_hook import latest_checkpoint
 from trace_mm.models.model_config import method_of, usual_dtype
+from trace_mm.models.trained_student import build_trained_student
 
 
 def read_config(
@@ -134,6 +136,32 @@ def set_trained_dtype(cfg: Config, checkpoint: str) -> None:
     dtype = usual_dtype({**cfg.model, "checkpoint": checkpoint}, get_device())
     if dtype is not None:
         cfg.model.backbone.dtype = dtype
+
+
+def set_trained_student(cfg: Config, checkpoint: str | None) -> bool:
+    """Let a config that trains a student predict with a trained one, LoRA merged: without peft.
+
+    What the config does not say, such as the size that images are shown at, is as in the training.
+
+    Args:
+        cfg: changed in place.
+        checkpoint: file of the student; None for the one that the config starts from, if any.
+
+    Returns:
+        Whether that is so. It is not if the model is no student, if there is no checkpoint, or if a
+        strategy for large models spreads it over devices, which needs it as it was trained.
+    """
+    if cfg.model.get("type") == "TrainedStudent":
+        cfg.model.student = checkpoint or cfg.model.student
+        return True
+    checkpoint = checkpoint or cfg.get("load_from") or cfg.model.get("checkpoint")
+    if method_of(cfg.model) != "student" or checkpoint is None or "strategy" in cfg:
+        return False
+    known = inspect.signature(build_trained_student).parameters
+    options = {name: value for name, value in cfg.model.items() if name in known}
+    cfg.model = {"type": "TrainedStudent", "student": checkpoint, **options}
+    cfg.load_from = None
+    return True
 
 
 def set_mixed_precision(cfg: Config) -> None:

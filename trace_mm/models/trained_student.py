@@ -21,6 +21,7 @@ def build_trained_student(
     tile_overlap: float = 0.25,
     timestep: int | None = None,
     seed: int | None = None,
+    decoder: dict[str, Any] | None = None,
     data_preprocessor: dict[str, Any] | None = None,
 ) -> Any:
     """Build a student as its checkpoint describes it, with LoRA merged: it predicts, without peft.
@@ -35,6 +36,7 @@ def build_trained_student(
         tile_overlap: likewise.
         timestep: likewise; None as in training.
         seed: likewise.
+        decoder: likewise; the weights of another decoder are refused.
         data_preprocessor: of MMEngine.
 
     Returns:
@@ -50,7 +52,7 @@ def build_trained_student(
         device = "cuda" if torch.cuda.is_available() else "cpu"
         source["dtype"] = trained if is_fast_on(trained, device) else "float32"
     options: dict[str, Any] = {"size": size, "timestep": timestep, "seed": seed, "tile": tile}
-    options |= {"data_preprocessor": data_preprocessor}
+    options |= {"decoder": decoder, "data_preprocessor": data_preprocessor}
     given = {name: value for name, value in options.items() if value is not None}
     return build_student(checkpoint, source, tile_overlap=tile_overlap, **given)
 
