@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
-OPTIONAL = {"mmdet", "mmcv", "peft", "pillow_heif", "timm", "triton"}
+OPTIONAL = {"aiohttp", "mmdet", "mmcv", "peft", "pillow_heif", "timm", "triton"}
 
 
 def _imports(path):
@@ -180,7 +180,13 @@ def test_constraints_pin_every_dependency_within_its_range():
             name, _, version = line.partition("==")
             pins[canonicalize_name(name)] = version
     extras = PROJECT["optional-dependencies"]
-    for line in [*PROJECT["dependencies"], *extras["train"], *extras["test"], *extras["vision"]]:
+    for line in [
+        *PROJECT["dependencies"],
+        *extras["train"],
+        *extras["test"],
+        *extras["vision"],
+        *extras["s3"],
+    ]:
         requirement = Requirement(line)
         if canonicalize_name(requirement.name) == "trace-mm":  # one extra that holds another
             continue
