@@ -61,9 +61,9 @@ def test_the_example_of_the_page(data, tmp_path, package, capsys):
     named, recognised = tmp_path / "named.json", tmp_path / "recognised.json"
     assert refine(data, named, "--format", "yolo") == 0
     told = f"{data / 'masks'}: read as 'yolo' (my_masks); --format names another format"
-    assert told not in capsys.readouterr().out
+    assert told not in capsys.readouterr().err
     assert refine(data, recognised) == 0
-    assert f"note: {told}" in capsys.readouterr().out
+    assert f"note: {told}" in capsys.readouterr().err
     contents = [json.loads(path.read_text()) for path in (named, recognised)]
     assert contents[0]["annotations"] == contents[1]["annotations"]
     assert len(contents[0]["annotations"]) == 4  # both squares of both images
@@ -96,7 +96,7 @@ def test_a_package_that_cannot_be_imported(data, tmp_path, package, capsys):
     paths = ["--masks", data / "others.json", "--images", data / "photos"]
     paths += ["--edges", data / "edges", "--out", tmp_path / "out.json"]
     assert main(["refine", *map(str, paths)]) == 0
-    assert f"note: {cause}" in capsys.readouterr().out
+    assert f"note: {cause}" in capsys.readouterr().err
 
 
 def test_a_reader_that_fails_to_look(data, package):
