@@ -1,5 +1,7 @@
 """Paths, folders, patterns, arrays and lists of them become named images."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,24 @@ def test_arrays_and_images():
     array = np.zeros((2, 2), np.uint8)
     assert _names([array, Image.new("RGB", (1, 1)), array]) == [f"image_00000{n}" for n in range(3)]
     assert _names(array) == ["image_000000"]
+
+
+def test_lists_of_images(tmp_path):
+    _make(tmp_path, "photos/b.png", "photos/sub/a.png", "c.png")
+    (tmp_path / "list.txt").write_text("photos/sub/a.png\n\n c.png \nphotos/b.png\n")
+    assert _names(tmp_path / "list.txt") == ["photos/sub/a", "c", "photos/b"]
+    (tmp_path / "list.txt").write_text("\ufeffsub/a.png\r\nb.png\r\n")
+    assert _names(tmp_path / "list.txt", root=tmp_path / "photos") == ["sub/a", "b"]
+    images = [{"id": 2, "file_name": "b.png"}, {"id": 1, "file_name": "sub/a.png"}]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images}))
+    assert _names(tmp_path / "coco.json", root=tmp_path / "photos") == ["sub/a", "b"]
+    assert _names(tmp_path / "coco.json") == ["photos/sub/a", "photos/b"]  # searched for
+    (tmp_path / "list.txt").write_text("photos/b.png\ngone.png\n")
+    with pytest.raises(FileNotFoundError, match=r"gone\.png: no such image \(1 of 2 that .*list"):
+        expand_inputs(tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_text("\n")
+    with pytest.raises(ValueError, match=r"list\.txt: lists no images"):
+        expand_inputs(tmp_path / "list.txt")
 
 
 def test_excluded_folders_are_not_searched(tmp_path):

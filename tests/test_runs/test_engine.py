@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -175,5 +176,9 @@ def _children(process):
 
 
 def _lines(out):
-    parts = out.glob("manifest*.jsonl") if out.exists() else ()
-    return sum(part.read_bytes().count(b"\n") - 1 for part in parts)
+    """Lines of all journals; one may be removed meanwhile."""
+    count = 0
+    for path in out.glob("manifest*.jsonl") if out.exists() else ():
+        with suppress(FileNotFoundError):
+            count += path.read_bytes().count(b"\n") - 1
+    return count

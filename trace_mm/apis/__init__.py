@@ -7,8 +7,9 @@ from trace_mm.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from trace_mm.apis.folder_run import FolderRunSummary, run_folder
+    from trace_mm.apis.image_sources import ImageSource
     from trace_mm.apis.inferencer import TraceInferencer
-    from trace_mm.apis.inputs import ImageSource, expand_inputs
+    from trace_mm.apis.inputs import expand_inputs
     from trace_mm.apis.pseudo_panoptic import PanopticSummary, make_pseudo_panoptic
     from trace_mm.files import load_image
 

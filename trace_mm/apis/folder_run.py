@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trace_mm.apis.inputs import ImageSource
-from trace_mm.files import absolute_path
+from trace_mm.apis.image_sources import ImageSource, ImageSources
 from trace_mm.jobs.edges import EdgeJob, Predict
 from trace_mm.runs.engine import run
 from trace_mm.runs.executors import Executor
@@ -70,11 +69,9 @@ def run_folder(
             of other settings or of other files, or another run is writing to it.
         OSError: if a result cannot be written.
     """
-    for source in sources:
-        if not isinstance(source.image, Path):
-            raise ValueError(f"{source.label}: a folder run takes files only")
-    files = {source.name: absolute_path(Path(source.label)) for source in sources}
-    job = EdgeJob(files.items(), Path(out_dir), predict, settings, save)
+    if not isinstance(sources, ImageSources):
+        sources = ImageSources(sources)
+    job = EdgeJob(sources.files(), Path(out_dir), predict, settings, save)
     result = run(
         job,
         executor,
@@ -82,5 +79,5 @@ def run_folder(
         overwrite=overwrite,
         show_progress=show_progress,
     )
-    failed = {str(files[name]): reason for name, reason in result.failed.items()}
+    failed = {str(job.path(name)): reason for name, reason in result.failed.items()}
     return FolderRunSummary(result.done, result.skipped, failed)

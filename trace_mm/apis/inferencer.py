@@ -10,7 +10,8 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from trace_mm.apis.inputs import ImageSource, expand_inputs, input_files
+from trace_mm.apis.image_sources import ImageSource, ImageSources
+from trace_mm.apis.inputs import expand_inputs
 from trace_mm.apis.progress import progress_bar
 from trace_mm.console import note
 from trace_mm.files import check_outputs, load_image
@@ -162,7 +163,7 @@ class TraceInferencer:
         out = _check_out_dir(out_dir) if os.fspath(out_dir) else None
         sources = self._inputs_to_list(inputs, exclude=result_folders(out) if out else ())
         if out is not None:
-            check_outputs(folders=result_folders(out), read=input_files(sources))
+            check_outputs(folders=result_folders(out), read=sources.paths())
         for source in sources:  # decoding is cheap beside the model, and failing late is not
             load_image(source.image, source.label)
         samples: list[EdgeDataSample] = []
@@ -229,7 +230,7 @@ class TraceInferencer:
         )
         return {"predictions": predictions, "visualization": visualization}
 
-    def _inputs_to_list(self, inputs: Any, exclude: Sequence[Path] = ()) -> list[ImageSource]:
+    def _inputs_to_list(self, inputs: Any, exclude: Sequence[Path] = ()) -> ImageSources:
         return expand_inputs(inputs, exclude, note if self.show_progress else None)
 
 

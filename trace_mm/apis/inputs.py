@@ -1,11 +1,10 @@
 """What a user points at, as an ordered list of images with output names that never collide."""
 
+import codecs
 import glob
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,42 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from trace_mm.apis.image_sources import ImageSource, ImageSources, stem_of
 from trace_mm.files import (
     IMAGE_SUFFIXES,
     OtherFiles,
-    absolute_path,
     is_image_file,
     walk_images,
 )
-from trace_mm.short_repr import ShortRepr
+from trace_mm.files.coco_file import CocoFile, by_rising_id
+from trace_mm.files.file_names import ListedImages
 
-
-@dataclass(frozen=True, repr=False)
-class ImageSource(ShortRepr):
-    """One image to read.
-
-    Attributes:
-        name: of its results, without suffix: a relative path with forward slashes. Two different
-            files never share one, not even on file systems that ignore case.
-        image: a path, an array or a PIL image, as :func:`trace_mm.apis.load_image` takes it.
-    """
-
-    name: str
-    image: Path | NDArray[Any] | Image.Image
-
-    @property
-    def label(self) -> str:
-        """What messages call it: the path where there is one."""
-        return str(self.image) if isinstance(self.image, Path) else self.name
+_LISTS = {".json", ".txt"}
 
 
 def expand_inputs(
-    inputs: Any, exclude: Sequence[Path] = (), tell: Callable[[str], None] | None = None
-) -> list[ImageSource]:
+    inputs: Any,
+    exclude: Sequence[Path] = (),
+    tell: Callable[[str], None] | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> ImageSources:
     """List the images that are meant, in a fixed order.
 
     A folder stands for the images in it and its subfolders, by suffix, sorted; hidden files and
-    folders are left out. A pattern with ``*``, ``?``, ``[...]`` or ``**`` is searched likewise.
+    folders are left out. A pattern with ``*``, ``?``, ``[...]`` or ``**`` is searched likewise. A
+    ``.txt`` file lists an image a line, a ``.json`` file is a COCO file whose ``images`` are meant.
 
     Results are named after the path within the folder or pattern, without the suffix. If two files
     would share a name, all are named after their path from the folder that holds all of them, and
@@ -61,21 +48,22 @@ def expand_inputs(
             (H, W, 3), uint8 or float in [0, 1], on any device.
         exclude: folders that are not searched, such as those that results go to.
         tell: called with what was passed over in a folder or pattern, a line each; None for nobody.
+        root: folder of the images that a list or a COCO file names; None is where that file lies.
 
     Returns:
         The images; at least one.
 
     Raises:
         FileNotFoundError: if a path does not exist.
-        ValueError: if a folder or pattern holds no image, a tensor is of another shape, or there is
-            no input at all.
+        ValueError: if a folder, pattern or list holds no image, a list cannot be read, a tensor is
+            of another shape, or there is no input at all.
         TypeError: if an input is of another type.
     """
     items = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if not items:
         raise ValueError("there is no input")
     skipped = {Path(folder).resolve() for folder in exclude}
-    sources: list[ImageSource] = []
+    sources = ImageSources()
     for number, item in enumerate(items):
         if _is_tensor(item):
             item = _tensor_pixels(item, f"input {number}")
@@ -83,7 +71,8 @@ def expand_inputs(
             sources.append(ImageSource(f"image_{number:06d}", item))
         elif isinstance(item, (str, os.PathLike)):
             others = OtherFiles()
-            sources.extend(_expand_path(os.fspath(item), skipped, others))
+            for source in _expand_path(os.fspath(item), skipped, others, root):
+                sources.append(source)
             if tell is not None:
                 for line in others.describe(os.fspath(item)):
                     tell(line)
@@ -92,7 +81,7 @@ def expand_inputs(
                 f"input {number} must be a path, a numpy array, a tensor or a PIL image, got "
                 f"{type(item).__name__}"
             )
-    return _with_distinct_names(sources)
+    return sources.distinct()
 
 
 def _is_tensor(item: Any) -> bool:
@@ -121,30 +110,48 @@ def _tensor_pixels(tensor: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def input_files(sources: Iterable[ImageSource]) -> list[Path]:
-    """The files among the images."""
-    return [source.image for source in sources if isinstance(source.image, Path)]
-
-
-def _expand_path(text: str, skipped: set[Path], others: OtherFiles) -> list[ImageSource]:
+def _expand_path(
+    text: str, skipped: set[Path], others: OtherFiles, root: str | os.PathLike[str] | None
+) -> Iterator[ImageSource]:
     path = Path(text).expanduser()
     if text and path.is_dir():
-        found = [
-            ImageSource(_stem(file.relative_to(path)), file)
-            for file in walk_images(path, skipped, others)
-        ]
-        if not found:
-            told = "; ".join([f"{path}: the folder holds no images", *others.describe("in it")])
-            raise ValueError(f"{told} (images are {_suffixes()})")
-        return found
+        return _expand_folder(path, skipped, others)
     if text and path.exists():
-        return [ImageSource(path.stem, path)]
+        if path.suffix.lower() in _LISTS:
+            return _expand_list(path, path.parent if root is None else Path(root).expanduser())
+        return iter([ImageSource(path.stem, path)])
     if glob.has_magic(text):
         return _expand_pattern(str(path), skipped, others)
     raise FileNotFoundError(f"{text or repr(text)}: no such file or folder")
 
 
-def _expand_pattern(pattern: str, skipped: set[Path], others: OtherFiles) -> list[ImageSource]:
+def _expand_folder(folder: Path, skipped: set[Path], others: OtherFiles) -> Iterator[ImageSource]:
+    found = False
+    for file in walk_images(folder, skipped, others):
+        found = True
+        yield ImageSource(stem_of(file.relative_to(folder)), file)
+    if not found:
+        told = "; ".join([f"{folder}: the folder holds no images", *others.describe("in it")])
+        raise ValueError(f"{told} (images are {_suffixes()})")
+
+
+def _expand_list(file: Path, root: Path) -> Iterator[ImageSource]:
+    """The images that a list of paths or a COCO file names."""
+    if file.suffix.lower() == ".json":
+        listed = by_rising_id(CocoFile.read(file).require("images").images())
+        names = ((image.name, key) for key, image in listed.items())
+    else:
+        lines = os.fsdecode(file.read_bytes().removeprefix(codecs.BOM_UTF8)).splitlines()
+        names = ((line.strip(), line.strip()) for line in lines if line.strip())
+    paths = ListedImages(root).find_all(names, file)
+    if not paths:
+        raise ValueError(f"{file}: lists no images")
+    for path in paths:
+        inside = path.is_relative_to(root)
+        yield ImageSource(stem_of(path.relative_to(root)) if inside else path.stem, path)
+
+
+def _expand_pattern(pattern: str, skipped: set[Path], others: OtherFiles) -> Iterator[ImageSource]:
     # Path.glob takes no absolute patterns.
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
     found = [path for path in matches if path.is_file() and not _is_below(path, skipped)]
@@ -155,7 +162,7 @@ def _expand_pattern(pattern: str, skipped: set[Path], others: OtherFiles) -> lis
     if not files:
         raise ValueError(f"{pattern}: no image matches ({_suffixes()})")
     root = Path(*_fixed_parts(pattern))
-    return [ImageSource(_stem(path.relative_to(root)), path) for path in files]
+    return (ImageSource(stem_of(path.relative_to(root)), path) for path in files)
 
 
 def _fixed_parts(pattern: str) -> Iterable[str]:
@@ -170,53 +177,5 @@ def _is_below(path: Path, folders: set[Path]) -> bool:
     return not folders.isdisjoint(path.resolve().parents)
 
 
-def _stem(path: PurePath) -> str:
-    return path.with_suffix("").as_posix()
-
-
 def _suffixes() -> str:
     return " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-
-
-def _with_distinct_names(sources: list[ImageSource]) -> list[ImageSource]:
-    """Rename sources so that different files have different names."""
-    if not _ambiguous(sources):
-        return sources
-    paths = [absolute_path(s.image) for s in sources if isinstance(s.image, Path)]
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    if len({path.parent for path in paths}) > 1:
-        sources = [
-            replace(s, name=_stem(absolute_path(s.image).relative_to(root)))
-            if isinstance(s.image, Path)
-            else s
-            for s in sources
-        ]
-    suffixed: set[int] = set()
-    while clashing := _ambiguous(sources):
-        # More than one round: "a.png", once it keeps its suffix, meets the stem of "a.png.gif".
-        chosen = {
-            number
-            for number, source in enumerate(sources)
-            if source.name.casefold() in clashing and isinstance(source.image, Path)
-        }
-        if chosen <= suffixed:
-            labels = sorted({s.label for s in sources if s.name.casefold() in clashing})
-            raise ValueError(f"results of {' and '.join(labels[:2])} would have the same name")
-        sources = [
-            replace(source, name=source.name + source.image.suffix)
-            if number in chosen - suffixed and isinstance(source.image, Path)
-            else source
-            for number, source in enumerate(sources)
-        ]
-        suffixed |= chosen
-    return sources
-
-
-def _ambiguous(sources: Sequence[ImageSource]) -> set[str]:
-    """Case-folded names that more than one file would get."""
-    identities = {
-        (s.name.casefold(), absolute_path(s.image) if isinstance(s.image, Path) else id(s))
-        for s in sources
-    }
-    counts = Counter(name for name, _ in identities)
-    return {name for name, count in counts.items() if count > 1}

@@ -25,13 +25,13 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.inputs import expand_inputs, input_files
+    from trace_mm.apis.inputs import expand_inputs
     from trace_mm.jobs.places import check_demo_places, result_folders
 
-    out, photos = Path(arguments.out), []
+    out, photos = Path(arguments.out), None
     if arguments.inputs:
         photos = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
-    check_demo_places(input_files(photos), out)  # before anything heavy is loaded
+    check_demo_places(photos.paths() if photos else (), out)  # before anything heavy is loaded
     tell_model(arguments)
     from trace_mm.demo import demo_scenes, write_demo
 

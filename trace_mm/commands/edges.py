@@ -23,7 +23,17 @@ def add_subcommand(commands: Any) -> None:
         "goes on where it stopped when the same command is given again.",
         epilog=EXIT_STATUS,
     )
-    edges.add_argument("inputs", nargs="+", metavar="INPUT", help="image, folder or 'pattern'")
+    edges.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image, folder, 'pattern', list of images (.txt) or COCO file (.json)",
+    )
+    edges.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder of the images that a list or a COCO file names (default: where that lies)",
+    )
     edges.add_argument("--out", required=True, metavar="DIR", help="where results go")
     edges.add_argument(
         "--save",
@@ -43,13 +53,15 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.apis.inputs import expand_inputs, input_files
+    from trace_mm.apis.inputs import expand_inputs
     from trace_mm.jobs.places import edge_places, result_folders
     from trace_mm.runs.engine import check_places
 
     out = Path(arguments.out)
-    sources = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
-    check_places(edge_places(input_files(sources), out))  # before anything heavy is loaded
+    sources = expand_inputs(
+        arguments.inputs, exclude=result_folders(out), tell=note, root=arguments.root
+    )
+    check_places(edge_places(sources.paths(), out))  # before anything heavy is loaded
     tell_model(arguments)
     from trace_mm.apis.folder_run import run_folder
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from trace_mm import __version__
+from trace_mm.apis.image_sources import ImageSource, ImageSources
 from trace_mm.apis.inferencer import TraceInferencer
-from trace_mm.apis.inputs import ImageSource, input_files
 from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.demo import text
@@ -90,7 +90,7 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
         ValueError: if an image cannot be read or would be written onto, before any is processed.
         OSError: if a result cannot be written; before any is processed, as far as it is known.
     """
-    check_demo_places(input_files(sources), out_dir)
+    check_demo_places(ImageSources(sources).paths(), out_dir)
     for source in sources:
         load_image(source.image, source.label)
     teacher = teacher_of(inferencer)

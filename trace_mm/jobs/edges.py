@@ -60,7 +60,7 @@ class EdgeJob:
     """Edges of image files, as PNG and in other kinds (see ``encode_result``).
 
     Args:
-        files: name of the results and path of each image; names are different.
+        files: name of the results and absolute path of each image; a name that repeats counts once.
         out: folder to write.
         predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions; or what has ``on`` and
             ``uses_accelerator``, as :class:`trace_mm.jobs.edge_sources.EdgeModel`. For workers in
@@ -82,10 +82,7 @@ class EdgeJob:
         settings: dict[str, Any],
         save: Sequence[str] = ("png",),
     ) -> None:
-        self.keys, self._paths = Keys(), PackedStrings()
-        for name, path in sorted(files):
-            self.keys.append(name)
-            self._paths.append(str(path))
+        self.keys, self._paths = _sorted(files)
         self.out, self.kinds = out, check_save_kinds(save)
         self._predict, self._settings = predict, settings
 
@@ -133,6 +130,17 @@ class EdgeJob:
         if not missing:
             return None
         return replace(item, data=_Task(path, missing, known, source_for(missing, there)))
+
+    def path(self, key: str) -> Path:
+        """The path of an image, by the name of its results.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        number = self.keys.find(key)
+        if number is None:
+            raise KeyError(key)
+        return Path(self._paths[number])
 
     def conclude(self, journal: Journal) -> None:
         """Nothing: see ``Job``."""
@@ -198,6 +206,20 @@ class EdgeWorker:
         return Finished(
             replace(loaded.record, result={"timestep": predicted.get("timestep")}), files
         )
+
+
+def _sorted(files: Iterable[tuple[str, Path]]) -> tuple[Keys, PackedStrings]:
+    """Names in their order, and the path of each."""
+    names, paths = PackedStrings(), PackedStrings()
+    for name, path in files:
+        names.append(name)
+        paths.append(str(path))
+    keys, ordered = Keys(), PackedStrings()
+    for number in sorted(range(len(names)), key=names.__getitem__):
+        if not keys or keys[-1] != names[number]:
+            keys.append(names[number])
+            ordered.append(paths[number])
+    return keys, ordered
 
 
 def _is_unchanged(known: Record, now: dict[str, Any]) -> bool:
