@@ -23,10 +23,6 @@ SOME = {
     "a": {"jpg": b"x" * 3000},
     "long" * 60: {"json": b"{}"},
 }
-    "b/1": {"jpg": b"photo", "edge.png": b"edges"},
-    "a": {"jpg": b"x" * 3000},
-    "long" * 60: {"json": b"{}"},
-}
 
 
 def write(path, samples):
