@@ -17,9 +17,10 @@ class EdgeDataSample(BaseDataElement):
             (A = 1 for instance and panoptic annotations).
         pred_edges: float32 tensor (H, W) in [0, 1], at the image's own size.
         token_edges: the prediction before it was enlarged, float32 tensor (h, w) in [0, 1] on the
-            model's token grid; of models that have one, for images that are read as a whole.
+            model's token grid or at its decoder's resolution; of models that have one, for images
+            that are read as a whole.
         pseudo_edges: what a student is to learn, float32 tensor (h, w) in [0, 1]: the teacher's
-            edges on its token grid, or at the image's own size.
+            edges on its token grid, or on another one up to the image's own size.
         timestep: the diffusion timestep t* that the edges were read at.
         scores: dict that maps each timestep of the search to its emergence score (Eq. 1).
     """

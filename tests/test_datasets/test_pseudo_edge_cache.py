@@ -8,7 +8,10 @@ import torch
 from PIL import Image
 
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset, Visit
+from trace_mm.datasets.pseudo_edge_cache import FORMAT, entry_of
 from trace_mm.diffusion import shipped_models
+from trace_mm.models import identity
+from trace_mm.structures import EdgeDataSample
 
 TEACHER = {"type": "SobelDetector", "sigma": 1.0}
 
@@ -37,6 +40,41 @@ def test_entries_keep_what_was_stored(tmp_path):
             cache.store(key, bad)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (32, 128), (65, 64), (128, 128)])
+def test_entries_are_small(tmp_path, size):
+    cache = PseudoEdgeCache(tmp_path, TEACHER)
+    edges = torch.rand(size, generator=torch.Generator().manual_seed(0))  # the worst to compress
+    cache.store("entry", edges)
+    assert cache.path("entry").stat().st_size < 17_000
+    precision = 65535 if edges.numel() <= 64 * 64 else 255
+    torch.testing.assert_close(cache.load("entry", "image"), edges, atol=0.5001 / precision, rtol=0)
+
+
+def test_what_is_stored_of_a_prediction():
+    edges, tokens = torch.zeros(1024, 512), torch.rand(64, 32)
+    edges[:8, :8] = 1
+    assert entry_of(EdgeDataSample(pred_edges=edges, token_edges=tokens)) is tokens
+    reduced = entry_of(EdgeDataSample(pred_edges=edges))
+    assert reduced.shape == (128, 64) and reduced[0, 0] == reduced.sum() == 1
+    small = torch.rand(128, 100)
+    assert entry_of(EdgeDataSample(pred_edges=small)) is small
+    assert entry_of(EdgeDataSample(pred_edges=torch.rand(4000, 8))).shape == (128, 1)
+
+
+def test_the_key_has_numbers_of_its_own_and_not_the_packages(tmp_path, monkeypatch):
+    def folder():
+        return PseudoEdgeCache(tmp_path, TEACHER).folder
+
+    before = folder()
+    monkeypatch.setattr("trace_mm.__version__", "99.0.0")
+    assert folder() == before
+    monkeypatch.setattr("trace_mm.models.identity.RESULTS", identity.RESULTS + 1)
+    assert folder() != before
+    monkeypatch.undo()
+    monkeypatch.setattr("trace_mm.datasets.pseudo_edge_cache.FORMAT", FORMAT + 1)
+    assert folder() != before
+
+
 def test_key_depends_on_content_and_size(tmp_path):
     cache = PseudoEdgeCache(tmp_path, TEACHER)
     keys = {cache.key(d, s) for d in ("a", "b") for s in (None, (5, 7), (7, 5))}
@@ -49,7 +87,6 @@ def test_teachers_differ_by_options_and_weights(tmp_path, flow_folder):
     def folder(**options):
         return PseudoEdgeCache(tmp_path / "cache", {**TEACHER, **options}).folder
 
-    assert folder() == folder(data_preprocessor={"type": "BaseDataPreprocessor"})
     assert folder() != folder(sigma=2.0)
 
     weights = tmp_path / "weights"
@@ -65,14 +102,17 @@ def test_teachers_differ_by_options_and_weights(tmp_path, flow_folder):
 
     plain = teacher()
     assert plain == teacher(seed=0, neighbors=4, size=None)  # the defaults
+    assert plain == teacher(data_preprocessor={"type": "BaseDataPreprocessor"})
     assert plain == teacher(flow_folder)  # the same weights elsewhere
     assert plain == teacher(backbone={"device": "cpu"})
     changes = [{"seed": 1}, {"timestep": 100}, {"backbone": {"dtype": "bfloat16"}}]
     assert len({plain, *(teacher(**change) for change in changes)}) == 4
     (weights / "trace.json").write_text('{"walk_steps": 2}')
     assert teacher() != plain
-    with pytest.raises(ValueError, match="config of a model"):
+    with pytest.raises(ValueError, match="NoSuchModel is not in the registry"):
         PseudoEdgeCache(tmp_path, {"type": "NoSuchModel"})
+    with pytest.raises(ValueError, match="config of a model"):
+        PseudoEdgeCache(tmp_path, {"sigma": 1.0})
     with pytest.raises(FileNotFoundError, match="nowhere"):
         teacher("nowhere")
 
@@ -84,9 +124,12 @@ def test_a_shipped_student_counts_by_its_content(tmp_path):
         "backbone": {"pretrained": "trace-tiny"},
         "decoder": {"type": "GridFreeDecoder"},
     }
-    by_name = PseudoEdgeCache(tmp_path, {**student, "checkpoint": "trace-tiny"}).folder
+    named = {**student, "checkpoint": "trace-tiny"}
+    by_name = PseudoEdgeCache(tmp_path, named).folder
     assert by_name == PseudoEdgeCache(tmp_path, {**student, "checkpoint": str(shipped)}).folder
-    assert by_name != PseudoEdgeCache(tmp_path, student).folder
+    assert by_name != PseudoEdgeCache(tmp_path, {**named, "size": 64}).folder
+    with pytest.raises(ValueError, match="untrained without a checkpoint"):
+        PseudoEdgeCache(tmp_path, student)
 
 
 def test_dataset_attaches_edges_before_mirroring(tmp_path):

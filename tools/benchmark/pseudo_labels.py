@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from trace_mm.apis.pseudo_edges import build_teacher
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import SceneEdgeDataset
+from trace_mm.models.model_config import build_model
 from trace_mm.ops import PSEUDO_LABELS, pseudo_edges
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "trace"
@@ -96,7 +96,8 @@ def make_parser() -> Parser:
 def main() -> None:
     options = make_parser().parse_args()
     cfg = Config.fromfile(options.config)
-    teacher = build_teacher(cfg.train_dataloader.dataset.pseudo_edges.teacher, options.device)
+    config = cfg.train_dataloader.dataset.pseudo_edges.teacher
+    teacher = build_model(config).to(options.device).eval()
     maps = teacher_maps(teacher, options.images)
     print(
         "| labels | edge | interior | uncertain | images without edge, interior | precision | "

@@ -4,22 +4,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
+from torch import Tensor
 
 from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
 from trace_mm.datasets.image_sources import ImageFolder
+from trace_mm.datasets.pseudo_edge_cache import entry_of
 from trace_mm.files import check_outputs
+from trace_mm.jobs.edge_sources import EdgeModel, NamedImage
 from trace_mm.models.distillation import Distillation, distillation, label_shares
 from trace_mm.models.label_watch import missing_class_warning
 from trace_mm.models.model_config import method_of
 from trace_mm.ops import pseudo_edges
-from trace_mm.registry import DATASETS, MODELS
-from trace_mm.structures import EdgeDataSample
+from trace_mm.registry import DATASETS
 
 _POLL_SECONDS = 0.5
 _LABELLED = 200  # images whose labels are counted
@@ -66,14 +66,11 @@ def fill_from_config(
             f"teacher=...), so that there is no cache to fill"
         )
     dataset = DATASETS.build(settings)
-    teacher = build_teacher(dataset.pseudo_edges.teacher, device)
+    teacher = EdgeModel(dataset.pseudo_edges.teacher, device)
 
-    @torch.no_grad()
     def predict(image: Tensor) -> Tensor:
-        batch = {"inputs": [image], "data_samples": [EdgeDataSample()]}
-        found = teacher.test_step(batch)[0]
-        edges: Tensor = found.get("token_edges", found.pred_edges)
-        return edges
+        shown = NamedImage("image", image.permute(1, 2, 0).contiguous().numpy())  # (H, W, 3)
+        return entry_of(teacher.predict([shown])[0])
 
     summary = fill_pseudo_edges(dataset, predict, rank=rank, world_size=world_size)
     model = cfg.get("model", {})
@@ -114,15 +111,6 @@ def describe_labels(dataset: UnlabelledImageDataset, how: Distillation) -> list[
         if 2 * count > len(shares):
             lines.append(missing_class_warning(count, len(shares), name, how.pseudo_label))
     return lines
-
-
-def build_teacher(config: dict[str, Any], device: str | torch.device) -> Any:
-    """The model that makes the edges, ready to predict."""
-    teacher: nn.Module = MODELS.build(config)
-    # Reads the checkpoint that an init_cfg names. Without one, it only logs every weight.
-    if any(getattr(module, "init_cfg", None) for module in teacher.modules()):
-        teacher.init_weights()  # type: ignore[operator]
-    return teacher.to(device).eval()
 
 
 def fill_pseudo_edges(

@@ -1,8 +1,8 @@
 """Where images without annotations come from: folders, COCO, VOC, procedural scenes.
 
-A source has a length and reads image ``index``; how an image is shown to a model is the business of
-:class:`trace_mm.datasets.UnlabelledImageDataset`. Paths are kept in one array, so that the workers
-of a data loader share the list of a million images instead of copying it.
+A collection has a length and reads image ``index``; how an image is shown to a model is the
+business of :class:`trace_mm.datasets.UnlabelledImageDataset`. Paths are kept in one array, so that
+the workers of a data loader share the list of a million images instead of copying it.
 """
 
 import hashlib
@@ -42,10 +42,14 @@ class SourceImage:
     path: str | None
 
 
-class ImageSource(Protocol):
+class ImageCollection(Protocol):
     """What a dataset needs of a source."""
 
     def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """The ``image_id`` of ``read(index)``, a path with folders where there are any."""
+        ...
 
     def digest(self, index: int) -> str:
         """What ``read(index)`` has as its digest, where possible without decoding the image.
@@ -89,20 +93,24 @@ class ImageFiles:
 
     def path(self, index: int) -> Path:
         """File of image ``index``."""
-        return self.folder / os.fsdecode(self._names[index])
+        return self.folder / self.name(index)
+
+    def name(self, index: int) -> str:
+        """Path of image ``index`` within the folder."""
+        return os.fsdecode(self._names[index])
 
     def digest(self, index: int) -> str:
-        """SHA-256 of the file; see :class:`ImageSource`."""
+        """SHA-256 of the file; see :class:`ImageCollection`."""
         return hashlib.sha256(read_file(self.path(index))).hexdigest()
 
     def read(self, index: int) -> SourceImage:
-        """Image ``index``, upright; see :func:`trace_mm.files.load_image` and `ImageSource`."""
+        """Image ``index``, upright; see :func:`trace_mm.files.load_image` and `ImageCollection`."""
         path = self.path(index)
         data = read_file(path)
         return SourceImage(
             pixels=decode_image(data, str(path)),
             digest=hashlib.sha256(data).hexdigest(),
-            image_id=os.fsdecode(self._names[index]),
+            image_id=self.name(index),
             path=str(path),
         )
 
@@ -226,17 +234,21 @@ class SceneImages:
     def __len__(self) -> int:
         return self.length
 
+    def name(self, index: int) -> str:
+        """The series and the number of scene ``index`` in it."""
+        return f"scene-{self.seed}-{self.start + index:06d}"
+
     def digest(self, index: int) -> str:
-        """SHA-256 of the pixels; see :class:`ImageSource`."""
+        """SHA-256 of the pixels; see :class:`ImageCollection`."""
         return _pixel_digest(self._render(index))
 
     def read(self, index: int) -> SourceImage:
-        """Scene ``index``; see :class:`ImageSource`."""
+        """Scene ``index``; see :class:`ImageCollection`."""
         pixels = self._render(index)
         return SourceImage(
             pixels=pixels.astype(np.float32) / np.float32(255),
             digest=_pixel_digest(pixels),
-            image_id=f"scene-{self.seed}-{self.start + index:06d}",
+            image_id=self.name(index),
             path=None,
         )
 

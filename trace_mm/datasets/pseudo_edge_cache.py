@@ -12,21 +12,49 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from trace_mm.datasets.teacher_identity import describe_teacher
 from trace_mm.files import remove_abandoned, try_claim, write_atomically
+from trace_mm.models.identity import describe_model
+from trace_mm.models.model_config import with_trained_dtype
+from trace_mm.structures import EdgeDataSample
 
 SETTINGS_FILE = "teacher.json"
 _CLAIMS_FILE = ".claims"
-_ENTRIES = "on the token grid"  # what older versions stored was enlarged to the image's size
-_LEVELS = 65535  # of a 16-bit PNG
+FORMAT = 3
+"""Of entries. To be raised when what is stored of a prediction changes; what models predict has a
+number of its own, :data:`trace_mm.models.identity.RESULTS`."""
+
+LONGEST_SIDE = 128
+"""Cells along the longer side of the entries of teachers without a grid of their own."""
+
+_FINE_CELLS = 64 * 64  # up to so many have 16 bits each, more have 8: either way 8 to 16 KB
+_WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+
+
+def entry_of(sample: EdgeDataSample) -> Tensor:
+    """What is stored of a prediction.
+
+    Returns:
+        float (h, w) in [0, 1]: edges on the model's token grid where there are, else at the
+        image's size, or reduced to :data:`LONGEST_SIDE` by the mean over areas.
+    """
+    if "token_edges" in sample:
+        return sample.token_edges
+    edges = sample.pred_edges.float()
+    longest = max(edges.shape)
+    if longest <= LONGEST_SIDE:
+        return edges
+    grid = [max(1, round(side * LONGEST_SIDE / longest)) for side in edges.shape]
+    return functional.interpolate(edges[None, None], grid, mode="area")[0, 0]
 
 
 class PseudoEdgeCache:
-    """Edge maps by image content and teacher, one 16-bit PNG each.
+    """Edge maps by image content and teacher, one small PNG each.
 
-    A map is on the teacher's token grid where it has one, so that labels can be made of it as the
-    paper does (Alg. 2), and else at the size at which the image is shown.
+    A map is on the teacher's token grid, so that labels can be made of it as the paper does
+    (Alg. 2), or at the resolution of a student's decoder. Of teachers that have neither it is
+    reduced to :data:`LONGEST_SIDE` cells. Up to 64 x 64 cells are stored in 16 bits, more in 8.
 
     An entry's name is made from the content of the image, the size at which it is shown, and
     everything that decides the teacher's answer: its options and the content of its weights. So an
@@ -39,13 +67,15 @@ class PseudoEdgeCache:
             ``dict(type="TraceTeacher", backbone=dict(pretrained="trace-tiny"))``.
 
     Raises:
-        ValueError: if the teacher is not a known model.
+        ValueError: if the teacher is not a known model, or an option of it is wrong.
         FileNotFoundError: if its weights do not exist.
     """
 
     def __init__(self, folder: str | os.PathLike[str], teacher: dict[str, Any]) -> None:
-        self.teacher = teacher
-        self.settings = {"entries": _ENTRIES, **describe_teacher(teacher)}
+        if not teacher.get("type"):
+            raise ValueError(f"a teacher is the config of a model of trace_mm, got {teacher}")
+        self.teacher = with_trained_dtype(teacher)  # the same on all machines
+        self.settings = {"format": FORMAT, **describe_model(self.teacher)}
         text = json.dumps(self.settings, sort_keys=True)
         self.root = Path(folder).expanduser()
         self.folder = self.root / hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -74,7 +104,7 @@ class PseudoEdgeCache:
 
         Args:
             key: see :meth:`key`.
-            edges: float (H, W) in [0, 1], kept to 1 / 65535.
+            edges: float (h, w) in [0, 1], such as :func:`entry_of` a prediction.
 
         Raises:
             ValueError: if a value is outside [0, 1].
@@ -82,7 +112,8 @@ class PseudoEdgeCache:
         values = edges.detach().cpu().float().numpy()
         if values.ndim != 2 or not (values.min() >= 0 and values.max() <= 1):  # also true for nan
             raise ValueError(f"edges must be (H, W) in [0, 1], got shape {values.shape}")
-        done, data = cv2.imencode(".png", np.rint(values * _LEVELS).astype(np.uint16))
+        kind = np.dtype(np.uint16 if values.size <= _FINE_CELLS else np.uint8)
+        done, data = cv2.imencode(".png", np.rint(values * _WHITE[kind]).astype(kind))
         if not done:
             raise ValueError(f"cannot encode edges of shape {values.shape} as PNG")
         write_atomically(self.path(key), data.tobytes())
@@ -95,7 +126,7 @@ class PseudoEdgeCache:
             name: of the image, for messages.
 
         Returns:
-            float32 (H, W) in [0, 1].
+            float32 (h, w) in [0, 1].
 
         Raises:
             FileNotFoundError: if there is no such entry; says how to make it.
@@ -111,9 +142,9 @@ class PseudoEdgeCache:
                 f"--cfg-options of the training"
             ) from None
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-        if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 2:
+        if pixels is None or pixels.dtype not in _WHITE or pixels.ndim != 2:
             raise ValueError(f"{path}: damaged pseudo edges of {name}; delete it and fill anew")
-        return torch.from_numpy(pixels.astype(np.float32) / _LEVELS)
+        return torch.from_numpy(pixels.astype(np.float32) / _WHITE[pixels.dtype])
 
     def write_settings(self) -> None:
         """Put down what the entries of this teacher were made with, for people to read."""

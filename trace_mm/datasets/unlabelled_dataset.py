@@ -1,7 +1,7 @@
 """Images without annotations, as a model in training is shown them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from trace_mm.datasets.image_sources import ImageSource, SourceImage
+from trace_mm.datasets.image_sources import ImageCollection, SourceImage
 from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
+from trace_mm.datasets.subset import choose_images
 from trace_mm.datasets.visits import Visit
 from trace_mm.registry import DATASETS
 from trace_mm.structures import EdgeDataSample
@@ -35,7 +36,10 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
             or (H, W); None leaves images as they are, for batches of one.
         flip: probability that an image is mirrored, together with its edges. It needs a sampler
             that counts visits, ``VisitSampler``, so that a resumed run mirrors the same images.
-        seed: of the mirroring.
+        seed: of the mirroring, and of the choice of a part of the images.
+        limit: use so many images at most, chosen at random by their names, but always the same
+            (:func:`trace_mm.datasets.subset.choose_images`); None for all.
+        per_class: likewise, of each folder of images.
         pseudo_edges: arguments of :class:`trace_mm.datasets.PseudoEdgeCache` (``folder`` and
             ``teacher``), which ``tools/cache_pseudo_edges.py`` fills; None for images only.
 
@@ -53,20 +57,31 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         flip: float = 0.0,
         seed: int = 0,
         pseudo_edges: dict[str, Any] | None = None,
+        limit: int | None = None,
+        per_class: int | None = None,
     ) -> None:
         configs = [source] if isinstance(source, dict) else list(source)
         if not configs:
             raise ValueError("a dataset needs at least one source")
-        self.sources: list[ImageSource] = [DATASETS.build(config) for config in configs]
+        self.sources: list[ImageCollection] = [DATASETS.build(config) for config in configs]
         self._ends = np.cumsum([len(part) for part in self.sources])
         self.size = _check_size(size)
         if not 0 <= flip <= 1:
             raise ValueError(f"flip must be a probability, got {flip}")
         self.flip, self.seed = flip, seed
+        self._chosen: NDArray[np.int64] | None = None
+        if limit is not None or per_class is not None:
+            self._chosen = choose_images(self._names(), limit, per_class, seed)
         self.pseudo_edges = None if pseudo_edges is None else PseudoEdgeCache(**pseudo_edges)
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._ends[-1]) if self._chosen is None else len(self._chosen)
+
+    def _names(self) -> Iterator[str]:
+        """Names of all images, with the number of the source where there are several."""
+        for number, part in enumerate(self.sources):
+            within = f"{number}/" if len(self.sources) > 1 else ""
+            yield from (f"{within}{part.name(index)}" for index in range(len(part)))
 
     def __getitem__(self, index: int | Visit) -> dict[str, Any]:
         """An item as it is trained on.
@@ -100,7 +115,7 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
             item["data_samples"].set_metainfo({"replaced": reasons})
         return self._mirror(item) if self._is_mirrored(number, visit) else item
 
-    def locate(self, index: int) -> tuple[ImageSource, int]:
+    def locate(self, index: int) -> tuple[ImageCollection, int]:
         """The source of image ``index``, and its index there.
 
         Raises:
@@ -108,6 +123,8 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         """
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} images, none has index {index}")
+        if self._chosen is not None:
+            index = int(self._chosen[index])
         part = int(np.searchsorted(self._ends, index, side="right"))
         return self.sources[part], index - (int(self._ends[part - 1]) if part else 0)
 

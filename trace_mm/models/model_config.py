@@ -127,6 +127,22 @@ def with_dtype(model: dict[str, Any], device: str | torch.device) -> dict[str, A
     return {**model, "backbone": {**model["backbone"], "dtype": dtype}}
 
 
+def with_trained_dtype(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a model with the dtype that a student was trained in, if it names none.
+
+    Unlike :func:`with_dtype` it depends on no device.
+
+    Raises:
+        FileNotFoundError: if there is no such student.
+        ValueError: if its checkpoint is damaged; names it.
+    """
+    config = as_trace_student(plain_config(model))
+    if method_of(config) == "student" and config.get("checkpoint") is not None:
+        backbone = {"dtype": trained_dtype(config["checkpoint"]), **config["backbone"]}
+        config["backbone"] = backbone
+    return config
+
+
 def _backbone_as_model(backbone: str | os.PathLike[str]) -> str | Config:
     """A backbone whose edges are read: a name, or the config of a teacher."""
     if Path(backbone).suffix not in _CONFIGS:

@@ -1,7 +1,6 @@
 """The TRACE student: instance edges in one forward pass (paper Sec. 3.4, App. C.5, Alg. 3)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.options import student_options, tile_side
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
+from trace_mm.models.student_pass import StudentPass
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -23,27 +23,6 @@ from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
 PAPER_LORA: Mapping[str, Any] = MappingProxyType({"rank": 64})
-
-
-@dataclass(frozen=True)
-class StudentPass:
-    """What one forward pass gives.
-
-    Attributes:
-        images: as the model was shown them, (B, 3, H, W) in [0, 1].
-        latents: theirs, X0, (B, C, h', w').
-        wanted: what a perfect denoiser would say, (B, C, h', w').
-        output: the denoiser's, (B, C, h', w').
-        reconstruction: the latents that the output means, (B, C, h', w').
-        logits: of edges, (B, 1, h * k, w * k), k the decoder's upsampling.
-    """
-
-    images: Tensor
-    latents: Tensor
-    wanted: Tensor
-    output: Tensor
-    reconstruction: Tensor
-    logits: Tensor
 
 
 @MODELS.register_module()
@@ -246,22 +225,26 @@ class TraceStudent(StudentState, RunnerModel):
             data_samples: one an image; the prediction is added to it. New ones if None.
 
         Returns:
-            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU, ``timestep``, and
-            empty ``scores``.
+            The samples, with ``pred_edges`` (H, W) float32 in [0, 1] on the CPU, ``timestep``,
+            empty ``scores``, and of images that are not cut into tiles and not smaller than the
+            decoder's grid, ``token_edges`` (h * k, w * k), the same on that.
         """
         samples = data_samples or [EdgeDataSample() for _ in inputs]
         for image, sample in zip(inputs, samples, strict=True):
+            sample.timestep, sample.scores = self.timestep, {}
             if self.tile is not None and max(image.shape[1:]) > self.tile:
                 edges = read_tiles(image, self.tile, self.tile_overlap, self._edges).clamp(0, 1)
-            else:
-                edges = self._edges(image)
-            sample.timestep, sample.scores, sample.pred_edges = self.timestep, {}, edges
+                sample.pred_edges = edges
+                continue
+            logits = self.read(image[None])
+            sample.pred_edges = _edges_at(logits, image)
+            if logits.shape[2] <= image.shape[1] and logits.shape[3] <= image.shape[2]:
+                sample.token_edges = logits.float().sigmoid()[0, 0].cpu()
         return list(samples)
 
     def _edges(self, image: Tensor) -> Tensor:
         """Edges (H, W) in [0, 1] of an image (3, H, W), on the CPU."""
-        logits = self.read(image[None])
-        return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
+        return _edges_at(self.read(image[None]), image)
 
     def run(self, images: Tensor) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.
@@ -384,6 +367,11 @@ class TraceStudent(StudentState, RunnerModel):
         ):
             found = teacher.predict([image])[0]
             return found.get("token_edges", found.pred_edges)
+
+
+def _edges_at(logits: Tensor, image: Tensor) -> Tensor:
+    """Edges (H, W) in [0, 1] at the size of an image (3, H, W), on the CPU."""
+    return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
 
 
 def _stack(inputs: Sequence[Tensor] | Tensor) -> Tensor:
