@@ -11,6 +11,7 @@ import sys
 import torch
 
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
+from trace_mm.commands.arguments import positive
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine.runner_config import read_config
@@ -30,6 +31,19 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--device", help="such as cuda:1; default: a GPU for each process, else the CPU"
     )
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="of N images only, chosen by their names; the training must be given the same, the "
+        "last line says how (default: what the config says)",
+    )
+    parser.add_argument(
+        "--images-per-class",
+        type=positive,
+        metavar="N",
+        help="of N images of each folder only, likewise",
+    )
     add_config_options(parser, "; give the same to tools/train.py")
     return parser
 
@@ -48,13 +62,21 @@ def process_place() -> tuple[int, int, int]:
 
 def main() -> int:
     args = make_parser().parse_args()
-    cfg = read_config(args.config, args.cfg_options)
+    chosen = {
+        "train_dataloader.dataset.limit": args.limit,
+        "train_dataloader.dataset.per_class": args.images_per_class,
+    }
+    options = {name: number for name, number in chosen.items() if number is not None}
+    cfg = read_config(args.config, {**args.cfg_options, **options})
     rank, world_size, local_rank = process_place()
     if args.device is None:
         count = torch.cuda.device_count()
         args.device = f"cuda:{local_rank % count}" if count else "cpu"
     summary = fill_from_config(cfg, check_device(args.device), rank=rank, world_size=world_size)
     print(describe_summary(summary))
+    if options:
+        settings = " ".join(f"{name}={number}" for name, number in options.items())
+        print(f"train on the same images: tools/train.py {args.config} --cfg-options {settings}")
     return SOME_UNREADABLE if summary.unreadable else 0
 
 

@@ -40,13 +40,13 @@ def test_entries_keep_what_was_stored(tmp_path):
             cache.store(key, bad)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (32, 128), (65, 64), (128, 128)])
+@pytest.mark.parametrize("size", [(64, 64), (96, 96), (97, 96), (128, 128)])
 def test_entries_are_small(tmp_path, size):
     cache = PseudoEdgeCache(tmp_path, TEACHER)
     edges = torch.rand(size, generator=torch.Generator().manual_seed(0))  # the worst to compress
     cache.store("entry", edges)
-    assert cache.path("entry").stat().st_size < 17_000
-    precision = 65535 if edges.numel() <= 64 * 64 else 255
+    assert cache.path("entry").stat().st_size < 19_000
+    precision = 65535 if edges.numel() <= 96 * 96 else 255
     torch.testing.assert_close(cache.load("entry", "image"), edges, atol=0.5001 / precision, rtol=0)
 
 

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from trace_mm.apis.progress import progress_bar
+from trace_mm.console import note
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
 from trace_mm.datasets.image_sources import ImageFolder
 from trace_mm.datasets.pseudo_edge_cache import entry_of
@@ -66,6 +67,12 @@ def fill_from_config(
             f"teacher=...), so that there is no cache to fill"
         )
     dataset = DATASETS.build(settings)
+    read = _images_read(cfg)
+    if rank == 0 and read is not None and read < len(dataset):
+        note(
+            f"a training process of this config reads {read} images, of which none comes twice: "
+            f"with train_dataloader.dataset.limit={read}, {len(dataset) - read} fewer are computed"
+        )
     teacher = EdgeModel(dataset.pseudo_edges.teacher, device)
 
     def predict(image: Tensor) -> Tensor:
@@ -78,6 +85,13 @@ def fill_from_config(
         options = {"pseudo_label": model.get("pseudo_label"), "label_grid": model.get("label_grid")}
         summary.labels = describe_labels(dataset, distillation(model.get("preset"), **options))
     return summary
+
+
+def _images_read(cfg: Config) -> int | None:
+    """How many images one process of a config's training reads; None if that is not known."""
+    iterations = cfg.get("train_cfg", {}).get("max_iters")
+    batch = cfg.train_dataloader.get("batch_size")
+    return None if iterations is None or batch is None else iterations * batch
 
 
 def describe_labels(dataset: UnlabelledImageDataset, how: Distillation) -> list[str]:

@@ -28,7 +28,7 @@ number of its own, :data:`trace_mm.models.identity.RESULTS`."""
 LONGEST_SIDE = 128
 """Cells along the longer side of the entries of teachers without a grid of their own."""
 
-_FINE_CELLS = 64 * 64  # up to so many have 16 bits each, more have 8: either way 8 to 16 KB
+_FINE_CELLS = 96 * 96  # up to so many have 16 bits each, more have 8
 _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
@@ -54,7 +54,7 @@ class PseudoEdgeCache:
 
     A map is on the teacher's token grid, so that labels can be made of it as the paper does
     (Alg. 2), or at the resolution of a student's decoder. Of teachers that have neither it is
-    reduced to :data:`LONGEST_SIDE` cells. Up to 64 x 64 cells are stored in 16 bits, more in 8.
+    reduced to :data:`LONGEST_SIDE` cells. Up to 96 x 96 cells are stored in 16 bits, more in 8.
 
     An entry's name is made from the content of the image, the size at which it is shown, and
     everything that decides the teacher's answer: its options and the content of its weights. So an
