@@ -359,3 +359,13 @@ def test_tiles_are_predicted_like_images(flow_folder):
     torch.testing.assert_close(tiled[:, :10], first[:, :10])  # no other tile reaches these columns
     whole = build(flow_folder, tile=40).predict([image])[0].pred_edges
     assert torch.equal(whole, build(flow_folder).predict([image])[0].pred_edges)
+
+
+def test_edges_at_the_decoders_resolution(student):
+    """They can be cached for a next student; larger than the image they would be of no use."""
+    image = images_of(1)[0]
+    (found,) = student.predict([image])
+    logits = student.read(image[None])
+    torch.testing.assert_close(found.token_edges, logits.detach().sigmoid()[0, 0])
+    assert found.pred_edges.shape == image.shape[1:]
+    assert "token_edges" not in student.predict([image[:, :2, :2]])[0]
