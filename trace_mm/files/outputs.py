@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from trace_mm.files.atomic import temporary_path
@@ -36,13 +37,13 @@ def check_outputs(
         ValueError: if something would be written onto, among or around what is read; names both.
         OSError: if something cannot be written, such as a file where there is a folder; names it.
     """
-    written, opened, searched = _paths(files), _paths(folders), _paths(searched)
+    written, opened, searched = list(_paths(files)), list(_paths(folders)), list(_paths(searched))
     for target in written:
         if target.is_dir():
             raise ValueError(f"{target} is a folder; name a file to write")
     targets, above = _existing((*written, *opened)), cache(_identities_from)
     holders = _existing(opened)
-    for source in (*_paths(read), *searched):
+    for source in chain(_paths(read), searched):  # a million images are looked at one by one
         onto = targets.get(_identity(source))
         if onto is not None:
             raise ValueError(f"{onto} would be written onto {source}, which is read")
@@ -62,8 +63,8 @@ def check_outputs(
         _check_writable(target)
 
 
-def _paths(paths: Iterable[AnyPath | None]) -> list[Path]:
-    return [Path(path) for path in paths if path is not None]
+def _paths(paths: Iterable[AnyPath | None]) -> Iterator[Path]:
+    return (Path(path) for path in paths if path is not None)
 
 
 def _existing(paths: Iterable[Path]) -> dict[_Identity | None, Path]:

@@ -215,7 +215,10 @@ def _sorted(files: Iterable[tuple[str, Path]]) -> tuple[Keys, PackedStrings]:
         names.append(name)
         paths.append(str(path))
     keys, ordered = Keys(), PackedStrings()
-    for number in sorted(range(len(names)), key=names.__getitem__):
+    numbers: Sequence[int] = range(len(names))
+    if any(names[number - 1] > names[number] for number in numbers[1:]):
+        numbers = sorted(numbers, key=names.__getitem__)
+    for number in numbers:
         if not keys or keys[-1] != names[number]:
             keys.append(names[number])
             ordered.append(paths[number])
