@@ -44,13 +44,28 @@ def test_parts_become_one_file_in_the_order_of_keys(path):
     assert list(listed_outputs(path)) == ["edges/a.png"]
 
 
-def test_a_later_record_replaces_an_earlier_one_unless_only_this_is_done(path):
+def test_a_later_record_replaces_an_earlier_one(path):
     _write(path, "rank-0000", Record("a", {"size": 1}), Record("b"), Record("c", error="c: gone"))
     _merge(path)
-    _write(path, "rank-0000", Record("a", {"size": 2}), Record("b", error="b: broken"), Record("c"))
+    _write(path, "rank-0000", Record("c"), Record("a", {"size": 2}), Record("b", error="b: broken"))
     with Journal(path, SETTINGS, KEYS) as journal:
-        assert [record.error for record in journal.records()] == [None] * 3
+        before = list(journal.records())
+        assert [record.error for record in before] == [None, "b: broken", None]
         assert journal.record(0) == Record("a", {"size": 2})
+        journal.merge(keep_others=True)
+        assert list(journal.records()) == before  # it goes on with the file that it has written
+    with Journal(path, SETTINGS, KEYS) as journal:
+        assert list(journal.records()) == before
+
+
+def test_a_journal_in_order_is_not_written_again(path):
+    _write(path, "rank-0000", Record("b"), Record("a"))
+    _merge(path)
+    before = path.stat().st_ino
+    _merge(path)
+    assert path.stat().st_ino == before
+    _merge(path, Keys(["b"]))
+    assert path.stat().st_ino != before
 
 
 @given(cut=st.integers(0, 400))

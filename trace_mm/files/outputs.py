@@ -37,13 +37,13 @@ def check_outputs(
         ValueError: if something would be written onto, among or around what is read; names both.
         OSError: if something cannot be written, such as a file where there is a folder; names it.
     """
-    written, opened, searched = list(_paths(files)), list(_paths(folders)), list(_paths(searched))
+    written, opened, lists = list(_paths(files)), list(_paths(folders)), list(_paths(searched))
     for target in written:
         if target.is_dir():
             raise ValueError(f"{target} is a folder; name a file to write")
     targets, above = _existing((*written, *opened)), cache(_identities_from)
     holders = _existing(opened)
-    for source in chain(_paths(read), searched):  # a million images are looked at one by one
+    for source in chain(_paths(read), lists):  # a million images are looked at one by one
         onto = targets.get(_identity(source))
         if onto is not None:
             raise ValueError(f"{onto} would be written onto {source}, which is read")
@@ -51,7 +51,7 @@ def check_outputs(
             raise ValueError(
                 f"{source}, which is read, lies in {holders[identity]}: write elsewhere"
             )
-    searches = {key: folder for key, folder in _existing(searched).items() if folder.is_dir()}
+    searches = {key: folder for key, folder in _existing(lists).items() if folder.is_dir()}
     for target in (*written, *opened):
         for identity in searches.keys() & above(_place(target)):
             raise ValueError(

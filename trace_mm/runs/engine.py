@@ -92,7 +92,6 @@ def run(
         if ranks.leads:
             with Journal(path, settings, job.keys) as journal:
                 journal.merge(job.keeps_others)
-            with Journal(path, settings, job.keys) as journal:
                 _check_complete(job, journal)
                 job.conclude(journal)
         ranks.barrier()

@@ -9,7 +9,7 @@ In memory there are 8 bytes an item; records are read when they are asked for.
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -44,6 +44,8 @@ class Journal:
         self._positions = array("q", [_ABSENT]) * len(keys)
         self._others: dict[str, int] = {}
         self._files: list[BinaryIO] = []
+        self._in_order, self._last = True, ""  # whether keys rise; the last one read
+        self._expected = 0  # the number of the key that is probably next
         for file in journal_files(path):
             self._scan(file)
 
@@ -84,40 +86,48 @@ class Journal:
         for key in sorted(self._others):
             yield self._read(self._others[key])
 
-    def merge(self, keep_others: bool, adopt: Callable[[Record], Record] | None = None) -> None:
+    def merge(self, keep_others: bool) -> None:
         """Write all records into one file, in the order of their keys, and remove the parts.
 
         Args:
             keep_others: whether records of items that are not of this run stay.
-            adopt: changes records on their way; None for none.
         """
         parts = [file for file in journal_files(self.path) if file != self.path]
+        if self._files and not parts and self._in_order and (keep_others or not self._others):
+            return  # as it would be written
+        others: dict[str, int] = {}
         with written_whole(self.path) as stream:
-            stream.write(json_line({"format": FORMAT, "settings": self.settings}))
-            for position in self._in_order(keep_others):
+            offset = stream.write(json_line({"format": FORMAT, "settings": self.settings}))
+            for number, key, position in self._ordered(keep_others):
                 line = self._line(position)
-                record = read_record(line) if adopt is not None else None
-                stream.write(line if record is None or adopt is None else adopt(record).line())
+                if number is None:
+                    others[key] = offset * _FILES
+                else:
+                    self._positions[number] = offset * _FILES
+                offset += stream.write(line)
         self.close()
         for part in parts:
             part.unlink()
+        self._files, self._others, self._in_order = [self.path.open("rb")], others, True
 
-    def _in_order(self, keep_others: bool) -> Iterator[int]:
+    def _ordered(self, keep_others: bool) -> Iterator[tuple[int | None, str, int]]:
+        """Number, key and position of all records in the order of keys; others have no number."""
         others = iter(sorted(self._others) if keep_others else [])
         other = next(others, None)
         for number, position in enumerate(self._positions):
             if position == _ABSENT:
                 continue
-            while other is not None and other < self.keys[number]:
-                yield self._others[other]
+            key = self.keys[number]
+            while other is not None and other < key:
+                yield None, other, self._others[other]
                 other = next(others, None)
-            yield position
+            yield number, key, position
         while other is not None:
-            yield self._others[other]
+            yield None, other, self._others[other]
             other = next(others, None)
 
     def _scan(self, path: Path) -> None:
-        """Note where a file's records are; a finished one goes before a failed one."""
+        """Note where a file's records are; a later one of the same key replaces an earlier one."""
         file = path.open("rb")
         number = len(self._files)
         self._files.append(file)
@@ -130,14 +140,14 @@ class Journal:
             offset += len(line)
 
     def _note(self, record: Record, position: int) -> None:
-        found = self.keys.find(record.key)
-        known = self._others.get(record.key, _ABSENT) if found is None else self._positions[found]
-        if known != _ABSENT and record.error is not None and self._read(known).error is None:
-            return
-        if found is None:
+        self._in_order = self._in_order and self._last < record.key
+        self._last = record.key
+        number = self.keys.find(record.key, self._expected)
+        if number is None:
             self._others[record.key] = position
         else:
-            self._positions[found] = position
+            self._positions[number] = position
+            self._expected = number + 1
 
     def _line(self, position: int) -> bytes:
         file = self._files[position % _FILES]

@@ -72,7 +72,14 @@ class Keys(PackedStrings):
             raise ValueError(f"{text!r} does not come after {self[-1]!r}")
         super().append(text)
 
-    def find(self, key: str) -> int | None:
-        """The number of a key; None if it is not there."""
+    def find(self, key: str, expected: int = 0) -> int | None:
+        """The number of a key; None if it is not there.
+
+        Args:
+            key: to be found.
+            expected: where it is looked for first.
+        """
+        if expected < len(self) and self[expected] == key:
+            return expected
         number = bisect_left(self, key)
         return number if number < len(self) and self[number] == key else None
