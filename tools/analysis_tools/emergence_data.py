@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine.runner_config import read_config
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import DIVERGENCES, mean_row_divergence
 from trace_mm.registry import DATASETS, MODELS
+from trace_mm.runs.progress import watched
 
 DEFAULT_KINDS = ("kl", "js", "l2", "l1")  # the paper's Table 4
 
@@ -112,7 +112,7 @@ def compute(options: argparse.Namespace, kinds: tuple[str, ...]) -> EmergenceDat
     if len(timesteps) < 2:
         raise ValueError("a score compares two timesteps: give at least two")
     rows: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-    for index in tqdm(range(min(len(dataset), options.images or len(dataset))), unit="image"):
+    for index in watched(range(min(len(dataset), options.images or len(dataset)))):
         steps: dict[str, list[float]] = {kind: [] for kind in kinds}
         maps = teacher.attention_maps(dataset[index]["inputs"], timesteps)
         for (_, before, _), (_, after, _) in pairwise(maps):

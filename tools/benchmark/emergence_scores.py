@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets.scenes import render_scene
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import mean_row_divergence
+from trace_mm.runs.progress import watched
 
 TIMESTEPS = tuple(range(0, 1000, 100))
 
@@ -53,7 +53,7 @@ def main() -> None:
     backbone = {"pretrained": options.model}
     draws = [TraceTeacher(backbone, noise_draws=1, size=options.size, seed=k) for k in (0, 1)]
     rows: list[dict[str, list[float]]] = []
-    for index in tqdm(range(options.images), unit="image"):
+    for index in watched(range(options.images)):
         scene = render_scene(1, 1000 + index)  # not among the test scenes
         image = torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255.0
         maps = [[a for _, a, _ in teacher.attention_maps(image, TIMESTEPS)] for teacher in draws]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from edge_models import build_edges, parse_settings
-from tqdm import tqdm
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import SourceMaskDataset
@@ -25,6 +24,7 @@ from trace_mm.models import TrueEdges
 from trace_mm.refine import SCORES, BoundaryGuidedPropagation, InstanceMasks, scored
 from trace_mm.refine.mask_refiner import instance_masks
 from trace_mm.refine.scores import ranked
+from trace_mm.runs.progress import watched
 from trace_mm.structures import EdgeDataSample
 
 SCORED = tuple(f"AP_{scores}" for scores in SCORES)
@@ -80,7 +80,7 @@ def main() -> None:
     }
     results: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     first = next(iter(datasets.values()))
-    for index in tqdm(range(len(first)), unit="image"):
+    for index in watched(range(len(first))):
         item = first[index]
         given = item["data_samples"]
         edges = {}

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from edge_models import build_edges, parse_settings
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import instance_borders
@@ -24,6 +23,7 @@ from trace_mm.evaluation.panoptic_quality import SegmentCounts, panoptic_quality
 from trace_mm.files import check_outputs, read_photo_of
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.panoptic import PanopticLabeler
+from trace_mm.runs.progress import watched
 from trace_mm.structures import EdgeDataSample
 
 EDGES = ("none", "canny", "teacher", "student", "true")
@@ -97,7 +97,7 @@ def main() -> None:
     }
     images = list(truth.images.values())[: options.length]
     counts: dict[tuple[str, str], list[dict[int, SegmentCounts]]] = defaultdict(list)
-    for index, image in enumerate(tqdm(images, unit="image")):
+    for index, image in enumerate(watched(images)):
         ids = read_panoptic_png(image.png, image.size)
         photo = read_photo_of(options.images / image.file_name, (ids.shape[0], ids.shape[1]))
         found = {name: find_edges(name, model, photo.pixels, ids) for name, model in models.items()}

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from tqdm import tqdm
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.files import write_atomically
 from trace_mm.models import TraceTeacher
 from trace_mm.ops import attention_boundary_divergence, mean_row_divergence, region_attention
 from trace_mm.registry import DATASETS
+from trace_mm.runs.progress import watched
 
 DIVERGENCES = ("kl", "js", "l2", "l1")
 
@@ -112,7 +112,7 @@ def main() -> None:
     )
     options.out.mkdir(parents=True, exist_ok=True)
     count = min(len(dataset), options.limit or len(dataset))
-    for index in tqdm(range(options.shard[0], count, options.shard[1]), unit="image"):
+    for index in watched(range(options.shard[0], count, options.shard[1])):
         path = options.out / f"{index:06d}.npz"
         if path.exists():
             continue

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from trace_mm.apis.image_sources import ImageSource, ImageSources
 from trace_mm.apis.inputs import expand_inputs
-from trace_mm.apis.progress import progress_bar
 from trace_mm.console import note
 from trace_mm.files import check_outputs, load_image
 from trace_mm.jobs.edge_files import (
@@ -27,6 +26,7 @@ from trace_mm.jobs.places import MANIFEST_FILE, result_folders
 from trace_mm.models.devices import check_device
 from trace_mm.models.model_config import method_of, model_config
 from trace_mm.registry import INFERENCERS
+from trace_mm.runs.progress import progress_bar
 from trace_mm.structures import EdgeDataSample, edges_of
 
 _SHOWN_OPTIONS = ("size", "tile", "seed", "timestep", "noise_draws")  # in a repr

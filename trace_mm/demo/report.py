@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from trace_mm import __version__
 from trace_mm.apis.image_sources import ImageSource, ImageSources
 from trace_mm.apis.inferencer import TraceInferencer
-from trace_mm.apis.progress import progress_bar
 from trace_mm.datasets import instance_borders, render_scene
 from trace_mm.demo import text
 from trace_mm.files import load_image, write_atomically
@@ -23,6 +22,7 @@ from trace_mm.jobs.edge_files import edges_to_8_bit, scores_of
 from trace_mm.jobs.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
+from trace_mm.runs.progress import progress_bar
 from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import (
     Figure,

@@ -1,18 +1,14 @@
 """Counting of edge matches in worker processes, while a model makes the next maps."""
 
-import os
-from collections import deque
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-import cv2
 import numpy as np
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.evaluation.edge_counts import CountingSettings, ImageCounts, count_edges
-from trace_mm.files.worker_processes import WorkerProcesses
+from trace_mm.runs.pool import Pool
+from trace_mm.runs.progress import progress_bar
+from trace_mm.runs.spawned import usable_cores
 
 _MOST_WORKERS = 8  # unless asked for: each needs about 300 MB
 
@@ -43,9 +39,8 @@ class CountingPool:
         self.settings = settings
         self.workers = workers
         self._done: list[ImageCounts] = []
-        self._pending: deque[Future[ImageCounts]] = deque()
-        self._bar = tqdm(desc="score edges", unit="image", disable=no_bar(progress))
-        self._executor = WorkerProcesses(workers, _use_one_thread) if workers > 1 else None
+        self._bar = progress_bar(None, show=progress, label="score edges")
+        self._pool = Pool[ImageCounts](workers if workers > 1 else 0, self._finish)
 
     def submit(self, edges: np.ndarray, targets: np.ndarray, name: str = "") -> None:
         """Queue one image; waits while the queue is full.
@@ -57,27 +52,21 @@ class CountingPool:
 
         Raises:
             ValueError: if this or an earlier image's maps are not as they should be.
+            OSError: if a worker has died.
         """
-        if self._executor is None:
-            self._finish(_count(edges, targets, self.settings, name))
-            return
-        while len(self._pending) >= 4 * self.workers:
-            self._finish(self._pending.popleft().result())
-        self._pending.append(self._executor.submit(_count, edges, targets, self.settings, name))
+        self._pool.submit(_count, edges, targets, self.settings, name)
 
     def results(self, total: int | None = None) -> list[ImageCounts]:
         """Wait for the counts of all images submitted so far; ``total`` is for the bar."""
-        self._bar.total = total or len(self._done) + len(self._pending)
-        while self._pending:
-            self._finish(self._pending.popleft().result())
+        self._bar.total = total or len(self._done) + len(self._pool)
+        self._pool.wait()
         self._bar.refresh()
         return self._done
 
     def close(self) -> None:
         """Stop the workers and drop what is queued; harmless if done before."""
         self._bar.close()
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+        self._pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -95,13 +84,6 @@ class CountingPool:
         self._bar.update()
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _count(
     edges: np.ndarray, targets: np.ndarray, settings: CountingSettings, name: str
 ) -> ImageCounts:
@@ -109,7 +91,3 @@ def _count(
         return count_edges(edges, targets, settings)
     except ValueError as error:
         raise ValueError(f"{name}: {error}" if name else str(error)) from error
-
-
-def _use_one_thread() -> None:
-    cv2.setNumThreads(1)

@@ -1,14 +1,11 @@
 """Panoptic quality of one panoptic dataset against another: no config, no model."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from mmengine.logging import print_log
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import (
     PanopticScores,
@@ -17,7 +14,8 @@ from trace_mm.evaluation.panoptic_quality import (
     sum_counts,
 )
 from trace_mm.files.panoptic import read_panoptic_png
-from trace_mm.files.worker_processes import WorkerProcesses
+from trace_mm.runs.pool import ordered_map
+from trace_mm.runs.progress import watched
 
 _Pair = tuple[PanopticImage, PanopticImage]
 
@@ -145,16 +143,8 @@ def _with_categories(
 
 
 def _count_all(pairs: list[_Pair], workers: int, progress: bool) -> list[dict[int, SegmentCounts]]:
-    if workers < 0:
-        raise ValueError(f"there must be 0 workers or more, got {workers}")
-
-    def counted(results: Iterable[dict[int, SegmentCounts]]) -> list[dict[int, SegmentCounts]]:
-        return list(tqdm(results, "score", len(pairs), unit="image", disable=no_bar(progress)))
-
-    if not workers:
-        return counted(map(_count, pairs))
-    with WorkerProcesses(workers) as executor:
-        return counted(executor.map(_count, pairs, chunksize=16))
+    counts = ordered_map(_count, pairs, workers)
+    return list(watched(counts, len(pairs), progress, "score"))
 
 
 def _count(pair: _Pair) -> dict[int, SegmentCounts]:

@@ -1,9 +1,9 @@
 """Where a run's workers are: in this process, in others of this machine, or in a Ray cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from trace_mm.runs.dispatch import dispatch
 from trace_mm.runs.job import Item, Recipe, Sink, Worker
@@ -12,6 +12,7 @@ from trace_mm.runs.records import Record
 
 EXECUTORS = ("local", "torchrun", "ray")
 _MOST_A_CHUNK = 64  # items; a dead worker costs at most one chunk, and a little waiting each
+_Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def chunk_size(count: int, batch_size: int, workers: int) -> int:
     return max(batch_size, min(_MOST_A_CHUNK, count // (4 * workers)), 1)
 
 
-def chunked(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    """Items in lists of ``size``; the last may be shorter."""
-    while chunk := list(islice(items, size)):
+def chunked(things: Iterable[_Thing], size: int) -> Iterator[list[_Thing]]:
+    """Things in lists of ``size``, taken as they are asked for; the last may be shorter."""
+    remaining = iter(things)
+    while chunk := list(islice(remaining, size)):
         yield chunk

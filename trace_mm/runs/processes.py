@@ -1,24 +1,20 @@
 """Workers in other processes of this machine."""
 
-import os
 import pickle
 import queue
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
-from trace_mm.console import is_quiet, set_quiet
+from trace_mm.console import is_quiet
 from trace_mm.runs.dispatch import ChunkDone, Died, Event
 from trace_mm.runs.executors import Task
 from trace_mm.runs.job import Item
+from trace_mm.runs.spawned import CONTEXT, begin, interrupts_wait, usable_cores
 
-_CONTEXT = get_context("spawn")  # forking where torch has threads or a GPU can deadlock
 _PATIENCE = 5.0  # seconds that workers are given to end
 
 
@@ -93,10 +89,10 @@ class Processes:
         self._seats[seat] = self._start(self._devices[seat])
 
     def _start(self, device: str | None) -> tuple[Any, Connection]:
-        ours, theirs = _CONTEXT.Pipe()
+        ours, theirs = CONTEXT.Pipe()
         arguments = (theirs, self._task, device, _threads(self.size), is_quiet())
-        process = _CONTEXT.Process(target=_serve, args=arguments, daemon=True)
-        with _interrupts_wait():  # a process starts with what is blocked here
+        process = CONTEXT.Process(target=_serve, args=arguments, daemon=True)
+        with interrupts_wait():
             process.start()
         theirs.close()
         return process, ours
@@ -106,10 +102,7 @@ def _serve(
     connection: Connection, task: bytes, device: str | None, threads: int, quiet: bool
 ) -> None:
     """Do what comes through a connection, until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-    set_quiet(quiet)
-    _use_threads(threads)
+    begin(threads, quiet)
     chunks: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
     # Another thread receives, so that a sender never waits for a worker that is sending itself.
     Thread(target=_receive, args=(connection, chunks), daemon=True).start()
@@ -146,42 +139,6 @@ def _sendable(error: Exception) -> Exception:
     return same
 
 
-def _end_with_parent() -> None:
-    """A worker that computes would not notice that nobody waits for it."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
-
-
 def _threads(workers: int) -> int:
     """How many threads each of so many workers may use."""
     return max(1, usable_cores() // workers)
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _use_threads(threads: int) -> None:
-    import cv2
-    import torch
-
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Within this context Ctrl-C is put off."""
-    if not hasattr(signal, "pthread_sigmask"):  # not on Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -5,12 +5,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
-
-from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file, instance_record
 from trace_mm.files import annotated_size
 from trace_mm.files.coco_file import CocoFile, CocoImage, by_rising_id
+from trace_mm.runs.progress import watched
 
 _LVIS_KEYS = ("not_exhaustive_category_ids", "neg_category_ids")
 
@@ -87,7 +85,7 @@ def _convert(
         image["height"], image["width"] = size
     found = [one for group in located.values() for one in group]
     found.sort(key=lambda one: one.position or 0)  # as in the file
-    for source in tqdm(found, dataset, unit="annotation", disable=no_bar(progress)):
+    for source in watched(found, show=progress, label=dataset, unit="annotation"):
         category, image = source.category(), images[source.image]
         if listed and category not in names:
             raise source.bad(f"category_id: category {category} is not listed")

@@ -5,16 +5,14 @@ of other tools, whose boxes and areas are often empty, a check that all PNGs are
 the instances and semantic maps that belong to the same pixels.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.files import check_outputs, encode_rle, write_atomically
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_file import write_json
@@ -27,7 +25,8 @@ from trace_mm.files.panoptic import (
     segments_info,
 )
 from trace_mm.files.panoptic_file import PanopticPngs, read_panoptic_file
-from trace_mm.files.worker_processes import WorkerProcesses
+from trace_mm.runs.pool import ordered_map
+from trace_mm.runs.progress import watched
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,8 @@ def convert_coco_panoptic(
     )
     pngs = PanopticPngs(folder)
     jobs = [(image, entry, pngs.path(entry["file_name"])) for image, entry in pairs]
-    converted = _convert_all(jobs, conversion, workers, progress)
+    results = ordered_map(partial(_convert_image, conversion=conversion), jobs, workers)
+    converted = list(watched(results, len(jobs), progress, "panoptic"))
     info = {
         **_info(source),
         "corrected": sum(image.corrected for image in converted),
@@ -207,23 +207,6 @@ def _info(content: dict[str, Any]) -> dict[str, Any]:
     """What a file says of itself; some tools write null, a list or text."""
     info = content.get("info")
     return info if isinstance(info, dict) else {}
-
-
-def _convert_all(
-    jobs: Sequence[tuple[dict[str, Any], dict[str, Any], Path]],
-    conversion: Conversion,
-    workers: int,
-    progress: bool,
-) -> list[ConvertedImage]:
-    convert = partial(_convert_image, conversion=conversion)
-
-    def watched(results: Iterable[ConvertedImage]) -> list[ConvertedImage]:
-        return list(tqdm(results, "panoptic", len(jobs), unit="image", disable=no_bar(progress)))
-
-    if not workers:
-        return watched(map(convert, jobs))
-    with WorkerProcesses(workers) as executor:
-        return watched(executor.map(convert, jobs, chunksize=16))
 
 
 def _convert_image(

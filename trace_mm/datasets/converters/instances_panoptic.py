@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
-from trace_mm.console import no_bar
 from trace_mm.datasets.ground_truth import layer_instances
 from trace_mm.files import annotated_size, check_outputs, write_atomically
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import panoptic_png, segments_info
+from trace_mm.runs.progress import watched
 
 
 def convert_instances_panoptic(
@@ -43,7 +41,7 @@ def convert_instances_panoptic(
     names = _category_names(file, located)
     pngs: set[str] = set()
     images, annotations = [], []
-    for key, image in tqdm(listed.items(), "panoptic", unit="image", disable=no_bar(progress)):
+    for key, image in watched(listed.items(), show=progress, label="panoptic"):
         png = f"{PurePosixPath(*name_parts(image.name)).stem}.png"
         if png in pngs:
             raise image.bad(f"two images would have the map {png}")

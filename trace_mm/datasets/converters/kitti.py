@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file, rectangle
 from trace_mm.files.coco import instance_annotation
 from trace_mm.files.id_maps import DIVISORS, numbering, read_id_map
+from trace_mm.runs.progress import watched
 
 # Cityscapes' ids of the classes that have instances.
 _THINGS = {
@@ -59,7 +58,7 @@ def convert_kitti_instances(
     chosen = _divisor(paths) if divisor is None else divisor
     if chosen not in DIVISORS:
         raise ValueError(f"the divisor must be one of {DIVISORS}, got {chosen}")
-    for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=no_bar(progress)), 1):
+    for number, path in enumerate(watched(paths, show=progress, label="KITTI"), 1):
         images.append(_image(Path(data_root), path.stem, number))
         found = read_id_map(path)
         ids = found.ids  # (H, W)
@@ -129,7 +128,7 @@ def convert_kitti_boxes(data_root: str | Path, progress: bool = True) -> dict[st
     left_out = 0
     names = (*_BOX_TYPES, _IGNORED)
     paths = _files(Path(data_root) / "label_2", ".txt")
-    for number, path in enumerate(tqdm(paths, "KITTI", unit="image", disable=no_bar(progress)), 1):
+    for number, path in enumerate(watched(paths, show=progress, label="KITTI"), 1):
         images.append(_image(Path(data_root), path.stem, number))
         for line_number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             if not line.strip():

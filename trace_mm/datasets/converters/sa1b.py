@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import (
     CATEGORY,
     annotation_file,
@@ -15,6 +12,7 @@ from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_file import read_json
 from trace_mm.files.json_values import ImageId
+from trace_mm.runs.progress import watched
 
 
 def convert_sa1b(
@@ -42,7 +40,7 @@ def convert_sa1b(
         raise FileNotFoundError(f"{folder}: no sa_*.json in this folder")
     images: dict[ImageId, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
-    for path in tqdm(paths, "SA-1B", unit="image", disable=no_bar(progress)):
+    for path in watched(paths, show=progress, label="SA-1B"):
         image, found = _read(path)
         if image["id"] in images:
             raise ValueError(f"{path}: image {image['id']} has a file already")

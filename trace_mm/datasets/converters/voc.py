@@ -6,12 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.datasets.converters.annotation_file import annotation_file
 from trace_mm.files.coco import encode_rle, instance_annotation
 from trace_mm.files.id_maps import IdMap, read_id_map
+from trace_mm.runs.progress import watched
 
 VOC_CLASSES = (
     "aeroplane",
@@ -73,9 +72,7 @@ def convert_voc2012(
     root = Path(data_root)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for stem in tqdm(
-        read_voc_list(root, split), "VOC 2012", unit="image", disable=no_bar(progress)
-    ):
+    for stem in watched(read_voc_list(root, split), show=progress, label="VOC 2012"):
         objects, _, classes = read_voc_maps(root, stem)
         image = voc_image(stem, objects.shape)
         images.append({**image, "void_segmentation": encode_rle(objects == VOC_VOID)})

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.datasets.converters.voc import (
     VOC_CLASSES,
     VOC_FOLDERS,
@@ -19,6 +17,7 @@ from trace_mm.datasets.converters.voc import (
 )
 from trace_mm.files import check_outputs, write_atomically
 from trace_mm.files.panoptic import VOID, panoptic_png, segments_info
+from trace_mm.runs.progress import watched
 
 BACKGROUND_ID = len(VOC_CLASSES) + 1
 """Category id of the background; things come first, from 1."""
@@ -57,9 +56,7 @@ def convert_voc2012_panoptic(
     )
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for stem in tqdm(
-        read_voc_list(root, split), "VOC 2012", unit="image", disable=no_bar(progress)
-    ):
+    for stem in watched(read_voc_list(root, split), show=progress, label="VOC 2012"):
         ids, categories = _segments(*read_voc_maps(root, stem))
         write_atomically(out / "panoptic" / f"{stem}.png", panoptic_png(ids))
         image = voc_image(stem, ids.shape)

@@ -7,14 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from trace_mm.console import no_bar
 from trace_mm.datasets.scenes.scene import Scene, render_scene
 from trace_mm.datasets.scenes.shapes import SHAPE_CLASSES
 from trace_mm.files import instance_annotation, write_atomically
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png, segments_info
+from trace_mm.runs.progress import watched
 
 BACKGROUND_ID = len(SHAPE_CLASSES) + 1
 """Category of the background in panoptic files; things come first."""
@@ -49,7 +48,7 @@ def export_scenes(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     panoptic: list[dict[str, Any]] = []
-    for index in tqdm(range(start, start + length), desc="scenes", unit="image", disable=no_bar()):
+    for index in watched(range(start, start + length), label="scenes"):
         scene, name = render_scene(seed, index, size), f"{index:06d}.png"
         images.append({"id": index, "file_name": name, "height": size[0], "width": size[1]})
         for record in coco_annotations(scene, index):
