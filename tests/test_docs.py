@@ -17,6 +17,8 @@ from tests.tiny_transformers import t5_encoder
 from trace_mm.apis import TraceInferencer
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import FAMILIES, load_backbone
+from trace_mm.files.shards import ShardWriter, read_shard
+from trace_mm.files.stores import put_bytes, read_bytes
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -84,3 +86,17 @@ def test_a_family_of_your_own(auraflow, tmp_path, monkeypatch):
         torch.testing.assert_close(attention.sum(-1), torch.ones(2, 24))
     finally:
         FAMILIES.pop("AuraFlowTransformer2DModel", None)
+
+
+def test_shards_of_your_own():
+    """docs/runs.md: what is done already is left alone, and each sample of a shard is read."""
+    photos = [f"memory://photos/00000{number}.tar" for number in range(2)]
+    for number, address in enumerate(photos):
+        with ShardWriter(address) as shard:
+            shard.add("a/1", {"jpg": bytes(number)})
+            shard.add("a/2", {"jpg": b"four", "json": b"{}"})
+    put_bytes("memory://sizes/000000.tar", b"done")
+    exec(documented_block("docs/runs.md", "shards example"), {})
+    assert read_bytes("memory://sizes/000000.tar") == b"done"
+    found = {sample.key: sample.files for sample in read_shard("memory://sizes/000001.tar")}
+    assert found == {"a/1": {"txt": b"1"}, "a/2": {"txt": b"4"}}

@@ -170,6 +170,7 @@ class _Blocks(io.RawIOBase):
         self._state = state
         self._size = state.size
         self._start = 0  # of what has not been asked for
+        self._ended = False
         self._block = memoryview(b"")
 
     def readable(self) -> bool:
@@ -184,17 +185,18 @@ class _Blocks(io.RawIOBase):
         return count
 
     def readall(self) -> bytes:
-        parts = []
-        while self._block or self._start < self._size:
-            parts.append(bytes(self._block))
+        parts = [bytes(self._block)]
+        while not self._ended:
             self._fetch()
+            parts.append(bytes(self._block))
+        self._block = memoryview(b"")
         return b"".join(parts)
 
     def _fetch(self) -> None:
         """Take the next block; an empty one at the end."""
         start, end = self._start, min(self._start + BLOCK, self._size)
         self._block = memoryview(b"")
-        if start == end:
+        if self._ended:
             return
         last = end == self._size
         request = partial(_range, start=start, end=end, last=last)
@@ -202,14 +204,14 @@ class _Blocks(io.RawIOBase):
         # Blocks of two files that had the name one after the other are neither of them.
         if last and start > 0 and state_of(self._address) != self._state:
             raise OSError(f"{self._address}: changed while it was read")
-        self._start = end
+        self._start, self._ended = end, last
         self._block = memoryview(data)
 
 
 def _range(system: Any, path: str, start: int, end: int, last: bool) -> bytes:
     """Bytes ``start`` to ``end`` of a file, with which it ends if they are the ``last``."""
-    # One more is asked for at the end: it comes if the file has grown.
-    data = system.cat_file(path, start=start, end=end + last)
+    # One more is asked for at the end: it comes if the file has grown. No bytes have no range.
+    data = system.cat_file(path, start=start, end=end + last) if end else system.cat_file(path)
     if len(data) != end - start:
         raise ShortAnswerError(
             f"the store sent {len(data)} bytes where it has {end - start} (from {start} on)"
