@@ -4,12 +4,15 @@ import os
 import pickle
 import subprocess
 import sys
+from functools import partial
+from random import Random
 
 import fsspec
 import pytest
 
 from tests.s3_server import FaultyProxy, s3_proxy
 from trace_mm.files import retries, stores
+from trace_mm.files.shards import ShardWriter, read_shard
 from trace_mm.files.stores import (
     list_files,
     open_stream,
@@ -185,6 +188,40 @@ def test_two_files_of_one_name_are_not_mixed(s3, monkeypatch, after):
         put_bytes("s3://bucket/k.bin", after)
         with pytest.raises(OSError, match=r"s3://bucket/k\.bin: (changed|cannot be read)"):
             stream.read()
+
+
+@pytest.mark.parametrize("before", [b"", b"short"])
+def test_a_file_that_grows_before_it_is_read_is_not_cut(s3, before):
+    put_bytes("s3://bucket/k.bin", before)
+    with open_stream("s3://bucket/k.bin") as stream:
+        put_bytes("s3://bucket/k.bin", DATA)
+        with pytest.raises(OSError, match=r"the store sent .* bytes where it has"):
+            stream.read()
+
+
+def test_whatever_fails_what_is_read_is_what_was_written(s3, monkeypatch):
+    """Of any request, each sixth fails in some way."""
+    random = Random(0)
+    kinds = [503, 500, 429, "reset", "cut", "short"]
+    fault = partial(random.choice, kinds)
+    monkeypatch.setattr(
+        s3, "take_fault", lambda method: fault() if random.random() < 1 / 6 else None
+    )
+    monkeypatch.setattr(stores, "BLOCK", 3000)
+    right = 0
+    for number in range(30):
+        address, data = (
+            f"s3://bucket/o/{number % 3}.tar",
+            random.randbytes(random.randrange(20_000)),
+        )
+        try:
+            with ShardWriter(address) as shard:
+                shard.add("a", {"bin": data})
+            assert [sample.files for sample in read_shard(address)] == [{"bin": data}]
+            right += 1
+        except OSError as error:
+            assert str(error).startswith(f"{address}: ")
+    assert right > 7
 
 
 def test_without_keys_it_is_one_line(s3, monkeypatch, tmp_path):
