@@ -1,6 +1,7 @@
 """What a person is told beside results: notes on stderr, for those who want any."""
 
 import sys
+from collections.abc import Callable
 
 _quiet = False
 
@@ -24,4 +25,17 @@ def no_bar(show: bool = True) -> bool:
 def note(text: str) -> None:
     """Tell a person at the command line something that is no error, on a line of stderr."""
     if not _quiet:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        _tell(text)
+
+
+def send_notes(tell: Callable[[str], None]) -> None:
+    """Give this process's notes to somebody else than a person at its stderr."""
+    global _tell
+    _tell = tell
+
+
+def _print(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+_tell = _print

@@ -6,6 +6,7 @@ Knows nothing of how workers are reached; that is a :class:`Crew`.
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from trace_mm.runs.job import Item
@@ -13,6 +14,10 @@ from trace_mm.runs.records import Record
 
 _IN_FLIGHT = 2  # chunks a worker: one that it is at, and one that waits there
 _LONE_DEATHS = 3  # of workers that did an item alone, after which it is to blame
+
+
+class Ready:
+    """A worker has begun, and may be given chunks."""
 
 
 class Died:
@@ -23,7 +28,7 @@ class ChunkDone:
     """A worker has done the oldest of its chunks."""
 
 
-Event = Record | ChunkDone | Died
+Event = Record | Ready | ChunkDone | Died
 
 
 class Crew(Protocol):
@@ -49,56 +54,77 @@ class Crew(Protocol):
 
 @dataclass
 class _Seat:
-    """What a worker was given and has not done, the oldest chunk first."""
+    """Whether a worker is there; what it was given and has not done, the oldest chunk first."""
 
+    ready: bool = False
     chunks: deque[dict[str, Item]] = field(default_factory=deque)
+
+
+class _Waiting:
+    """Chunks that no worker has, those that are to be done again first."""
+
+    def __init__(self, chunks: Iterator[list[Item]]) -> None:
+        self._chunks = chunks
+        self._next: deque[list[Item]] = deque()
+
+    def __bool__(self) -> bool:
+        if not self._next:
+            self._next.extend(islice(self._chunks, 1))
+        return bool(self._next)
+
+    def take(self) -> list[Item]:
+        return self._next.popleft()
+
+    def put_back(self, chunk: list[Item]) -> None:
+        self._next.appendleft(chunk)
 
 
 def dispatch(crew: Crew, chunks: Iterator[list[Item]]) -> Iterator[Record]:
     """Have workers do all items; the next chunk goes to who is free first.
 
     A worker that dies is replaced. What it was at is done again, each item on its own, so that the
-    one that kills workers is found and recorded as failed.
+    one that kills workers is found and recorded as failed. Nothing waits for a worker that has not
+    begun, such as one for which a cluster has no room, unless there is no other.
 
     Raises:
         OSError: if workers die one after another without doing anything.
         Exception: what a worker raised that is no item's fault.
     """
     seats = [_Seat() for _ in range(crew.size)]
-    again: deque[list[Item]] = deque()
+    waiting = _Waiting(chunks)
     lone_deaths: Counter[str] = Counter()
     in_vain = 0
-    while True:
+    while waiting or any(seat.chunks for seat in seats):
         for number, seat in enumerate(seats):
-            while len(seat.chunks) < _IN_FLIGHT:
-                chunk = again.popleft() if again else next(chunks, None)
-                if chunk is None:
-                    break
+            while seat.ready and len(seat.chunks) < _IN_FLIGHT and waiting:
+                chunk = waiting.take()
                 seat.chunks.append({item.key: item for item in chunk})
                 crew.give(number, chunk)
-        if not any(seat.chunks for seat in seats):
-            return
         number, event = crew.wait()
         seat = seats[number]
         if isinstance(event, Record):
             in_vain = 0
             seat.chunks[0].pop(event.key, None)
             yield event
+        elif isinstance(event, Ready):
+            seat.ready = True
         elif isinstance(event, ChunkDone):
             seat.chunks.popleft()
         else:
             in_vain += 1
             if in_vain > _LONE_DEATHS + 2 * crew.size:
                 raise _all_die()
-            yield from _blame(seat, lone_deaths, again)
+            yield from _blame(seat, lone_deaths, waiting)
+            seat.ready = False
             crew.replace(number)
 
 
-def _blame(seat: _Seat, lone_deaths: Counter[str], again: deque[list[Item]]) -> Iterator[Record]:
+def _blame(seat: _Seat, lone_deaths: Counter[str], waiting: _Waiting) -> Iterator[Record]:
     """Put what a dead worker has not done back; an item that was alone too often has failed."""
-    at, *waiting = list(seat.chunks) or [{}]
+    at, *others = list(seat.chunks) or [{}]
     seat.chunks.clear()
-    again.extend(list(chunk.values()) for chunk in waiting)
+    for chunk in others:
+        waiting.put_back(list(chunk.values()))
     if len(at) == 1:
         (item,) = at.values()
         lone_deaths[item.key] += 1
@@ -108,7 +134,8 @@ def _blame(seat: _Seat, lone_deaths: Counter[str], again: deque[list[Item]]) -> 
                 f"lack of memory"
             )
             return
-    again.extend([item] for item in at.values())
+    for item in at.values():
+        waiting.put_back([item])
 
 
 def _all_die() -> OSError:

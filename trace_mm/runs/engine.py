@@ -85,7 +85,8 @@ def run(
                 progress_bar(total, total - len(waiting), show_progress and ranks.leads) as bar,
             ):
                 share = -(-len(waiting) // ranks.size)
-                for record in (executor or LocalExecutor()).run(task, items, share):
+                records = (executor or LocalExecutor()).run(task, items, share) if share else ()
+                for record in records:  # without any, no worker is started
                     part.add(record)
                     tell(bar, record, unsaid, ranks.size)  # the others are about as fast
         ranks.barrier()

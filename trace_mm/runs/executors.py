@@ -91,6 +91,58 @@ class LocalExecutor:
             yield from dispatch(crew, chunked(items, size))
 
 
+@dataclass(frozen=True)
+class RayExecutor:
+    """In a Ray cluster. Workers on other machines see the same folders, or the run is refused.
+
+    Args:
+        workers: number of actors. One for which the cluster has no room waits until there is.
+        address: of the cluster; see :func:`trace_mm.runs.ray_crew.connected`.
+        gpus: that each worker needs, such as 0.5 if two share one; None is one if the job computes
+            on an accelerator, else none.
+        cpus: that each worker needs; it computes with as many threads.
+
+    Raises:
+        ImportError: if Ray is not there.
+        ValueError: if a number makes no sense, or the address is one of the Ray client, through
+            which records cannot come back one by one.
+    """
+
+    workers: int
+    address: str | None = None
+    gpus: float | None = None
+    cpus: float = 1.0
+
+    def __post_init__(self) -> None:
+        from trace_mm.runs.ray_crew import require_ray
+
+        require_ray()
+        if self.workers < 1:
+            raise ValueError(f"Ray needs 1 worker or more, got {self.workers}")
+        for name, number in (("CPUs", self.cpus), ("GPUs", self.gpus or 0)):
+            if number < 0 or (number > 1 and number != int(number)):
+                raise ValueError(f"a worker's {name} must be part of one or whole, got {number:g}")
+        if self.address is not None and self.address.startswith("ray://"):
+            raise ValueError(
+                f"{self.address} is for the Ray client, which cannot hand records over one by one: "
+                f"give HOST:6379, the head node's own address, on a machine of the cluster"
+            )
+
+    def run(self, task: Task, items: Iterator[Item], count: int) -> Iterator[Record]:
+        """Do items; see ``Executor``."""
+        from trace_mm.runs.ray_crew import RayCrew, connected, marked
+
+        workers = min(self.workers, max(count, 1))
+        gpus = self.gpus if self.gpus is not None else float(task.recipe.overlaps)
+        size = chunk_size(count, task.batch_size, workers)
+        with (
+            connected(self.address),
+            marked(task.out) as mark,
+            RayCrew(task, workers, self.cpus, gpus, mark) as crew,
+        ):
+            yield from dispatch(crew, chunked(items, size))
+
+
 def chunk_size(count: int, batch_size: int, workers: int) -> int:
     """How many of so many items a worker is given at a time."""
     return max(batch_size, min(_MOST_A_CHUNK, count // (4 * workers)), 1)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trace_mm.console import is_quiet
-from trace_mm.runs.dispatch import ChunkDone, Died, Event
+from trace_mm.runs.dispatch import ChunkDone, Died, Event, Ready
 from trace_mm.runs.executors import Task
 from trace_mm.runs.job import Item
 from trace_mm.runs.spawned import CONTEXT, begin, interrupts_wait, usable_cores
@@ -117,6 +117,7 @@ def _serve(
 
 def _records(task: Task, device: str | None, chunks: Any) -> Iterator[Any]:
     worker = task.worker(device)
+    yield Ready()
     while (chunk := chunks.get()) is not None:
         yield from task.records(worker, iter(chunk))
         yield ChunkDone()

@@ -1,14 +1,17 @@
 """Where the files of a run go."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mm.files import write_atomically
+from trace_mm.files.atomic import temporary_path
 
 
 @dataclass(frozen=True)
 class FolderSink:
-    """A folder of this machine.
+    """A folder of this machine, or one that machines share.
 
     Attributes:
         folder: made if needed.
@@ -19,3 +22,22 @@ class FolderSink:
     def put(self, path: str, data: bytes) -> None:
         """Write a file whole; see ``Sink``."""
         write_atomically(self.folder / path, data)
+
+    @contextmanager
+    def marked(self) -> Iterator[str]:
+        """Within this context the folder holds a mark, by which others know that they see it.
+
+        Yields:
+            The mark, for :meth:`has`.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark = temporary_path(self.folder / "shared")  # cleared away if this process is killed
+        mark.touch()
+        try:
+            yield mark.name
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def has(self, mark: str) -> bool:
+        """Whether the folder is the one that somebody has marked."""
+        return (self.folder / mark).is_file()
