@@ -167,7 +167,9 @@ def test_what_workers_say_and_raise_arrives(cluster, job, capfd):
     _run(Talkative(job.folder, job.out), cluster.address)
     assert set(capfd.readouterr().err.splitlines()) == {"note: worker on None"}
     with pytest.raises(FileNotFoundError, match=r"^student\.pth: no such model$"):
-        _run(Talkative(job.folder, job.out, 1, model="student.pth"), cluster.address, overwrite=True)
+        _run(
+            Talkative(job.folder, job.out, 1, model="student.pth"), cluster.address, overwrite=True
+        )
 
 
 def test_workers_for_which_there_is_no_room_are_waited_for(cluster, job, monkeypatch, capfd):
