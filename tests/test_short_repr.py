@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trace_mm.apis import FolderRunSummary, ImageSource, PanopticSummary
-from trace_mm.apis.refinement_summary import RefinementSummary
+from trace_mm.jobs.refinement_summary import RefinementSummary
 from trace_mm.short_repr import ShortRepr
 
 
@@ -39,7 +39,7 @@ def test_summaries_are_a_line():
     names = [f"photos/{number}.jpg" for number in range(1000)]
     for summary in (
         FolderRunSummary(names, names, dict.fromkeys(names, "not an image")),
-        RefinementSummary(1, 2, dict.fromkeys(names, "not an image")),
+        RefinementSummary(failed=dict.fromkeys(names, "not an image")),
         PanopticSummary(1, 2, untagged=names),
     ):
         text = repr(summary)

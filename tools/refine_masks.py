@@ -57,10 +57,7 @@ def main() -> int:
         overwrite=args.overwrite,
         **masks,
     )
-    print(summary.describe(args.out))
-    for name, reason in summary.failed.items():
-        print(f"  {name}: {reason}", file=sys.stderr)
-    return 1 if summary.failed else 0
+    return summary.report(args.out)
 
 
 if __name__ == "__main__":

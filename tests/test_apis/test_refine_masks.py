@@ -90,8 +90,8 @@ def manifest(out):
 def test_a_mask_of_two_squares_becomes_two(data, tmp_path):
     out = tmp_path / "results" / "refined.json"
     summary = refine(data, out)
-    assert (summary.done, summary.masks, summary.failed, summary.notes) == (4, 8, {}, {})
-    assert summary.describe(out).startswith("8 masks of 4 images, 0 images failed, 0 bad")
+    assert (summary.images, summary.masks, summary.failed, summary.notes) == (4, 8, {}, {})
+    assert summary.describe(out)[0].startswith("8 masks of 4 images, 0 images failed, 0 bad")
     coco = COCO(str(out))
     assert sorted(coco.getAnnIds()) == list(range(1, 9))
     assert [image["file_name"] for image in coco.dataset["images"]] == NAMES
@@ -139,7 +139,7 @@ def test_a_stopped_run_goes_on(data, tmp_path, error):
     second = Counted(data / "edges")
     summary = refine(data, out, second)
     assert (first.names, second.names) == (NAMES[:2], NAMES[2:])
-    assert (summary.done, summary.masks) == (4, 8)
+    assert (summary.images, summary.masks) == (4, 8)
     assert out.read_bytes() == (tmp_path / "undisturbed.json").read_bytes()
     third = Counted(data / "edges")
     assert refine(data, out, third).masks == 8
@@ -226,11 +226,11 @@ def test_a_bad_mask_is_left_out_if_allowed(data, tmp_path):
     add_bad_mask(data)
     out = tmp_path / "refined.json"
     summary = refine(data, out, skip_bad=True)
-    assert (summary.done, summary.masks, summary.failed) == (4, 8, {})
+    assert (summary.images, summary.masks, summary.failed) == (4, 8, {})
     assert list(summary.notes) == [NAMES[0]]
     assert "add up to 1281" in summary.notes[NAMES[0]][0]
-    assert "1 bad masks" in summary.describe(out)
-    notes = {record["name"]: record["notes"] for record in manifest(out)[1:]}
+    assert "1 bad masks" in summary.describe(out)[0]
+    notes = {record["key"]: record.get("notes", []) for record in manifest(out)[1:]}
     assert notes == {name: summary.notes.get(name, []) for name in NAMES}
 
 
@@ -242,28 +242,28 @@ def test_a_record_without_an_image(data, tmp_path):
         refine(data, out)
     for _ in range(2):
         summary = refine(data, out, skip_bad=True)
-        assert (summary.done, summary.failed) == (3, {})
+        assert (summary.images, summary.failed) == (3, {})
         assert "000000000003" in summary.notes["record 2"][0]
-        errors = [record["error"] for record in manifest(out)[1:] if record["error"]]
-        assert errors == summary.notes["record 2"]
+        notes = [record["notes"] for record in manifest(out)[1:] if "notes" in record]
+        assert notes == [summary.notes["record 2"]]
     assert [image["id"] for image in json.loads(out.read_text())["images"]] == [1, 2, 4]
     write_image(data / "photos", 3)
     summary = refine(data, out, skip_bad=True)
-    assert (summary.done, summary.notes) == (4, {})
+    assert (summary.images, summary.notes) == (4, {})
 
 
 def test_an_image_that_cannot_be_read_fails_alone(data, tmp_path, capsys):
     (data / "photos" / NAMES[1]).write_bytes(b"no image")
     out = tmp_path / "refined.json"
     summary = refine(data, out, batch_size=2)
-    assert summary.done == 3
+    assert summary.images == 3
     assert list(summary.failed) == [NAMES[1]]
     assert "not an image" in summary.failed[NAMES[1]]
     assert f"{NAMES[1]}: " in capsys.readouterr().err
     write_image(data / "photos", 2)
     edges = Counted(data / "edges")
     summary = refine(data, out, edges)
-    assert (summary.done, summary.failed, edges.names) == (4, {}, [NAMES[1]])
+    assert (summary.images, summary.failed, edges.names) == (4, {}, [NAMES[1]])
     refine(data, tmp_path / "undisturbed.json")
     assert out.read_bytes() == (tmp_path / "undisturbed.json").read_bytes()
 
@@ -273,13 +273,13 @@ def test_an_image_without_edges_fails_alone(data, tmp_path, batch_size):
     (data / "edges" / NAMES[1]).unlink()
     Image.new("L", (9, 7)).save(data / "edges" / NAMES[3])
     summary = refine(data, tmp_path / "refined.json", batch_size=batch_size)
-    assert (summary.done, summary.masks) == (2, 4)
+    assert (summary.images, summary.masks) == (2, 4)
     assert "no such edge map" in summary.failed[NAMES[1]]
     assert "(7, 9)" in summary.failed[NAMES[3]]
     write_edges(data / "edges", 2)
     write_edges(data / "edges", 4)
     summary = refine(data, tmp_path / "refined.json", overwrite=True)
-    assert (summary.done, summary.failed) == (4, {})
+    assert (summary.images, summary.failed) == (4, {})
 
 
 def test_a_failed_image_is_tried_again(data, tmp_path):
@@ -290,9 +290,11 @@ def test_a_failed_image_is_tried_again(data, tmp_path):
 
     fails = ["no memory"]
     source = PredictedEdges(predict, {})
-    assert refine(data, tmp_path / "refined.json", source).failed == {NAMES[0]: "no memory"}
+    assert refine(data, tmp_path / "refined.json", source).failed == {
+        NAMES[0]: f"{NAMES[0]}: no memory"
+    }
     summary = refine(data, tmp_path / "refined.json", source)
-    assert (summary.done, summary.failed) == (4, {})
+    assert (summary.images, summary.failed) == (4, {})
 
 
 def test_pictures(data, tmp_path):

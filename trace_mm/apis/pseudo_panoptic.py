@@ -10,7 +10,6 @@ from typing import Any
 
 from trace_mm import __version__
 from trace_mm.apis.batches import batched
-from trace_mm.apis.fingerprints import fingerprint
 from trace_mm.apis.instance_records import RecordFile, file_state
 from trace_mm.apis.json_lines import as_json
 from trace_mm.apis.panoptic_inputs import PanopticInputs, find_inputs
@@ -38,6 +37,7 @@ from trace_mm.apis.ranks import barrier, ranks
 from trace_mm.apis.worker_pool import WorkerPool
 from trace_mm.console import note
 from trace_mm.files import absolute_path, locked
+from trace_mm.files.fingerprints import fingerprint
 from trace_mm.jobs.edge_sources import EdgeSource, with_edges
 from trace_mm.jobs.places import check_panoptic_places
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler

@@ -1,7 +1,6 @@
 """``trace-mm refine``: better masks out of another method's."""
 
 import argparse
-import sys
 from typing import Any
 
 from trace_mm.commands.arguments import (
@@ -82,11 +81,12 @@ def _mask_formats() -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.jobs.places import check_refinement_places
+    from trace_mm.jobs.places import refinement_places
+    from trace_mm.runs.engine import check_places
 
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
     # Before anything heavy is imported or loaded, which takes time.
-    check_refinement_places(arguments.masks, arguments.images, arguments.out, **places)
+    check_places(refinement_places(arguments.masks, arguments.images, arguments.out, **places))
     tell_model(arguments)
     from trace_mm.apis.refine_masks import refine_masks
     from trace_mm.refine import BoundaryGuidedPropagation
@@ -108,7 +108,4 @@ def _run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         overwrite=arguments.overwrite,
     )
-    print(summary.describe(arguments.out))
-    for name, reason in summary.failed.items():
-        print(f"  {name}: {reason}", file=sys.stderr)
-    return 1 if summary.failed else 0
+    return summary.report(arguments.out)

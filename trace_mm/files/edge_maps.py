@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +41,10 @@ class EdgeMaps:
         self._known: set[str] = set()
         self._whole: dict[str, list[str]] = {}  # the first two images, by path without suffix
         self._short: dict[str, list[str]] = {}  # the same, by name without suffix
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the images that are known: for other processes, once these have been checked."""
+        return {**self.__dict__, "_known": set(), "_whole": {}, "_short": {}}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}, invert={self.invert})"

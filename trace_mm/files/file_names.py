@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trace_mm.files.folders import IMAGE_SUFFIXES, walk_images
 from trace_mm.files.json_values import ImageId, compose
@@ -47,6 +47,10 @@ class Listings:
 
     def __init__(self) -> None:
         self._names: dict[str, dict[str, str]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without names: another process looks for itself."""
+        return {"_names": {}}
 
     def find(self, folder: str | os.PathLike[str], name: str) -> Path | None:
         """The file ``name`` in a folder, whatever its slashes and the form of its letters.

@@ -49,16 +49,16 @@ def check_demo_places(images: Iterable[Path], out: Path) -> None:
     check_outputs(files=[out / REPORT_FILE], folders=folders, read=images)
 
 
-def check_refinement_places(
+def refinement_places(
     masks: AnyPath,
     images: AnyPath,
     out: AnyPath,
     *,
-    edges: Iterable[AnyPath] = (),
+    edges: Iterable[Path] = (),
     annotations: AnyPath | None = None,
     show_dir: AnyPath | None = None,
-) -> None:
-    """Refuse results that cannot be written, or would be written onto or among what is read.
+) -> Places:
+    """The places of a refinement.
 
     Args:
         masks: see :func:`trace_mm.apis.refine_masks.refine_masks`, also for the next two.
@@ -67,16 +67,13 @@ def check_refinement_places(
         edges: folders of stored edges.
         annotations: as of ``refine_masks``.
         show_dir: likewise.
-
-    Raises:
-        ValueError: if something would be written onto or among what is read; names both.
-        OSError: if something cannot be written; names it.
     """
-    check_outputs(
-        files=[out],
-        folders=[parts_folder(Path(out)), show_dir],
+    return Places(
+        top=parts_folder(Path(out)),
+        files=[Path(out)],
+        others=[None if show_dir is None else Path(show_dir)],
         read=[annotations],
-        searched=[masks, images, *edges],
+        searched=[Path(masks), Path(images), *edges],
     )
 
 

@@ -6,9 +6,11 @@ launcher has started share one run.
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,11 +34,13 @@ class RunResult:
         done: keys of the items that were done now, without those that failed.
         skipped: keys of those that were finished before.
         failed: reason by key of those that failed.
+        journal: opens the run's journal.
     """
 
     done: PackedStrings
     skipped: PackedStrings
     failed: dict[str, str]
+    journal: Callable[[], Journal]
 
 
 def run(
@@ -71,12 +75,13 @@ def run(
     places, settings = job.places(), as_json(job.settings())
     check_places(places)
     path = places.top / JOURNAL
+    open_journal = partial(Journal, path, settings, job.keys)
     places.top.mkdir(parents=True, exist_ok=True)
     with group() as ranks, locked(places.top) if ranks.leads else nullcontext():
         if ranks.leads:
             _open(job, places, settings, overwrite)
         waiting = _agree(job, ranks, path, settings)
-        with Journal(path, settings, job.keys) as journal:
+        with open_journal() as journal:
             items = _items(job, ranks, journal, waiting, batch_size)
             task = Task(job.recipe(), job.sink(), batch_size)
             total = len(job.keys)
@@ -91,14 +96,14 @@ def run(
                     tell(bar, record, unsaid, ranks.size)  # the others are about as fast
         ranks.barrier()
         if ranks.leads:
-            with Journal(path, settings, job.keys) as journal:
+            with open_journal() as journal:
                 journal.merge(job.keeps_others)
                 _check_complete(job, journal)
                 job.conclude(journal)
         ranks.barrier()
-        with Journal(path, settings, job.keys) as journal:
+        with open_journal() as journal:
             failed = {one.key: one.error for one in journal.records() if one.error is not None}
-    return _result(job, waiting, failed)
+    return _result(job, waiting, failed, open_journal)
 
 
 def check_places(places: Places) -> None:
@@ -119,7 +124,7 @@ def check_places(places: Places) -> None:
 def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -> None:
     """Bring the journal to one file, without what does not belong to this run."""
     path, folders = places.top / JOURNAL, [places.top / folder for folder in places.folders]
-    remove_temporary_files(places.files, folders, places.top)
+    remove_temporary_files(chain(places.files, places.named), folders, places.top)
     if overwrite:
         for output in listed_outputs(path):
             _remove(places, output)
@@ -199,7 +204,9 @@ def _check_complete(job: Job, journal: Journal) -> None:
             raise ValueError(f"{key}: changed during the run; run again")
 
 
-def _result(job: Job, waiting: "array[int]", failed: dict[str, str]) -> RunResult:
+def _result(
+    job: Job, waiting: "array[int]", failed: dict[str, str], journal: Callable[[], Journal]
+) -> RunResult:
     done, skipped, numbers = PackedStrings(), PackedStrings(), iter(waiting)
     following = next(numbers, None)
     for number, key in enumerate(job.keys):
@@ -209,4 +216,4 @@ def _result(job: Job, waiting: "array[int]", failed: dict[str, str]) -> RunResul
         following = next(numbers, None)
         if key not in failed:
             done.append(key)
-    return RunResult(done, skipped, failed)
+    return RunResult(done, skipped, failed, journal)

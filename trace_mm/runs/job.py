@@ -1,6 +1,6 @@
 """What a job tells the engine: its items, what is done with each, and what comes of them."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,17 +19,21 @@ class Item:
         state: what changes when the files do that it is made of, as JSON values.
         data: what the job's worker needs.
         label: what messages call it; the key if empty.
+        outputs: files of an earlier record, as in :class:`Record`; those of a failed item stay, and
+            stay listed.
     """
 
     key: str
     state: dict[str, Any]
     data: Any = None
     label: str = ""
+    outputs: Mapping[str, int] = field(default_factory=dict)
 
     def failed(self, error: Exception | str) -> Record:
         """The record of an item that failed; its error names the item."""
         text, label = str(error) or type(error).__name__, self.label or self.key
-        return Record(self.key, self.state, error=text if label in text else f"{label}: {text}")
+        error = text if label in text else f"{label}: {text}"
+        return Record(self.key, self.state, dict(self.outputs), error=error)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class Places:
         folders: within ``top``, those in which only the run writes.
         files: other files that are written.
         others: other folders in which files are written.
+        named: of the files that are written there, those of this run; looked through once.
         read: files and folders that must stay as they are.
         searched: folders of which all files are read.
     """
@@ -119,6 +124,7 @@ class Places:
     folders: Sequence[str] = ()
     files: Sequence[Path] = ()
     others: Sequence[Path | None] = ()
+    named: Iterable[Path] = ()
     read: Any = ()
     searched: Sequence[Path] = ()
 

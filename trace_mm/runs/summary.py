@@ -21,12 +21,14 @@ class RunSummary(ShortRepr):
         skipped: keys of those that were finished before.
         failed: reason by key of those that could not be done.
         remarks: what else is to be known, and how to change it.
+        told: those of the remarks that were said before, and need not be said again.
     """
 
     done: Sequence[str] = field(default_factory=PackedStrings)
     skipped: Sequence[str] = field(default_factory=PackedStrings)
     failed: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    told: Sequence[str] = ()
 
     def describe(self, out: object) -> list[str]:
         """Lines for the person who has run it."""
@@ -44,8 +46,8 @@ class RunSummary(ShortRepr):
         """
         if not is_leader():
             return 0
-        remarks = [] if is_quiet() else [f"note: {remark}" for remark in self.remarks]
-        for line in [*self.describe(out), *remarks]:
+        new = [] if is_quiet() else [one for one in self.remarks if one not in self.told]
+        for line in [*self.describe(out), *(f"note: {remark}" for remark in new)]:
             print(_printable(line))
         for reason in list(self.failed.values())[:_LISTED]:
             print(f"  {_printable(reason)}", file=sys.stderr)

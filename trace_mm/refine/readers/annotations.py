@@ -53,13 +53,13 @@ def read_annotations(
 
 
 def without_crowds(
-    annotations: Sequence[CocoAnnotation], file: CocoFile, crowds: str, on_bad: OnBad | None
+    annotations: Sequence[CocoAnnotation], only_crowds: bool, crowds: str, on_bad: OnBad | None
 ) -> list[CocoAnnotation]:
     """The annotations that stand for one instance each.
 
     Args:
         annotations: of one image.
-        file: theirs.
+        only_crowds: whether their file has no others; see :attr:`CocoFile.only_crowds`.
         crowds: see :class:`trace_mm.refine.readers.MaskReader`.
         on_bad: called for each whose ``iscrowd`` cannot be read.
 
@@ -69,7 +69,7 @@ def without_crowds(
     kept = []
     for annotation in annotations:
         try:
-            crowd = annotation.crowd if crowds == "skip" else file.is_crowd(annotation)
+            crowd = annotation.crowd and (crowds == "skip" or not only_crowds)
         except ValueError as error:
             if on_bad is None:
                 raise BadMaskError(str(error)) from error

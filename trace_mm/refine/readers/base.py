@@ -74,6 +74,8 @@ class MaskRecord:
 class MaskReader(ABC):
     """The masks of one method: which images have some, and the masks of each.
 
+    It can be pickled, and copied, to read single records elsewhere; the copy lists none.
+
     ``notes`` say what was left out or taken for granted, as of files that could mean two things,
     and how to say otherwise; more may come as masks are read.
 
@@ -124,6 +126,10 @@ class MaskReader(ABC):
             is_image: decides where the names of files may mean more than one image.
         """
         return self._records
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What reads a record, without all the others: it goes to other processes."""
+        return {**self.__dict__, "_records": []}
 
     @property
     def folders(self) -> list[Path]:

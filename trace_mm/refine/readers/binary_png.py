@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from trace_mm.files import SizeEvidence, map_sizes
 from trace_mm.files.binary_masks import mask_value, read_mask
@@ -57,6 +58,10 @@ class BinaryPngReader(MaskReader):
     def records(self, is_image: IsImage | None = None) -> list[MaskRecord]:
         """A record for each image; see ``MaskReader``."""
         return self._records if is_image is None else self._grouped(is_image)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What reads a record; see ``MaskReader``."""
+        return {**super().__getstate__(), "_folders": {}, "_files": []}
 
     def _index(self, source: MaskSource) -> list[MaskRecord]:
         self._folders = {

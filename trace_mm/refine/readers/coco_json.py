@@ -66,8 +66,8 @@ class CocoReader(MaskReader):
         self, record: MaskRecord, size: tuple[int, int], on_bad: OnBad | None
     ) -> InstanceMasks:
         content: CocoMasks = record.content
-        annotations = without_crowds(content.annotations, content.file, self.crowds, on_bad)
-        where = f"{content.file.name}: {record.name}"
+        annotations = without_crowds(content.annotations, content.only_crowds, self.crowds, on_bad)
+        where = f"{content.file}: {record.name}"
         return read_annotations(annotations, size, self._scored, where, on_bad)
 
     def _evidence(self, record: MaskRecord) -> SizeEvidence:
@@ -129,12 +129,14 @@ class CocoMasks:
     """What a COCO file has of one image.
 
     Attributes:
-        file: the whole file.
+        file: its name.
+        only_crowds: whether it has nothing else; see :attr:`CocoFile.only_crowds`.
         image: its entry of ``images``, whose size some tools swap; None if it has none.
         annotations: in the order of the file.
     """
 
-    file: CocoFile
+    file: str
+    only_crowds: bool
     image: CocoImage | None
     annotations: list[CocoAnnotation]
 
@@ -148,7 +150,7 @@ def _records(file: CocoFile) -> list[MaskRecord]:
     """Images in the order of the file, then those it does not list, then what is bad."""
     bad: list[ValueError] = []
     images = file.images(bad.append)
-    groups = file.by_image(None, bad.append)
+    groups, only_crowds = file.by_image(None, bad.append), bool(file.only_crowds)
     records = []
     for number, image in images.items():
         located = groups.pop(number, [])
@@ -157,11 +159,11 @@ def _records(file: CocoFile) -> list[MaskRecord]:
             name: str | None = image.name
         except ValueError as error:
             name, cause = None, str(error)
-        content = CocoMasks(file, image, located)
+        content = CocoMasks(file.name, only_crowds, image, located)
         records.append(MaskRecord(name, number, content, cause, empty=not located))
     for number, located in groups.items():
         cause = f"{file.name}: image id {number!r}: it has no sound entry in 'images'"
-        content = CocoMasks(file, None, located)
+        content = CocoMasks(file.name, only_crowds, None, located)
         listed = file.content.get("images")
         records.append(MaskRecord(None, number, content, cause if listed else None))
     return records + [MaskRecord(None, None, None, bad=str(error)) for error in bad]

@@ -64,7 +64,7 @@ class UnSamReader(MaskReader):
         if note is not None and note not in self.notes:
             self.notes.append(note)
         scored = scores_count(annotations)
-        annotations = without_crowds(annotations, file, self.crowds, on_bad)
+        annotations = without_crowds(annotations, bool(file.only_crowds), self.crowds, on_bad)
         return read_annotations(annotations, size, scored, file.name, on_bad)
 
     def _evidence(self, record: MaskRecord) -> SizeEvidence:

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from trace_mm.apis.fingerprints import fingerprint
+from trace_mm.files.fingerprints import fingerprint
 
 
 def test_of_a_file_is_of_its_content(tmp_path):

@@ -6,25 +6,34 @@ from pathlib import Path
 
 from trace_mm.refine.image_index import ImageIndex
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord
+from trace_mm.runs.packed import Keys, PackedStrings
 
 
 @dataclass(frozen=True)
 class RefinementInputs:
-    """Images by name, which is the path within their folder.
+    """Images with their masks, those that are listed without masks too, and records of no image.
 
     Attributes:
-        images: path of each image with its masks, by name; those that are listed without masks too.
-        missing: why records with masks have no image, by their number.
-        ids: the id of each image.
+        keys: names of images, which are their paths within the folder, and the numbers of records
+            that have no image, such as ``"record 3"``.
+        paths: of each key's image; empty for a record without.
+        records: masks of each key's image; why there is no image for a record without.
+        ids: of each key's image; 0 for a record without.
         others: names of the images in the folder that the masks do not mention.
         notes: what is left out or was decided for the user, and how to change it.
     """
 
-    images: dict[str, tuple[Path, MaskRecord]]
-    missing: dict[str, str]
-    ids: dict[str, int]
-    others: list[str]
+    keys: Keys
+    paths: PackedStrings
+    records: list[MaskRecord | str]
+    ids: list[int]
+    others: PackedStrings
     notes: list[str] = field(default_factory=list)
+
+    def names(self) -> list[str]:
+        """Those of the images."""
+        records = zip(self.keys, self.records, strict=True)
+        return [key for key, record in records if isinstance(record, MaskRecord)]
 
 
 def find_inputs(
@@ -69,7 +78,8 @@ def find_inputs(
     known = None if annotations is None else index.ids()
     empty, absent = _find_empty(index, records, {path for path, _ in found}, known)
     names = {path.relative_to(root).as_posix(): (path, record) for path, record in found + empty}
-    others = (path.relative_to(root).as_posix() for path in index.paths())
+    every = (path.relative_to(root).as_posix() for path in index.paths())
+    others = PackedStrings(name for name in every if name not in names)
     notes = [*reader.notes, *index.others.describe(root)]
     if absent:
         where = root if annotations is None else f"{root} and {annotations}"
@@ -82,7 +92,15 @@ def find_inputs(
             f"the masks of this folder? --annotations tells the names of ids"
         )
     ids = _image_ids(names, known)
-    return RefinementInputs(names, missing, ids, [one for one in others if one not in names], notes)
+    keys = Keys(sorted([*names, *missing]))
+    return RefinementInputs(
+        keys=keys,
+        paths=PackedStrings(str(names[key][0]) if key in names else "" for key in keys),
+        records=[names[key][1] if key in names else missing[key] for key in keys],
+        ids=[ids.get(key, 0) for key in keys],
+        others=others,
+        notes=notes,
+    )
 
 
 def _is_empty(record: MaskRecord) -> bool:
