@@ -74,6 +74,20 @@ def test_items_that_fail_are_told_and_tried_again(job):
     assert _run(job).done == ["005"]
 
 
+def test_what_was_made_before_an_item_fails_is_removed(job):
+    _run(job)
+    (job.folder / "005.txt").write_text("five")
+    assert list(_run(job).failed) == ["005"]
+    assert not (job.out / "squares/005.txt").exists()
+    assert (job.out / "total.txt").read_text() == str(TOTAL - 25)
+
+
+def test_what_cannot_be_pickled_is_for_this_process_only(job):
+    object.__setattr__(job, "seconds", lambda: 0)
+    with pytest.raises(ValueError, match=r"cannot be pickled \(.*lambda"):
+        _run(job, LocalExecutor(2))
+
+
 def test_what_is_no_longer_there_is_removed(job):
     _run(job)
     (job.folder / "005.txt").unlink()
@@ -176,9 +190,9 @@ def _children(process):
 
 
 def _lines(out):
-    """Lines of all journals; one may be removed meanwhile."""
-    count = 0
+    """How many records there are: the same may be in two files, and one may vanish meanwhile."""
+    lines = set()
     for path in out.glob("manifest*.jsonl") if out.exists() else ():
         with suppress(FileNotFoundError):
-            count += path.read_bytes().count(b"\n") - 1
-    return count
+            lines.update(path.read_bytes().splitlines()[1:])
+    return len(lines)

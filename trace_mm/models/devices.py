@@ -2,15 +2,19 @@
 
 import torch
 
+from trace_mm.runs.group import local_rank
+
 
 def check_device(device: str | torch.device | None) -> torch.device:
-    """The device that somebody names; the first GPU if there is one, else the CPU, for None.
+    """The device that somebody names; a GPU if there is one, else the CPU, for None.
+
+    Of several processes that a launcher has started, each takes a GPU of its own.
 
     Raises:
         ValueError: if there is no such device, or nothing can be computed on it.
     """
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
     try:
         chosen = torch.device(device)
     except RuntimeError:
@@ -28,3 +32,8 @@ def check_device(device: str | torch.device | None) -> torch.device:
                 f"device {device} asked for, but torch cannot compute on it here: {cause}"
             ) from error
     return chosen
+
+
+def _own_gpu() -> torch.device:
+    count = torch.cuda.device_count()  # one where the launcher shows each process its own only
+    return torch.device("cuda", local_rank() % count) if local_rank() else torch.device("cuda")

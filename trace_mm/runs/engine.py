@@ -21,7 +21,7 @@ from trace_mm.runs.job import Item, Job, Places
 from trace_mm.runs.journal import Journal, JournalPart, journal_files, listed_outputs
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.runs.progress import progress_bar, tell
-from trace_mm.runs.records import as_json
+from trace_mm.runs.records import Record, as_json
 
 JOURNAL = "manifest.jsonl"
 
@@ -92,6 +92,7 @@ def run(
                 share = -(-len(waiting) // ranks.size)
                 records = (executor or LocalExecutor()).run(task, items, share) if share else ()
                 for record in records:  # without any, no worker is started
+                    _remove_stale(places, journal, record)
                     part.add(record)
                     tell(bar, record, unsaid, ranks.size)  # the others are about as fast
         ranks.barrier()
@@ -145,6 +146,18 @@ def _remove(places: Places, output: str) -> None:
     path = PurePosixPath(output)
     if ".." not in path.parts and any(path.is_relative_to(folder) for folder in places.folders):
         (places.top / output).unlink(missing_ok=True)
+
+
+def _remove_stale(places: Places, journal: Journal, record: Record) -> None:
+    """Remove what an item's earlier record lists and its new one does not.
+
+    Before the new one is written: a run that is killed in between finds files missing, and does the
+    item again.
+    """
+    number = journal.keys.find(record.key)
+    known = None if number is None else journal.record(number)
+    for output in () if known is None else known.outputs.keys() - record.outputs.keys():
+        _remove(places, output)
 
 
 def _check_unclaimed(folders: list[Path], top: Path) -> None:

@@ -26,11 +26,14 @@ class Processes:
     Args:
         task: what they do.
         devices: one for each worker; None is what the job says.
+
+    Raises:
+        ValueError: if the task cannot be pickled.
     """
 
     def __init__(self, task: Task, devices: Sequence[str | None]) -> None:
         self._devices = list(devices)
-        self._task = pickle.dumps(task)
+        self._task = _pickled(task)
         self._seats: list[tuple[Any, Connection]] = []
         self._ready: deque[Connection] = deque()  # those not looked at yet, so that none waits long
 
@@ -129,6 +132,16 @@ def _receive(connection: Connection, chunks: Any) -> None:
             chunks.put(connection.recv())
     except (EOFError, OSError):
         chunks.put(None)
+
+
+def _pickled(task: Task) -> bytes:
+    try:
+        return pickle.dumps(task)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"worker processes cannot be given what they need, which cannot be pickled ({error}): "
+            f"work without them, or with a model that is told by its config"
+        ) from error
 
 
 def _sendable(error: Exception) -> Exception:
