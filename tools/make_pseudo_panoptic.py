@@ -10,13 +10,13 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
-from trace_mm.apis.ranks import default_device, note_once
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine.runner_config import read_config
 from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.panoptic import choose_classes
 from trace_mm.registry import TASK_UTILS
+from trace_mm.runs.group import note_once
 
 _NEEDED = ("images", "semantic", "classes", "model", "labeler")
 _READ = (*_NEEDED, "data_root", "annotations")
@@ -29,7 +29,7 @@ def make_parser() -> Parser:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that label")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N")
-    parser.add_argument("--device", help="of the edge model (default: a GPU for each rank if any)")
+    parser.add_argument("--device", help="of the edge model (default: a GPU each process if any)")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
     add_config_options(parser, ", such as data_root=DIR or labeler.threshold=0.3")
     return parser
@@ -51,7 +51,7 @@ def main() -> int:
         root / cfg.semantic,
         classes,
         args.out,
-        None if cfg.model is None else edge_source_of(cfg.model, args.device or default_device()),
+        None if cfg.model is None else edge_source_of(cfg.model, args.device),
         TASK_UTILS.build(cfg.labeler),
         annotations=None if annotations is None else root / annotations,
         batch_size=args.batch_size,

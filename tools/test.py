@@ -12,7 +12,6 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
-from trace_mm.apis.ranks import leave_group
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import EdgeFolderHook
@@ -25,6 +24,7 @@ from trace_mm.engine.runner_config import (
     set_work_dir,
 )
 from trace_mm.files import check_outputs
+from trace_mm.runs.group import leave_group
 
 
 def make_parser() -> Parser:

@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
-from trace_mm.apis.ranks import leave_group
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import brief_console, latest_checkpoint
@@ -26,6 +25,7 @@ from trace_mm.engine.runner_config import (
     set_resume,
     set_work_dir,
 )
+from trace_mm.runs.group import leave_group
 
 
 def make_parser() -> Parser:

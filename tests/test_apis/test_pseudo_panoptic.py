@@ -22,6 +22,7 @@ from tests.touching_squares import SIZE, change_json, image_name, overlap, squar
 from trace_mm.files.panoptic_file import read_panoptic_file
 from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
 from trace_mm.panoptic import PanopticClasses
+from trace_mm.runs.executors import LocalExecutor
 from trace_mm.structures import EdgeDataSample
 
 NAMES = [f"{image_name(number)}.png" for number in range(1, 5)]
@@ -53,7 +54,7 @@ def assert_consistent(out, classes):
         ids = segment_ids(out, stem)
         assert ids.shape == (image["height"], image["width"])
         semantic = np.asarray(Image.open(out / "semantic" / f"{stem}.png"))
-        assert (semantic[ids == 0] == 255).all()
+        assert (semantic[ids == 0] == classes.void_id).all()
         segments = {segment["id"]: segment for segment in annotation["segments_info"]}
         assert set(segments) == set(np.unique(ids)) - {0}  # each pixel has one or is void
         masks = []
@@ -78,7 +79,7 @@ def assert_consistent(out, classes):
 def test_touching_squares_are_told_apart(data, out):
     summary = make(data, out)
     assert (summary.labelled, summary.segments, summary.failed) == (4, 12, {})
-    assert summary.describe(out).startswith("12 segments of 4 images, 0 images failed, 0 have no")
+    assert summary.describe(out)[-1].startswith("12 segments of 4 images, 0 images failed, 0 have")
     assert_consistent(out, CLASSES)
     panoptic = load(out, "panoptic")
     assert panoptic["categories"] == CLASSES.categories()
@@ -119,11 +120,12 @@ def test_ids_beyond_255_give_16_bits(data, out):
     classes = PanopticClasses.create(["square"], ["rest"], {"square": 700, "rest": 3})
     for number in range(1, 5):
         ids = np.where(square_ids(number) > 0, 700, 3).astype(np.uint16)
-        ids[0] = 255
+        ids[0] = 65535
         write_map(data / "maps", number, ids)
     assert make(data, out, classes=classes).failed == {}
     assert_consistent(out, classes)
-    assert np.asarray(Image.open(out / "semantic" / NAMES[0])).max() == 700
+    semantic = np.asarray(Image.open(out / "semantic" / NAMES[0]))
+    assert sorted(np.unique(semantic)) == [3, 700, 65535]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPEG", ".JPG", ".webp"])
@@ -162,7 +164,17 @@ def test_subfolders(data, out):
 def test_workers_and_batches_do_not_change_a_byte(data, tmp_path):
     make(data, tmp_path / "one")
     make(data, tmp_path / "two", workers=2, batch_size=3)
+    make(data, tmp_path / "three", executor=LocalExecutor(1))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "three")
+    with pytest.raises(ValueError, match="give one of the two"):
+        make(data, tmp_path / "four", workers=2, executor=LocalExecutor(1))
+
+
+def test_a_function_that_finds_edges_stays_in_this_process(data, out):
+    edges = PredictedEdges(lambda images: [], {})
+    with pytest.raises(ValueError, match=r"cannot be pickled .*work without them"):
+        make(data, out, edges, workers=2)
 
 
 def test_edges_of_a_model(data, out):
@@ -179,16 +191,12 @@ def test_images_without_a_map_are_counted(data, out, capsys):
     summary = make(data, out)
     assert (summary.labelled, summary.failed) == (3, {})
     assert (summary.untagged, summary.unused_maps) == ([NAMES[1]], 1)
-    assert "1 have no semantic map, 1 maps have no image" in summary.describe(out)
+    assert "1 have no semantic map, 1 maps have no image" in summary.describe(out)[-1]
     assert [image["id"] for image in load(out, "panoptic")["images"]] == [1, 3, 4]
     assert not (out / "panoptic" / NAMES[1]).exists()
     lines = [json.loads(line) for line in (out / "manifest.jsonl").read_bytes().splitlines()]
-    assert [record["notes"] for record in lines[1:]] == [
-        [],
-        ["there is no semantic map of it"],
-        [],
-        [],
-    ]
+    notes = [record.get("notes", []) for record in lines[1:]]
+    assert notes == [[], ["there is no semantic map of it"], [], []]
 
 
 def test_ids_of_a_coco_file(data, out, tmp_path):

@@ -77,6 +77,19 @@ def test_failures_are_tried_again(data, tmp_path, out):
     assert contents(out) == contents(tmp_path / "undisturbed")
 
 
+def test_an_image_that_has_gone_bad_loses_its_labels(data, out):
+    make(data, out)
+    write_map(data / "maps", 2, np.full(SIZE, 9, dtype=np.uint8))  # an unknown class
+    summary = make(data, out)
+    assert (summary.labelled, list(summary.failed)) == (3, [NAMES[1]])
+    assert [image["file_name"] for image in load(out, "panoptic")["images"]] == [
+        NAMES[0],
+        *NAMES[2:],
+    ]
+    for folder in ("panoptic", "semantic", "pictures"):
+        assert not (out / folder / NAMES[1]).exists()
+
+
 @pytest.mark.parametrize("folder", ["photos", "maps", "edges"])
 def test_an_image_whose_input_has_changed_is_done_again(data, tmp_path, out, folder):
     make(data, out)
@@ -161,7 +174,7 @@ def test_files_without_a_manifest_are_left_alone(data, out):
 def test_a_damaged_manifest(data, out):
     make(data, out)
     (out / "manifest.jsonl").write_bytes(b"no manifest\n")
-    with pytest.raises(ValueError, match=r"manifest\.jsonl: damaged"):
+    with pytest.raises(ValueError, match=r"manifest\.jsonl is damaged"):
         make(data, out)
     assert make(data, out, overwrite=True).labelled == 4
 

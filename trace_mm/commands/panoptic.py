@@ -1,7 +1,6 @@
 """``trace-mm panoptic``: a panoptic dataset out of semantic maps and instance edges."""
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
 from trace_mm.commands.arguments import (
@@ -75,15 +74,16 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.jobs.places import check_panoptic_places
+    from trace_mm.jobs.places import panoptic_places
+    from trace_mm.runs.engine import check_places
+    from trace_mm.runs.group import is_leader, note_once
 
     read = [arguments.annotations, arguments.classes]
     # Before anything heavy is imported or loaded, which takes time.
-    check_panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read)
-    if not arguments.no_edges and os.environ.get("RANK", "0") == "0":
+    check_places(panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read))
+    if not arguments.no_edges and is_leader():
         tell_model(arguments)
     from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
-    from trace_mm.apis.ranks import note_once
     from trace_mm.panoptic import PanopticLabeler, choose_classes
 
     labeler = PanopticLabeler(**_LABELER.given(arguments))
@@ -105,13 +105,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _edges(arguments: argparse.Namespace) -> "EdgeSource | None":
-    from trace_mm.apis.ranks import default_device
-
     if arguments.no_edges:
         given = [name for name in ("edges", *MODEL_OPTIONS) if getattr(arguments, name) is not None]
         if given:
             raise ValueError(f"--no-edges: --{given[0].replace('_', '-')} has no effect")
         return None
-    if arguments.edges is None and arguments.device is None:
-        arguments.device = default_device()  # each rank has its own
     return edge_source(arguments)

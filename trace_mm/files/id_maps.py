@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ GREY_RGB, VOC_COLORS, ID_COLORS = (
 DIVISORS = (1000, 256)
 """Where an id is class * divisor + number: Cityscapes' and KITTI's convention."""
 
+_Path = TypeVar("_Path")
 _GLANCES = 16  # files of a folder that are looked at
 _FEW_IDS = 8  # maps with so many ids at most are never taken for pictures
 _MOST_SPECKS, _MOST_ISOLATED = 0.5, 0.1
@@ -125,9 +127,14 @@ def folder_colors(paths: Sequence[Path]) -> str:
     return "auto"
 
 
+def glances(paths: Sequence[_Path]) -> Sequence[_Path]:
+    """The few of many maps that are looked at, spread evenly."""
+    return paths[:: max(1, len(paths) // _GLANCES)][:_GLANCES]
+
+
 def _some_maps(paths: Sequence[Path]) -> Iterator[IdMap]:
     """A few maps of a folder; those that cannot be read are left out: reading them says so."""
-    for path in paths[:: max(1, len(paths) // _GLANCES)][:_GLANCES]:
+    for path in glances(paths):
         try:
             yield read_id_map(path)
         except (ValueError, OSError):

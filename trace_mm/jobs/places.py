@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trace_mm.files import check_outputs
 from trace_mm.runs.job import Places
@@ -15,7 +15,7 @@ EDGE_FOLDERS = {"png": "edges", "npz": "npz", "overlay": "overlay"}
 """Folders of the results of edge runs, by what is saved."""
 
 PANOPTIC_FOLDERS = ("panoptic", "semantic", "pictures")
-PANOPTIC_FILES = ("panoptic.json", "instances.json", "summary.html", MANIFEST_FILE)
+PANOPTIC_FILES = ("panoptic.json", "instances.json", "summary.html")
 
 
 def result_folders(out: Path) -> list[Path]:
@@ -77,15 +77,14 @@ def refinement_places(
     )
 
 
-def check_panoptic_places(
+def panoptic_places(
     images: AnyPath,
     semantic: AnyPath,
     out: AnyPath,
-    *,
     edges: Iterable[AnyPath] = (),
     read: Iterable[AnyPath | None] = (),
-) -> None:
-    """Refuse results that cannot be written, or would be written onto or among what is read.
+) -> Places:
+    """The places of a run of panoptic labels.
 
     Args:
         images: folder of images.
@@ -93,14 +92,16 @@ def check_panoptic_places(
         out: folder to write.
         edges: folders of stored edges.
         read: files that are read; None is left out.
-
-    Raises:
-        ValueError: if something would be written onto or among what is read; names both.
-        OSError: if something cannot be written; names it.
     """
-    check_outputs(
+    return Places(
+        top=Path(out),
+        folders=PANOPTIC_FOLDERS,
         files=[Path(out) / name for name in PANOPTIC_FILES],
-        folders=[Path(out) / name for name in PANOPTIC_FOLDERS],
         read=read,
-        searched=[images, semantic, *edges],
+        searched=[Path(folder) for folder in (images, semantic, *edges)],
     )
+
+
+def output_path(folder: str, name: str) -> str:
+    """Path of an image's PNG in one of a run's folders, relative to the output folder."""
+    return f"{folder}/{PurePosixPath(name).with_suffix('.png')}"

@@ -1,7 +1,8 @@
 """A folder with a semantic map for each image, as class numbers."""
 
 import os
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
-from trace_mm.files.id_maps import ID_COLORS, VOID, folder_colors, read_id_map
+from trace_mm.files.id_maps import ID_COLORS, VOID, folder_colors, glances, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.files.json_values import compose
 from trace_mm.files.map_pixels import ids_in
 from trace_mm.panoptic.classes import PanopticClasses
+from trace_mm.runs.packed import Keys, PackedStrings
 
 _SUFFIXES = (".png", ".npy")
+_NOBODY = -1
 _SEEN = 256  # maps of a folder that are looked at before the work begins
 
 
@@ -47,15 +50,15 @@ def see_maps(folder: str | os.PathLike[str]) -> SeenMaps:
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
-    paths = list(walk_files(Path(folder), _is_map_file))
+    paths = PackedStrings(map(str, walk_files(Path(folder), _is_map_file)))
     count = min(_SEEN, len(paths))
-    some = [paths[number * len(paths) // count] for number in range(count)]
-    colors = folder_colors([path for path in some if path.suffix.lower() == ".png"])
+    some = [Path(paths[number * len(paths) // count]) for number in range(count)]
+    colors = folder_colors([path for path in some if _is_picture(path.name)])
     maps: list[frozenset[int]] = []
     scores: list[int] = []
     for path in some:
         try:
-            if path.suffix.lower() == ".png":
+            if _is_picture(path.name):
                 maps.append(frozenset(ids_in(read_id_map(path, colors=colors).ids)))
                 continue
             values = _load(path)
@@ -68,75 +71,29 @@ def see_maps(folder: str | os.PathLike[str]) -> SeenMaps:
     return SeenMaps(tuple(maps), tuple(scores))
 
 
-class SemanticMaps:
-    """Semantic maps in a folder, and which image each is of.
+@dataclass(frozen=True)
+class SemanticMapReader:
+    """Reads semantic maps as class numbers; it is small, and can be pickled.
 
-    ``<stem>.png`` holds ids as DHR, MARS, VOC and COCO-Stuff write them, see
-    :func:`trace_mm.files.id_maps.read_id_map`; of colours, VOC's. ``<stem>.npy`` holds whole
-    numbers (H, W), which are ids as well, or floats (C, h, w), the scores of the C classes by
-    rising id, of which each pixel's highest counts. Maps of ids must have the image's size; scores
-    are resized to it, bilinearly, before they are compared.
+    A ``.png`` holds ids as DHR, MARS, VOC and COCO-Stuff write them, see
+    :func:`trace_mm.files.id_maps.read_id_map`; of colours, VOC's. A ``.npy`` holds whole numbers
+    (H, W), which are ids as well, or floats (C, h, w), the scores of the C classes by rising id, of
+    which each pixel's highest counts. Maps of ids must have the image's size; scores are resized to
+    it, bilinearly, before they are compared.
 
-    Args:
-        folder: searched with its subfolders.
+    Attributes:
         classes: what the ids mean.
-
-    Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if it holds no map, or two maps of one stem; names both.
+        colors: what RGB pixels mean, see :func:`trace_mm.files.id_maps.folder_colors`.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], classes: PanopticClasses) -> None:
-        self.folder = Path(folder)
-        self.classes = classes
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
-        self._paths: dict[str, Path] = {}
-        self.others = OtherFiles()
-        for path in walk_files(self.folder, _is_map_file, others=self.others):
-            stem = compose(path.relative_to(self.folder).with_suffix("").as_posix())
-            other = self._paths.setdefault(stem, path)
-            if other != path:
-                raise ValueError(f"{other} and {path}: two semantic maps of one name")
-        if not self._paths:
-            lacking = f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})"
-            raise ValueError("; ".join([lacking, *self.others.describe("in it", "maps")]))
-        pictures = [path for path in self._paths.values() if path.suffix.lower() == ".png"]
-        self._colors = folder_colors(pictures)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def match(self, names: Sequence[str]) -> dict[str, Path]:
-        """The maps of images, by the images' names; images without a map are left out.
-
-        A map has the image's path without its suffix, or only the last part of it, where all maps
-        of a dataset with subfolders lie in one folder.
-
-        Args:
-            names: paths of images within their folder, with forward slashes.
-
-        Raises:
-            ValueError: if two images would have one map; names both.
-        """
-        found: dict[str, Path] = {}
-        owners: dict[Path, str] = {}
-        for name in names:
-            stem = PurePosixPath(compose(name)).with_suffix("")
-            path = self._paths.get(stem.as_posix(), self._paths.get(stem.name))
-            if path is None:
-                continue
-            owner = owners.setdefault(path, name)
-            if owner != name:
-                raise ValueError(f"images {owner} and {name} would both have the map {path}")
-            found[name] = path
-        return found
+    classes: PanopticClasses
+    colors: str
 
     def read(self, path: Path, size: tuple[int, int]) -> NDArray[np.int32]:
         """The class numbers of a map.
 
         Args:
-            path: one of :meth:`match`.
+            path: of the map.
             size: (H, W) of its image.
 
         Returns:
@@ -146,8 +103,8 @@ class SemanticMaps:
             ValueError: if it cannot be read, is of another size, or has ids or scores of other
                 classes; names the file.
         """
-        if path.suffix.lower() != ".npy":
-            found = read_id_map(path, size, self._colors)
+        if _is_picture(path.name):
+            found = read_id_map(path, size, self.colors)
             if found.stored == ID_COLORS:
                 raise ValueError(
                     f"{path}: must hold ids of classes, but holds colours that are not VOC's"
@@ -162,7 +119,7 @@ class SemanticMaps:
 
     def evidence(self, path: Path) -> SizeEvidence:
         """What a map tells of its image's size; nothing if it is damaged."""
-        if path.suffix.lower() != ".npy":
+        if _is_picture(path.name):
             return SizeEvidence(map_sizes(path))
         try:
             values = _load(path)
@@ -194,6 +151,88 @@ class SemanticMaps:
             best[better] = plane[better]
             found[better] = self.classes.semantic_ids[number]
         return found
+
+
+class SemanticMaps:
+    """Semantic maps in a folder, ``<stem>.png`` or ``<stem>.npy``, and which image each is of.
+
+    In memory there are some dozen bytes a map besides its name.
+
+    Args:
+        folder: searched with its subfolders.
+        classes: what the ids mean.
+
+    Attributes:
+        reader: of these maps.
+        others: what of the folder is no map.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no map, or two maps of one stem; names both.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], classes: PanopticClasses) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
+        self.others = OtherFiles()
+        self._stems, self._files = Keys(), PackedStrings()
+        for stem, file in sorted(self._walk()):
+            if len(self._stems) and self._stems[-1] == stem:
+                first, second = self.folder / self._files[-1], self.folder / file
+                raise ValueError(f"{first} and {second}: two semantic maps of one name")
+            self._stems.append(stem)
+            self._files.append(file)
+        if not self._files:
+            lacking = f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})"
+            raise ValueError("; ".join([lacking, *self.others.describe("in it", "maps")]))
+        pictures = PackedStrings(file for file in self._files if _is_picture(file))
+        some = [self.folder / file for file in glances(pictures)]
+        self.reader = SemanticMapReader(classes, folder_colors(some))
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def match(self, names: Iterable[str]) -> PackedStrings:
+        """The maps of images, as paths within the folder; empty for images without one.
+
+        A map has the image's path without its suffix, or only the last part of it, where all maps
+        of a dataset with subfolders lie in one folder.
+
+        Args:
+            names: paths of images within their folder, with forward slashes.
+
+        Raises:
+            ValueError: if two images would have one map; names both.
+        """
+        found, given = PackedStrings(), PackedStrings()
+        owners = array("q", [_NOBODY]) * len(self)
+        for number, name in enumerate(names):
+            given.append(name)
+            index = self._find(PurePosixPath(compose(name)).with_suffix(""))
+            if index is not None and owners[index] != _NOBODY:
+                path = self.folder / self._files[index]
+                raise ValueError(
+                    f"images {given[owners[index]]} and {name} would both have the map {path}"
+                )
+            if index is not None:
+                owners[index] = number
+            found.append("" if index is None else self._files[index])
+        return found
+
+    def _find(self, stem: PurePosixPath) -> int | None:
+        whole = self._stems.find(stem.as_posix())
+        return self._stems.find(stem.name) if whole is None else whole
+
+    def _walk(self) -> Iterator[tuple[str, str]]:
+        """Each map's name without suffix, letters in one form, and its path within the folder."""
+        for path in walk_files(self.folder, _is_map_file, others=self.others):
+            inside = path.relative_to(self.folder)
+            yield compose(inside.with_suffix("").as_posix()), inside.as_posix()
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(".png")
 
 
 def _is_map_file(path: Path) -> bool:

@@ -107,6 +107,15 @@ def run(
     return _result(job, waiting, failed, open_journal)
 
 
+def read_journal(job: Job) -> Journal:
+    """What a run of a job has recorded; a context that closes it.
+
+    Raises:
+        ValueError: if what is there has other settings, or is no journal; names the file.
+    """
+    return Journal(job.places().top / JOURNAL, as_json(job.settings()), job.keys)
+
+
 def check_places(places: Places) -> None:
     """Refuse places that cannot be written, or lie onto or among what is read.
 

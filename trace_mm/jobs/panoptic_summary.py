@@ -1,25 +1,22 @@
 """The summary page of a run: numbers, failures, and pictures of a few images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.apis.panoptic_records import (
-    PICTURES,
-    PanopticRecord,
-    class_counts,
-    output_path,
-)
+from trace_mm import __version__
 from trace_mm.files import load_image, write_atomically
+from trace_mm.jobs.panoptic_tally import Tally, annotations_of, void_of
+from trace_mm.jobs.places import output_path
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.visualization import Figure, ReportEntry, render_report
 from trace_mm.visualization.refinement import instance_color
 
 SUMMARY = "summary.html"
-_LISTED = 20  # failures that are told in full
+_LISTED = 20  # notes that are told in full
 _LEAD = (
     "Which class a pixel belongs to comes from semantic maps. Where two things of one class meet "
     "is told by {cause}. Such labels hold mistakes: look before you train on them."
@@ -35,7 +32,7 @@ _STEPS = (
 
 def write_summary(
     out: Path,
-    records: Mapping[str, PanopticRecord],
+    tally: Tally,
     classes: PanopticClasses,
     unused_maps: int,
     settings: dict[str, Any],
@@ -43,8 +40,8 @@ def write_summary(
     """Write ``summary.html``, which holds everything that it shows.
 
     Args:
-        out: the output folder, with the pictures that records name.
-        records: of all images, by name.
+        out: the output folder, with the pictures of the tally's ``shown``.
+        tally: what the labels are.
         classes: names of the categories.
         unused_maps: how many semantic maps have no image.
         settings: of the run.
@@ -52,59 +49,50 @@ def write_summary(
     Raises:
         ValueError: if a picture cannot be read.
     """
-    labelled = [records[name] for name in sorted(records) if records[name].labelled]
     with_edges = settings["edges"] is not None
     steps = [step for step in _STEPS if with_edges or step[0] != "Edges"]
     page = render_report(
         "Pseudo-panoptic labels",
         _LEAD.format(cause=_CAUSES[with_edges]),
         steps,
-        _notes(records, labelled, classes, unused_maps),
-        _entries(out, labelled, [title for title, _ in steps]),
+        _notes(tally, classes, unused_maps),
+        _entries(out, tally, [title for title, _ in steps]),
         _footer(settings),
-        _legend(labelled, classes),
+        _legend(tally, classes),
     )
     write_atomically(out / SUMMARY, page.encode("utf-8", "replace"))
 
 
-def _notes(
-    records: Mapping[str, PanopticRecord],
-    labelled: Sequence[PanopticRecord],
-    classes: PanopticClasses,
-    unused_maps: int,
-) -> list[tuple[str, str]]:
-    failed = [record for record in records.values() if record.error is not None]
-    untagged = len(records) - len(labelled) - len(failed)
-    pixels = sum(record.height * record.width for record in labelled)
-    void = sum(record.void for record in labelled)
-    whole = sum(record.void == record.height * record.width for record in labelled)
-    counts = class_counts(labelled, classes)
+def _notes(tally: Tally, classes: PanopticClasses, unused_maps: int) -> list[tuple[str, str]]:
+    untagged = tally.images - tally.labelled - tally.failed
+    counts = tally.of_classes(classes)
     numbers = [counts.get(name, 0) for name in classes.names]
     middle = classes.num_things
     notes = [
         (
             "Images",
-            f"{len(labelled)} labelled, {len(failed)} failed, {untagged} without a semantic map; "
-            f"{unused_maps} semantic maps without an image. {_percent(void, pixels)} of all pixels "
-            f"are void, that is, in no segment; {whole} images are void as a whole.",
+            f"{tally.labelled} labelled, {tally.failed} failed, {untagged} without a semantic map; "
+            f"{unused_maps} semantic maps without an image. {_percent(tally.void, tally.pixels)} "
+            f"of all pixels are void, that is, in no segment; {tally.empty} images are void as a "
+            f"whole.",
         ),
-        ("Segments of things", _counts(classes.thing_classes, numbers[:middle], len(labelled))),
-        ("Segments of stuff", _counts(classes.stuff_classes, numbers[middle:], len(labelled))),
+        ("Segments of things", _counts(classes.thing_classes, numbers[:middle], tally.labelled)),
+        ("Segments of stuff", _counts(classes.stuff_classes, numbers[middle:], tally.labelled)),
     ]
-    noted = [f"{record.name}: {note}" for record in labelled for note in record.notes]
-    errors = [f"{record.name}: {record.error}" for record in failed]
+    noted = [f"{name}: {note}" for name, texts in tally.notes.items() for note in texts]
     return notes + [
-        (title, _listed(texts))
-        for title, texts in (("Failures", sorted(errors)), ("To be known", noted))
+        (title, _listed(texts, count))
+        for title, texts, count in (
+            ("Failures", tally.failures, tally.failed),
+            ("To be known", noted[:_LISTED], len(noted)),
+        )
         if texts
     ]
 
 
-def _legend(
-    labelled: Sequence[PanopticRecord], classes: PanopticClasses
-) -> list[tuple[tuple[int, int, int], str]]:
+def _legend(tally: Tally, classes: PanopticClasses) -> list[tuple[tuple[int, int, int], str]]:
     """Colour in semantic maps, name, kind, and number of segments of the classes that occur."""
-    counts = class_counts(labelled, classes)
+    counts = tally.of_classes(classes)
     entries = []
     for index, name in enumerate(classes.names):
         if name in counts:
@@ -124,34 +112,32 @@ def _counts(names: Sequence[str], counts: Sequence[int], images: int) -> str:
     return f"{sum(counts)}, {average}: {shown}{rest}." if shown else "None."
 
 
-def _listed(texts: Sequence[str]) -> str:
-    more = len(texts) - _LISTED
+def _listed(texts: Sequence[str], count: int) -> str:
+    more = count - len(texts)
     rest = f"; and {more} more, in manifest.jsonl" if more > 0 else ""
-    return "; ".join(texts[:_LISTED]) + rest
+    return "; ".join(texts) + rest
 
 
-def _entries(
-    out: Path, records: Iterable[PanopticRecord], captions: Sequence[str]
-) -> list[ReportEntry]:
+def _entries(out: Path, tally: Tally, captions: Sequence[str]) -> list[ReportEntry]:
     """The images of which there are pictures: panels of one width, side by side."""
     entries = []
-    for record in records:
-        path = output_path(PICTURES, record.name)
-        if path not in record.outputs:
-            continue
-        picture = np.rint(load_image(out / path) * 255).astype(np.uint8)  # (h, panels * w, 3)
+    for record in tally.shown:
+        path = out / output_path("pictures", record.key)
+        picture = np.rint(load_image(path) * 255).astype(np.uint8)  # (h, panels * w, 3)
         panels = np.split(picture, len(captions), axis=1)
         figures = [
-            _figure(panel, caption, record.name)
+            _figure(panel, caption, record.key)
             for panel, caption in zip(panels, captions, strict=True)
         ]
-        things = sum("segmentation" in entry for entry in record.annotations)
+        height, width = record.result["height"], record.result["width"]
+        segments = len(annotations_of(record))
+        things = sum("segmentation" in entry for entry in annotations_of(record))
         facts = [
-            f"{record.width} × {record.height} pixels",
-            f"{things} things, {len(record.annotations) - things} stuff",
-            f"{_percent(record.void, record.height * record.width)} void",
+            f"{width} × {height} pixels",
+            f"{things} things, {segments - things} stuff",
+            f"{_percent(void_of(record), height * width)} void",
         ]
-        entries.append(ReportEntry(record.name, facts, figures))
+        entries.append(ReportEntry(record.key, facts, figures))
     return entries
 
 
@@ -166,7 +152,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _footer(settings: dict[str, Any]) -> str:
-    parts = [f"trace_mm {settings['version']}", f"classes: {settings['classes']}"]
+    parts = [f"trace_mm {__version__}", f"classes: {settings['classes']}"]
     parts += [
         f"{key}: " + ", ".join(f"{name} {value}" for name, value in settings[key].items())
         for key in ("edges", "labeler")

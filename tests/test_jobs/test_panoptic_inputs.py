@@ -7,7 +7,9 @@ import pytest
 
 from tests.panoptic_data import CLASSES, write_map, write_panoptic_data
 from tests.touching_squares import image_name
-from trace_mm.apis.panoptic_inputs import find_inputs
+from trace_mm.jobs.panoptic_inputs import find_inputs
+from trace_mm.jobs.places import panoptic_places
+from trace_mm.runs.engine import check_places
 
 
 @pytest.fixture
@@ -15,28 +17,34 @@ def data(tmp_path):
     return write_panoptic_data(tmp_path / "data", count=3)
 
 
-def find(data, out=None, **folders):
-    folders = {"images": data / "photos", "semantic": data / "maps", **folders}
-    return find_inputs(folders["images"], folders["semantic"], CLASSES, out or data / "out")
+def find(data, images=None, semantic=None, annotations=None):
+    return find_inputs(images or data / "photos", semantic or data / "maps", CLASSES, annotations)
+
+
+def check(data, out, semantic=None, annotations=None):
+    semantic = semantic or data / "maps"
+    check_places(panoptic_places(data / "photos", semantic, out, read=[annotations]))
 
 
 def test_ids_count_all_images_by_name(data):
     (data / "maps" / f"{image_name(2)}.png").unlink()
     found = find(data)
     names = [f"{image_name(number)}.png" for number in (1, 2, 3)]
-    assert list(found.images) == names
-    assert found.ids == {names[0]: 1, names[2]: 3}
+    assert found.names == names
+    assert list(found.ids) == [1, 2, 3]
+    assert found.with_map() == [names[0], names[2]]
+    assert found.without_map() == [names[1]]
 
 
 def test_the_state_of_a_map_changes_with_it(data):
     name = f"{image_name(2)}.png"
-    before = find(data).map_state(name)
+    before = find(data).map_state(1)
     write_map(data / "maps", 2)
     os.utime(data / "maps" / name, ns=(1, 1))
-    after = find(data).map_state(name)
+    after = find(data).map_state(1)
     assert before != after
     (data / "maps" / name).unlink()
-    assert find(data).map_state(name) == ""
+    assert find(data).map_state(1) == ""
 
 
 @pytest.mark.parametrize(("count", "most"), [(3, 24), (3, 2), (3, 1), (3, 0)])
@@ -44,7 +52,7 @@ def test_shown_images_are_spread_over_all(data, count, most):
     found = find(data)
     shown = found.shown(most)
     assert len(shown) == min(count, most)
-    assert shown <= set(found.images)
+    assert shown <= set(found.names)
     assert most == 0 or f"{image_name(1)}.png" in shown
 
 
@@ -76,14 +84,14 @@ def test_results_are_not_written_among_what_is_read(data, tmp_path, source, out)
     if out == "data":  # whose semantic/ are the maps
         (data / "maps").rename(data / "semantic")
         with pytest.raises(ValueError, match=r"onto .*semantic, which is read"):
-            find(data, data, semantic=data / "semantic")
+            check(data, data, semantic=data / "semantic")
         return
     with pytest.raises(ValueError, match=rf"lies in .*{source}, which is read: write elsewhere"):
-        find(data, tmp_path / out)
+        check(data, tmp_path / out)
 
 
 def test_results_may_lie_beside_what_is_read(data):
-    assert len(find(data, data).maps) == 3
+    check(data, data)
 
 
 def test_missing_input(data, tmp_path):
@@ -104,7 +112,7 @@ def test_ids_are_not_read_from_what_will_be_written(data):
     listed = data / "out" / "instances.json"
     listed.write_text("{}")
     with pytest.raises(ValueError, match=r"would be written onto .*instances\.json, which is read"):
-        find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
+        check(data, data / "out", annotations=listed)
 
 
 def test_an_image_has_one_id(data, tmp_path):
@@ -114,7 +122,14 @@ def test_an_image_has_one_id(data, tmp_path):
     listed = tmp_path / "listed.json"
     listed.write_text(json.dumps({"images": images}))
     with pytest.raises(ValueError, match=r"listed\.json: the images 7 and 8 would both be"):
-        find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
+        find(data, annotations=listed)
     listed.write_text(json.dumps({"images": images[::2] + images[3:]}))
-    found = find_inputs(data / "photos", data / "maps", CLASSES, data / "out", listed)
-    assert found.ids == dict(zip(names, (7, 20, 21), strict=True))
+    assert list(find(data, annotations=listed).ids) == [7, 20, 21]
+
+
+def test_images_are_taken_by_rising_id(data, tmp_path):
+    names = [f"{image_name(number)}.png" for number in (3, 1, 2)]
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names, 5)]
+    (tmp_path / "listed.json").write_text(json.dumps({"images": images}))
+    found = find(data, annotations=tmp_path / "listed.json")
+    assert list(found.by_rising_id()) == [2, 0, 1]

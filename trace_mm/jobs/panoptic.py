@@ -1,0 +1,237 @@
+"""Pseudo-panoptic labels of images: maps are read, things told apart by edges, files written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.files import absolute_path, read_photo
+from trace_mm.files.file_state import file_state
+from trace_mm.files.fingerprints import fingerprint
+from trace_mm.files.palette import semantic_png
+from trace_mm.files.panoptic import panoptic_png
+from trace_mm.files.png import encode_png
+from trace_mm.jobs.edge_sources import EdgeSource, NamedImage
+from trace_mm.jobs.panoptic_files import write_panoptic_files
+from trace_mm.jobs.panoptic_inputs import PanopticInputs
+from trace_mm.jobs.panoptic_summary import write_summary
+from trace_mm.jobs.panoptic_tally import Tally
+from trace_mm.jobs.places import AnyPath, output_path, panoptic_places
+from trace_mm.panoptic import PanopticLabeler
+from trace_mm.panoptic.annotations import class_map, segment_annotations
+from trace_mm.panoptic.semantic_maps import SemanticMapReader
+from trace_mm.runs.job import Finished, Item, Places
+from trace_mm.runs.journal import Journal
+from trace_mm.runs.packed import Keys
+from trace_mm.runs.records import Record
+from trace_mm.runs.sinks import FolderSink
+from trace_mm.runs.threads import one_thread
+from trace_mm.visualization.panoptic import draw_panoptic
+
+PICTURES_SHOWN = 24  # in the summary
+UNTAGGED = "there is no semantic map of it"
+_RESULTS = 1  # counted up when labels change though no setting has
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs of an image.
+
+    Attributes:
+        path: of the image.
+        semantic: its map, if it has one.
+        shown: whether its picture is in the summary.
+    """
+
+    path: Path
+    semantic: Path | None
+    shown: bool
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An image that is read and waits for edges.
+
+    Attributes:
+        item: the image's.
+        image: its pixels.
+        classes: class numbers (H, W), -1 where void.
+        notes: how it was read.
+    """
+
+    item: Item
+    image: NamedImage
+    classes: NDArray[np.int32]
+    notes: list[str]
+
+
+class PanopticJob:
+    """A COCO panoptic dataset of images, semantic maps and edges.
+
+    Args:
+        inputs: the images and their maps.
+        out: folder to write.
+        edges: where edges come from; None tells things apart by connected components alone. For
+            workers in other processes it must be possible to pickle it; ``on(device)`` and
+            ``uses_accelerator`` are used if it has them.
+        labeler: makes segments of classes and edges.
+        annotations: the COCO file that image ids are from, if any.
+
+    Attributes:
+        tally: what the labels are, once the run has concluded, in the process that leads.
+    """
+
+    keeps_others = False
+
+    def __init__(
+        self,
+        inputs: PanopticInputs,
+        out: Path,
+        edges: EdgeSource | None,
+        labeler: PanopticLabeler,
+        annotations: AnyPath | None = None,
+    ) -> None:
+        self.inputs, self.out, self.edges, self.labeler = inputs, out, edges, labeler
+        self.classes = inputs.semantic.reader.classes
+        self.tally: Tally | None = None
+        self._annotations = annotations
+        self._shown = inputs.shown(PICTURES_SHOWN)
+
+    @property
+    def keys(self) -> Keys:
+        """The images' names; see ``Job``."""
+        return self.inputs.names
+
+    def places(self) -> Places:
+        """The output folder; see ``Job``."""
+        edges = () if self.edges is None else self.edges.folders()
+        return panoptic_places(
+            self.inputs.root, self.inputs.semantic.folder, self.out, edges, [self._annotations]
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that labels depend on; see ``Job``."""
+        listed = self._annotations
+        return {
+            "results": _RESULTS,
+            "semantic": str(absolute_path(self.inputs.semantic.folder)),
+            "classes": self.classes.describe(),
+            "annotations": None if listed is None else fingerprint(Path(listed)),
+            "edges": None if self.edges is None else self.edges.settings(),
+            "labeler": {"type": type(self.labeler).__name__, **self.labeler.settings()},
+        }
+
+    def item(self, number: int, known: Record | None) -> Item | None:
+        """An image, unless its labels are there, and are of its files; see ``Job``."""
+        name, path, semantic = self.keys[number], self.inputs.image(number), self.inputs.map(number)
+        size, modified = file_state(path)
+        state = {"size": size, "modified": modified, "semantic": self.inputs.map_state(number)}
+        if semantic is not None and self.edges is not None:
+            state["edges"] = self.edges.state(name)
+        shown = name in self._shown
+        if known is not None and known.error is None and known.state == state:
+            wanted = () if semantic is None else _outputs(name, shown)
+            if {*wanted} == {*known.outputs} and all(
+                file_state(self.out / file)[0] == size for file, size in known.outputs.items()
+            ):
+                return None
+        return Item(name, state, _Task(path, semantic, shown))
+
+    def recipe(self) -> "PanopticRecipe":
+        """How workers are made; see ``Job``."""
+        return PanopticRecipe(self.edges, self.labeler, self.inputs.semantic.reader)
+
+    def sink(self) -> FolderSink:
+        """The output folder; see ``Job``."""
+        return FolderSink(self.out)
+
+    def conclude(self, journal: Journal) -> None:
+        """Write the dataset's JSON files and the summary page; see ``Job``."""
+        self.tally = self.count(journal)
+        write_panoptic_files(self.out, journal, self.tally, self.inputs, journal.settings)
+        write_summary(self.out, self.tally, self.classes, self.inputs.unused_maps, journal.settings)
+
+    def count(self, journal: Journal) -> Tally:
+        """What the labels are by the records of them."""
+        return Tally(journal, shown=self._shown)
+
+
+@dataclass(frozen=True)
+class PanopticRecipe:
+    """How a worker is made; see ``Recipe``."""
+
+    edges: EdgeSource | None
+    labeler: PanopticLabeler
+    reader: SemanticMapReader
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether edges are found on an accelerator."""
+        return bool(getattr(self.edges, "uses_accelerator", False))
+
+    def worker(self, device: str | None) -> "PanopticWorker":
+        """A worker; see ``Recipe``."""
+        on = getattr(self.edges, "on", None)
+        if device is None or on is None:
+            return PanopticWorker(self)
+        return PanopticWorker(replace(self, edges=on(device)))
+
+
+class PanopticWorker:
+    """Reads images and maps, finds edges, labels and draws; see ``Worker``."""
+
+    def __init__(self, recipe: PanopticRecipe) -> None:
+        self._edges, self._labeler, self._reader = recipe.edges, recipe.labeler, recipe.reader
+
+    def load(self, item: Item) -> _Loaded | Finished:
+        """Read an image, in the orientation that fits its map, and the map."""
+        task: _Task = item.data
+        semantic = task.semantic
+        if semantic is None:
+            return Finished(Record(item.key, item.state, notes=[UNTAGGED]))
+        photo = read_photo(task.path, lambda: self._reader.evidence(semantic))
+        classes = self._reader.read(semantic, photo.size)
+        image = NamedImage(item.key, photo.pixels, photo.orientation)
+        return _Loaded(item, image, classes, photo.notes)
+
+    def group(self, loaded: _Loaded) -> None:
+        """All images may be in one batch."""
+
+    def predict(self, batch: Sequence[_Loaded]) -> Sequence[NDArray[np.float32] | None]:
+        """Edges of images, if any are used."""
+        if self._edges is None:
+            return [None] * len(batch)
+        return self._edges([loaded.image for loaded in batch])
+
+    def finish(self, loaded: _Loaded, predicted: NDArray[np.float32] | None) -> Finished:
+        """The labels of an image, as files and annotations."""
+        item, classes = loaded.item, self._reader.classes
+        with one_thread():  # so that rounding is the same everywhere
+            labels = self._labeler(loaded.classes, classes.num_things, predicted)
+        annotations = segment_annotations(labels.ids, labels.classes, classes)
+        semantic = classes.ids_of(class_map(labels.ids, labels.classes))  # (H, W)
+        contents = [panoptic_png(labels.ids), semantic_png(semantic)]
+        if item.data.shown:
+            names = classes.names
+            picture = draw_panoptic(
+                loaded.image.pixels,
+                loaded.classes,
+                predicted,
+                labels.ids,
+                class_names=names,
+                segment_names=[names[number] for number in labels.classes.tolist()],
+            )
+            contents.append(encode_png(picture))
+        files = dict(zip(_outputs(item.key, item.data.shown), contents, strict=True))
+        height, width = labels.ids.shape
+        result = {"height": height, "width": width, "annotations": annotations}
+        return Finished(Record(item.key, item.state, result=result, notes=loaded.notes), files)
+
+
+def _outputs(name: str, shown: bool) -> list[str]:
+    """Paths of an image's files within the output folder; one more if it is shown."""
+    folders = ("panoptic", "semantic", "pictures") if shown else ("panoptic", "semantic")
+    return [output_path(folder, name) for folder in folders]
