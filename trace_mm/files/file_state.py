@@ -3,10 +3,10 @@
 from pathlib import Path
 
 
-def file_state(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time in nanoseconds; (-1, -1) if it cannot be read."""
+def file_state(path: Path) -> dict[str, int]:
+    """``size`` in bytes and ``modified``, a time in nanoseconds; -1 if it cannot be read."""
     try:
         state = path.stat()
-    except OSError:
-        return -1, -1
-    return state.st_size, state.st_mtime_ns
+    except OSError:  # reading it later says what is wrong
+        return {"size": -1, "modified": -1}
+    return {"size": state.st_size, "modified": state.st_mtime_ns}

@@ -2,10 +2,10 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -81,40 +81,6 @@ class EdgeSource(Protocol):
     def state(self, name: str) -> str:
         """What changes if the edges of the image of this name do; empty if only settings count."""
         ...
-
-
-class HasImage(Protocol):
-    """Anything that an image belongs to."""
-
-    @property
-    def image(self) -> NamedImage:
-        """The image."""
-        ...
-
-
-Job = TypeVar("Job", bound=HasImage)
-
-
-def with_edges(
-    edges: EdgeSource, batch: Sequence[Job], fail: Callable[[Job, str], None]
-) -> Iterator[tuple[Job, NDArray[np.float32]]]:
-    """Edges of a batch; where one image spoils it, those of the others one by one.
-
-    Args:
-        edges: where they come from.
-        batch: whose images are meant.
-        fail: called for each that has none, with the reason.
-    """
-    try:
-        lines = edges([job.image for job in batch])
-    except ValueError as error:
-        if len(batch) == 1:
-            fail(batch[0], str(error))
-            return
-        for job in batch:
-            yield from with_edges(edges, [job], fail)
-    else:
-        yield from zip(batch, lines, strict=True)
 
 
 class PredictedEdges:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import decode_image, read_file
+from trace_mm.files.file_state import file_state
 from trace_mm.jobs.edge_files import (
     SAVE_KINDS,
     check_save_kinds,
@@ -105,12 +106,7 @@ class EdgeJob:
     def item(self, number: int, known: Record | None) -> Item | None:
         """An image, unless its results are there, and are its own; see ``Job``."""
         name, path = self.keys[number], Path(self._paths[number])
-        try:
-            state = path.stat()
-            size, modified = state.st_size, state.st_mtime_ns
-        except OSError:  # reading it later says what is wrong
-            size = modified = -1
-        now = {"path": str(path), "size": size, "modified": modified}
+        now = {"path": str(path), **file_state(path)}
         before = tuple(self._recorded_kinds(name, known))
         kinds = tuple(kind for kind in SAVE_KINDS if kind in {*self.kinds, *before})
         outputs = {} if known is None else known.outputs

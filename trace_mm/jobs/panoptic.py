@@ -127,15 +127,14 @@ class PanopticJob:
     def item(self, number: int, known: Record | None) -> Item | None:
         """An image, unless its labels are there, and are of its files; see ``Job``."""
         name, path, semantic = self.keys[number], self.inputs.image(number), self.inputs.map(number)
-        size, modified = file_state(path)
-        state = {"size": size, "modified": modified, "semantic": self.inputs.map_state(number)}
+        state = {**file_state(path), "semantic": self.inputs.map_state(number)}
         if semantic is not None and self.edges is not None:
             state["edges"] = self.edges.state(name)
         shown = name in self._shown
         if known is not None and known.error is None and known.state == state:
             wanted = () if semantic is None else _outputs(name, shown)
             if {*wanted} == {*known.outputs} and all(
-                file_state(self.out / file)[0] == size for file, size in known.outputs.items()
+                file_state(self.out / file)["size"] == size for file, size in known.outputs.items()
             ):
                 return None
         return Item(name, state, _Task(path, semantic, shown))

@@ -57,8 +57,8 @@ class PanopticInputs:
         path = self.map(number)
         if path is None:
             return ""
-        size, modified = file_state(path)
-        return f"{self.maps[number]} {size} {modified}"
+        state = file_state(path)
+        return f"{self.maps[number]} {state['size']} {state['modified']}"
 
     def with_map(self) -> PackedStrings:
         """Names of the images that have a map."""

@@ -2,20 +2,18 @@
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.files import absolute_path, distinct_stems, read_photo
 from trace_mm.files.coco import decode_rle, instance_annotation
 from trace_mm.files.coco_writer import write_coco
+from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
 from trace_mm.files.png import encode_png
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage
@@ -29,6 +27,7 @@ from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
+from trace_mm.runs.threads import one_thread
 from trace_mm.visualization import draw_refinement
 
 _RESULTS = 1  # to be raised when the same settings no longer give the same masks
@@ -157,7 +156,7 @@ class RefinementJob:
             same = known is not None and known.error is None and known.state == state
             return None if same else Item(key, state, masks)
         path = Path(self._inputs.paths[number])
-        state = {**_file_state(path), "edges": self._edges.state(key)}
+        state = {**file_state(path), "edges": self._edges.state(key)}
         picture = None if self._pictures is None else self._pictures[number]
         if known is None or known.error is not None or known.state != state:
             return Item(key, state, _Task(path, masks, picture))
@@ -285,27 +284,12 @@ class RefinementWorker:
         return Finished(record, {task.picture: _draw(loaded, predicted, refined)})
 
     def _refine(self, instances: InstanceMasks, edges: NDArray[np.float32]) -> _Refined:
-        with _one_thread():
+        with one_thread():
             refined = self._refiner(instances, edges)
         kept = [index for index, mask in enumerate(refined.instances.masks) if mask.any()]
         return _Refined(
             refined.instances.select(kept), tuple(refined.sources[index] for index in kept)
         )
-
-
-_ONE_AT_A_TIME = Lock()  # the number of threads is the whole process's
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch computes in one thread, so that rounding is the same in all processes."""
-    with _ONE_AT_A_TIME:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _encode(refined: _Refined) -> list[dict[str, Any]]:
@@ -360,12 +344,3 @@ def _categories(labels: Iterable[int], names: dict[int, str]) -> list[dict[str, 
     default = "object" if labels <= {1} else "class {}"
     every = sorted(labels | {*names}) or [1]
     return [{"id": label, "name": names.get(label, default.format(label))} for label in every]
-
-
-def _file_state(path: Path) -> dict[str, int]:
-    """Size in bytes and modification time in nanoseconds; -1 if it cannot be read."""
-    try:
-        state = path.stat()
-    except OSError:  # reading it later says what is wrong
-        return {"size": -1, "modified": -1}
-    return {"size": state.st_size, "modified": state.st_mtime_ns}
