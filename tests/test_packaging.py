@@ -42,7 +42,8 @@ def _imports(path):
 
 def _part(path):
     """The room or module of the package that a file belongs to."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return "cli" if part == "__main__" else part  # two ways to start the same
 
 
 def _layers():

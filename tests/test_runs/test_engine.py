@@ -88,6 +88,20 @@ def test_what_cannot_be_pickled_is_for_this_process_only(job):
         _run(job, LocalExecutor(2))
 
 
+def test_settings_of_a_run_that_came_to_nothing_bind_nobody(job, expected):
+    class Modelless(NumbersJob):
+        def recipe(self):
+            raise FileNotFoundError("no such model")
+
+    with pytest.raises(FileNotFoundError, match="no such model"):
+        _run(Modelless(job.folder, job.out, seed=1))
+    assert len((job.out / "manifest.jsonl").read_text().splitlines()) == 1
+    _run(job)
+    assert _contents(job.out) == expected
+    with pytest.raises(ValueError, match="other settings: seed 0, now 1"):
+        _run(replace(job, seed=1))
+
+
 def test_what_is_no_longer_there_is_removed(job):
     _run(job)
     (job.folder / "005.txt").unlink()

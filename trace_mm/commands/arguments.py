@@ -169,11 +169,13 @@ def edge_model(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
 
     given = {name: getattr(arguments, name) for name in _PREDICTION_OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
-    device = check_device(arguments.device)
+    devices = getattr(arguments, "devices", None) or [arguments.device]
+    elsewhere = bool(getattr(arguments, "gpus_per_worker", None))  # this machine needs none then
+    device = check_device(devices[0], elsewhere)  # of the kind of all
     config = model_config(
         arguments.model, arguments.method, arguments.dtype, options, arguments.backbone, device
     )
-    return edge_source_of(config.model, device)
+    return edge_source_of(config.model, device, elsewhere)
 
 
 def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":

@@ -6,11 +6,12 @@ from typing import Any
 
 from trace_mm.commands.arguments import (
     add_model_arguments,
-    build_inferencer,
+    edge_model,
     positive,
     tell_model,
 )
 from trace_mm.commands.command_line import EXIT_STATUS
+from trace_mm.commands.executors import add_executor_arguments, build_executor
 from trace_mm.console import note
 
 
@@ -48,6 +49,7 @@ def add_subcommand(commands: Any) -> None:
         action="store_true",
         help="remove the results of an earlier run with other settings and start anew",
     )
+    add_executor_arguments(edges)
     add_model_arguments(edges)
     edges.set_defaults(run=_run)
 
@@ -57,6 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.jobs.places import edge_places, result_folders
     from trace_mm.runs.engine import check_places
 
+    executor = build_executor(arguments)
     out = Path(arguments.out)
     sources = expand_inputs(
         arguments.inputs, exclude=result_folders(out), tell=note, root=arguments.root
@@ -64,15 +67,19 @@ def _run(arguments: argparse.Namespace) -> int:
     check_places(edge_places(sources.paths(), out))  # before anything heavy is loaded
     tell_model(arguments)
     from trace_mm.apis.folder_run import run_folder
+    from trace_mm.jobs.edge_sources import EdgeModel, ImagePredictions
 
-    inferencer = build_inferencer(arguments)
+    model = edge_model(arguments)
+    if not isinstance(model, EdgeModel):
+        raise ValueError(f"{arguments.model}: names edges that are there already, and no model")
     summary = run_folder(
-        inferencer.predict_images,
+        ImagePredictions(model),
         sources,
         out,
-        settings=inferencer.settings(),
+        settings=model.settings(),
         save=arguments.save,
         batch_size=arguments.batch_size,
         overwrite=arguments.overwrite,
+        executor=executor,
     )
     return summary.report(out)

@@ -124,14 +124,21 @@ class EdgeModel:
     Args:
         config: of the model, such as that of :func:`trace_mm.models.model_config.model_config`.
         device: where it computes; the first GPU, else the CPU, for None.
+        elsewhere: whether it is of another machine, so that this one need not have the device;
+            there, :meth:`on` says which it is.
 
     Raises:
         FileNotFoundError: if a checkpoint or backbone is missing.
         ValueError: if an option is wrong, or there is no such device.
     """
 
-    def __init__(self, config: Mapping[str, Any], device: str | torch.device | None = None) -> None:
-        self.device = check_device(device)
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        elsewhere: bool = False,
+    ) -> None:
+        self.device = check_device(device, elsewhere)
         self.config = with_dtype(as_trace_student(plain_config(config)), self.device)
         self._described = describe_model(self.config)
         self._class = model_class(self.config)  # by which another process imports its module
@@ -204,21 +211,47 @@ class EdgeModel:
         return ""
 
 
+class ImagePredictions:
+    """What a model predicts of images without names, in whichever process it is loaded.
+
+    Args:
+        model: loaded at the first use.
+    """
+
+    def __init__(self, model: EdgeModel) -> None:
+        self._model = model
+
+    def __call__(self, images: Sequence[Image]) -> list[EdgeDataSample]:
+        """Predictions of float32 (H, W, 3) RGB images in [0, 1]; see ``EdgeModel.predict``."""
+        named = [NamedImage(f"image_{number:06d}", image) for number, image in enumerate(images)]
+        return self._model.predict(named)
+
+    @property
+    def uses_accelerator(self) -> bool:
+        """Whether it computes elsewhere than on the CPU."""
+        return self._model.uses_accelerator
+
+    def on(self, device: str | torch.device) -> "ImagePredictions":
+        """The same on another device; see ``EdgeModel.on``."""
+        return ImagePredictions(self._model.on(device))
+
+
 def edge_source_of(
-    config: Mapping[str, Any], device: str | torch.device | None = None
+    config: Mapping[str, Any], device: str | torch.device | None = None, elsewhere: bool = False
 ) -> "EdgeModel | StoredEdges":
     """Where a config's edges come from: a model, or the files of an ``EdgeFolder``.
 
     Args:
         config: of a registered model.
         device: see :class:`EdgeModel`.
+        elsewhere: likewise.
 
     Raises:
         FileNotFoundError: if a checkpoint, backbone or folder is missing.
         ValueError: if an option is wrong, or there is no such device.
     """
     if class_name(dict(config)) != EdgeFolder.__name__:
-        return EdgeModel(config, device)
+        return EdgeModel(config, device, elsewhere)
     options = {name: value for name, value in config.items() if name != "type"}
     try:
         return StoredEdges(**options)

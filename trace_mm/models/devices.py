@@ -5,20 +5,28 @@ import torch
 from trace_mm.runs.group import local_rank
 
 
-def check_device(device: str | torch.device | None) -> torch.device:
+def check_device(device: str | torch.device | None, elsewhere: bool = False) -> torch.device:
     """The device that somebody names; a GPU if there is one, else the CPU, for None.
 
     Of several processes that a launcher has started, each takes a GPU of its own.
 
+    Args:
+        device: its name.
+        elsewhere: whether it is of another machine, of which is known only that it has GPUs.
+
     Raises:
         ValueError: if there is no such device, or nothing can be computed on it.
     """
+    if device is None and elsewhere:
+        return torch.device("cuda")
     if device is None:
         return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
     try:
         chosen = torch.device(device)
     except RuntimeError:
         raise ValueError(f"{device!r} is not a device; cpu, cuda or cuda:1 are") from None
+    if elsewhere:
+        return chosen
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {device} asked for, but torch finds no usable NVIDIA GPU")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():

@@ -18,7 +18,7 @@ from trace_mm.files import check_outputs, locked, remove_temporary_files
 from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size
 from trace_mm.runs.group import Group, group
 from trace_mm.runs.job import Item, Job, Places
-from trace_mm.runs.journal import Journal, JournalPart, journal_files, listed_outputs
+from trace_mm.runs.journal import Journal, JournalPart, is_empty, journal_files, listed_outputs
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.runs.progress import progress_bar, tell
 from trace_mm.runs.records import Record, as_json
@@ -85,16 +85,16 @@ def run(
             items = _items(job, ranks, journal, waiting, batch_size)
             task = Task(job.recipe(), job.sink(), batch_size)
             total = len(job.keys)
-            with (
-                JournalPart(path, f"rank-{ranks.rank:04d}", settings) as part,
-                progress_bar(total, total - len(waiting), show_progress and ranks.leads) as bar,
-            ):
-                share = -(-len(waiting) // ranks.size)
-                records = (executor or LocalExecutor()).run(task, items, share) if share else ()
-                for record in records:  # without any, no worker is started
-                    _remove_stale(places, journal, record)
-                    part.add(record)
-                    tell(bar, record, unsaid, ranks.size)  # the others are about as fast
+            shown = show_progress and ranks.leads
+            share = -(-len(waiting) // ranks.size)  # without any, no worker is started
+            records = iter((executor or LocalExecutor()).run(task, items, share) if share else ())
+            with JournalPart(path, f"rank-{ranks.rank:04d}", settings) as part:
+                first = next(records, None)  # before the bar: a model is loaded, or fails to be
+                with progress_bar(total, total - len(waiting), shown) as bar:
+                    for record in chain([] if first is None else [first], records):
+                        _remove_stale(places, journal, record)
+                        part.add(record)
+                        tell(bar, record, unsaid, ranks.size)  # the others are about as fast
         ranks.barrier()
         if ranks.leads:
             with open_journal() as journal:
@@ -142,6 +142,9 @@ def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -
             file.unlink()
     elif not journal_files(path):
         _check_unclaimed(folders, places.top)
+    elif is_empty(path) and _first_full(folders) is None:
+        for file in journal_files(path):  # settings of a run that came to nothing bind nobody
+            file.unlink()
     with Journal(path, settings, job.keys) as journal:
         if not job.keeps_others:
             for record in journal.other_records():
@@ -171,12 +174,17 @@ def _remove_stale(places: Places, journal: Journal, record: Record) -> None:
 
 def _check_unclaimed(folders: list[Path], top: Path) -> None:
     """Refuse to write among files that no journal accounts for."""
-    for folder in folders:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(
-                f"{folder} holds files, but {top} has no {JOURNAL} of a run that wrote them: "
-                f"choose another folder, or --overwrite"
-            )
+    folder = _first_full(folders)
+    if folder is not None:
+        raise ValueError(
+            f"{folder} holds files, but {top} has no {JOURNAL} of a run that wrote them: "
+            f"choose another folder, or --overwrite"
+        )
+
+
+def _first_full(folders: list[Path]) -> Path | None:
+    """The first folder that holds anything."""
+    return next((one for one in folders if one.is_dir() and any(one.iterdir())), None)
 
 
 def _agree(job: Job, ranks: Group, path: Path, settings: dict[str, Any]) -> "array[int]":

@@ -130,7 +130,7 @@ class RayExecutor:
 
     def run(self, task: Task, items: Iterator[Item], count: int) -> Iterator[Record]:
         """Do items; see ``Executor``."""
-        from trace_mm.runs.ray_crew import RayCrew, connected, marked
+        from trace_mm.runs.ray_crew import RayCrew, connected, marked, tell_of_gpus
 
         workers = min(self.workers, max(count, 1))
         gpus = self.gpus if self.gpus is not None else float(task.recipe.overlaps)
@@ -140,6 +140,7 @@ class RayExecutor:
             marked(task.out) as mark,
             RayCrew(task, workers, self.cpus, gpus, mark) as crew,
         ):
+            tell_of_gpus(gpus)
             yield from dispatch(crew, chunked(items, size))
 
 

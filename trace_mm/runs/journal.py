@@ -201,6 +201,16 @@ def journal_files(path: Path) -> list[Path]:
     return [*([path] if path.is_file() else []), *parts]
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a journal and its parts are of this format and hold no record."""
+    for file in journal_files(path):
+        with file.open("rb") as stream:
+            header = stream.readline()
+            if stream.readline().endswith(b"\n") or (header and _settings_of(header) is None):
+                return False
+    return True
+
+
 def listed_outputs(path: Path) -> Iterator[str]:
     """Paths of the files that a journal and its parts list, whatever their settings and format."""
     for file in journal_files(path):
@@ -216,10 +226,9 @@ def _check_header(path: Path, line: bytes, settings: dict[str, Any]) -> None:
         if line or path.stat().st_size:
             raise _unknown(path)
         return  # a part of which nothing was written
-    header = parse_line(line)
-    if header is None or header.get("format") != FORMAT or "settings" not in header:
+    previous = _settings_of(line)
+    if previous is None:
         raise _unknown(path)
-    previous = header["settings"]
     differing = "; ".join(
         f"{key} {previous.get(key)!r}, now {settings.get(key)!r}"
         for key in sorted(previous.keys() | settings.keys())
@@ -230,6 +239,15 @@ def _check_header(path: Path, line: bytes, settings: dict[str, Any]) -> None:
             f"{path.parent} holds results of other settings: {differing}. Choose another place, "
             f"or --overwrite to start anew"
         )
+
+
+def _settings_of(line: bytes) -> dict[str, Any] | None:
+    """The settings that a first line holds; None if it is none of this format."""
+    header = parse_line(line) if line.endswith(b"\n") else None
+    if header is None or header.get("format") != FORMAT:
+        return None
+    settings = header.get("settings")
+    return settings if isinstance(settings, dict) else None
 
 
 def _unknown(path: Path) -> ValueError:

@@ -288,6 +288,15 @@ def _check_address(address: str | None) -> None:
         raise OSError(f"no Ray cluster answers at {address}: {error}") from error
 
 
+def tell_of_gpus(gpus: float) -> None:
+    """Say that workers do without the GPUs that a cluster has."""
+    import ray
+
+    there = ray.cluster_resources().get("GPU", 0)
+    if there and not gpus:
+        note(f"the Ray cluster has {there:g} GPUs, of which the workers were given none")
+
+
 @contextmanager
 def marked(out: object) -> Iterator[str | None]:
     """Within this context a folder that results go to holds a mark, which is given."""
