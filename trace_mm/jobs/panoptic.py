@@ -81,6 +81,7 @@ class PanopticJob:
         annotations: the COCO file that image ids are from, if any.
 
     Attributes:
+        shown: names of the images whose pictures are in the summary.
         tally: what the labels are, once the run has concluded, in the process that leads.
     """
 
@@ -98,7 +99,7 @@ class PanopticJob:
         self.classes = inputs.semantic.reader.classes
         self.tally: Tally | None = None
         self._annotations = annotations
-        self._shown = inputs.shown(PICTURES_SHOWN)
+        self.shown = inputs.shown(PICTURES_SHOWN)
 
     @property
     def keys(self) -> Keys:
@@ -130,7 +131,7 @@ class PanopticJob:
         state = {**file_state(path), "semantic": self.inputs.map_state(number)}
         if semantic is not None and self.edges is not None:
             state["edges"] = self.edges.state(name)
-        shown = name in self._shown
+        shown = name in self.shown
         if known is not None and known.error is None and known.state == state:
             wanted = () if semantic is None else _outputs(name, shown)
             if {*wanted} == {*known.outputs} and all(
@@ -155,7 +156,7 @@ class PanopticJob:
 
     def count(self, journal: Journal) -> Tally:
         """What the labels are by the records of them."""
-        return Tally(journal, shown=self._shown)
+        return Tally(journal, shown=self.shown)
 
 
 @dataclass(frozen=True)
