@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.commands.executors import add_executor_arguments, build_executor
 from trace_mm.engine.runner_config import read_config
 from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.panoptic import choose_classes
@@ -27,16 +28,17 @@ def make_parser() -> Parser:
     parser = Parser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that label")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N")
     parser.add_argument("--device", help="of the edge model (default: a GPU each process if any)")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
+    add_executor_arguments(parser)
     add_config_options(parser, ", such as data_root=DIR or labeler.threshold=0.3")
     return parser
 
 
 def main() -> int:
     args = make_parser().parse_args()
+    executor = build_executor(args)
     cfg = read_config(args.config, args.cfg_options, _READ)
     missing = [name for name in _NEEDED if name not in cfg]
     if missing:
@@ -46,17 +48,18 @@ def main() -> int:
     annotations = cfg.get("annotations")
     classes, remark = choose_classes(cfg.classes, root / cfg.semantic)
     note_once(remark)
+    device, elsewhere = (args.devices or [args.device])[0], bool(args.gpus_per_worker)
     summary = make_pseudo_panoptic(
         root / cfg.images,
         root / cfg.semantic,
         classes,
         args.out,
-        None if cfg.model is None else edge_source_of(cfg.model, args.device),
+        None if cfg.model is None else edge_source_of(cfg.model, device, elsewhere),
         TASK_UTILS.build(cfg.labeler),
         annotations=None if annotations is None else root / annotations,
         batch_size=args.batch_size,
-        workers=args.workers,
         overwrite=args.overwrite,
+        executor=executor,
     )
     return summary.report(args.out)
 

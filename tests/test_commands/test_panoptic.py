@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.panoptic_data import load, write_map, write_panoptic_data
+from tests.panoptic_data import contents, load, write_map, write_panoptic_data
 from tests.touching_squares import SIZE, image_name
 from trace_mm.cli import main
 from trace_mm.panoptic import PanopticLabeler
@@ -61,6 +61,8 @@ def test_a_model_finds_edges(data, tmp_path):
     config = tmp_path / "canny.py"
     config.write_text("model = dict(type='CannyDetector')")
     assert panoptic(data, tmp_path / "out", "--model", config, edges=False) == 0
+    assert panoptic(data, tmp_path / "two", "--model", config, "--workers", 2, edges=False) == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "two")
     info = load(tmp_path / "out", "panoptic")["info"]
     assert info["edges"]["model"] == "CannyDetector"
 

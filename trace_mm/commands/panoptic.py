@@ -8,12 +8,12 @@ from trace_mm.commands.arguments import (
     add_edges,
     add_model_arguments,
     edge_source,
-    natural,
     positive,
     tell_model,
 )
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS
+from trace_mm.commands.executors import add_executor_arguments, build_executor
 
 if TYPE_CHECKING:
     from trace_mm.jobs.edge_sources import EdgeSource
@@ -61,13 +61,11 @@ def add_subcommand(commands: Any) -> None:
     )
     panoptic.add_argument("--batch-size", type=positive, default=1, metavar="N")
     panoptic.add_argument(
-        "--workers", type=natural, default=0, metavar="N", help="processes that label (default: 0)"
-    )
-    panoptic.add_argument(
         "--overwrite",
         action="store_true",
         help="remove the results of an earlier run with other settings and start anew",
     )
+    add_executor_arguments(panoptic)
     _LABELER.add_to(panoptic.add_argument_group("labels"))
     add_model_arguments(panoptic)
     panoptic.set_defaults(run=_run)
@@ -78,6 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.runs.engine import check_places
     from trace_mm.runs.group import is_leader, note_once
 
+    executor = build_executor(arguments)
     read = [arguments.annotations, arguments.classes]
     # Before anything heavy is imported or loaded, which takes time.
     check_places(panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read))
@@ -98,8 +97,8 @@ def _run(arguments: argparse.Namespace) -> int:
         labeler,
         annotations=arguments.annotations,
         batch_size=arguments.batch_size,
-        workers=arguments.workers,
         overwrite=arguments.overwrite,
+        executor=executor,
     )
     return summary.report(arguments.out)
 
