@@ -1,6 +1,7 @@
 """Images with the masks that another method made of them."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch.utils.data import Dataset
 
 from trace_mm.files import Orientation
 from trace_mm.refine.image_index import ImageIndex
-from trace_mm.refine.readers import MaskRecord, open_masks
+from trace_mm.refine.instance_data import instance_data
+from trace_mm.refine.readers import MaskRecord, MaskStack, open_masks
 from trace_mm.registry import DATASETS
 from trace_mm.structures import InstanceDataSample
 
@@ -95,19 +97,13 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
 
     def _instances(self, index: int, size: torch.Size, orientation: Orientation) -> InstanceData:
         height, width = size
-        data = InstanceData()
         if index not in self.records:
-            data.masks = torch.zeros((0, height, width), dtype=torch.bool)
-            data.labels = torch.zeros(0, dtype=torch.int64)
-            return data
+            return instance_data(MaskStack(0, (height, width)).instances())
         record = self.records[index]
         turned = orientation.other_fits((height, width), lambda: self.reader.evidence(record))
         own_size = (width, height) if turned else (height, width)
         instances = self.reader.read(record, own_size)
         self._tell()  # what reading has brought to light
         masks = orientation.fit(instances.masks.transpose(1, 2, 0), (height, width))  # (H, W, K)
-        data.masks = torch.from_numpy(np.ascontiguousarray(masks.transpose(2, 0, 1)))
-        data.labels = torch.from_numpy(instances.labels)
-        if instances.scores is not None:
-            data.scores = torch.from_numpy(instances.scores)
-        return data
+        fitting = np.ascontiguousarray(masks.transpose(2, 0, 1))
+        return instance_data(replace(instances, masks=fitting))

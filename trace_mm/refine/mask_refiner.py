@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.structures import InstanceData
 
 from trace_mm.refine.boundary_guided_propagation import (
     BoundaryGuidedPropagation,
     Refinement,
 )
+from trace_mm.refine.instance_data import instance_data, instance_masks
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.scores import check_scores, scored
 from trace_mm.registry import MODELS, TASK_UTILS
@@ -74,8 +74,9 @@ class MaskRefiner(RunnerModel):
             lines = sample.pred_edges.detach().cpu().float().numpy()
             source = instance_masks(sample.source_instances)
             refined = self._refined(source, lines)
-            sample.pred_instances = _instance_data(refined.instances)
-            sample.pred_instances.sources = list(refined.sources)
+            found = instance_data(refined.instances)
+            found.scores, found.sources = found.scores.float(), list(refined.sources)
+            sample.pred_instances = found
         return data_samples
 
     def _refined(self, source: InstanceMasks, edges: np.ndarray) -> Refinement:
@@ -84,22 +85,3 @@ class MaskRefiner(RunnerModel):
         kept = scored(source, edges, self.scores)
         numbers = range(len(source))
         return Refinement(kept, tuple((number,) for number in numbers), tuple(0 for _ in numbers))
-
-
-def instance_masks(data: InstanceData) -> InstanceMasks:
-    """Masks in a data sample, as what refines them takes them."""
-    scores = data.get("scores")
-    return InstanceMasks(
-        data.masks.cpu().numpy(),
-        data.labels.cpu().numpy(),
-        None if scores is None else scores.cpu().numpy().astype(np.float64),
-    )
-
-
-def _instance_data(instances: InstanceMasks) -> InstanceData:
-    data = InstanceData()
-    data.masks = torch.from_numpy(instances.masks)
-    data.labels = torch.from_numpy(instances.labels)
-    if instances.scores is not None:
-        data.scores = torch.from_numpy(instances.scores).float()
-    return data
