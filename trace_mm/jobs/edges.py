@@ -109,8 +109,7 @@ class EdgeJob:
         now = {"path": str(path), **file_state(path)}
         before = tuple(self._recorded_kinds(name, known))
         kinds = tuple(kind for kind in SAVE_KINDS if kind in {*self.kinds, *before})
-        outputs = {} if known is None else known.outputs
-        item = Item(name, now, _Task(path, kinds), str(path), outputs)
+        item = Item(name, now, _Task(path, kinds), str(path))
         if known is None or known.error is not None:
             return item
         if not _is_unchanged(known, now):

@@ -19,21 +19,17 @@ class Item:
         state: what changes when the files do that it is made of, as JSON values.
         data: what the job's worker needs.
         label: what messages call it; the key if empty.
-        outputs: files of an earlier record, as in :class:`Record`; those of a failed item stay, and
-            stay listed.
     """
 
     key: str
     state: dict[str, Any]
     data: Any = None
     label: str = ""
-    outputs: Mapping[str, int] = field(default_factory=dict)
 
     def failed(self, error: Exception | str) -> Record:
         """The record of an item that failed; its error names the item."""
         text, label = str(error) or type(error).__name__, self.label or self.key
-        error = text if label in text else f"{label}: {text}"
-        return Record(self.key, self.state, dict(self.outputs), error=error)
+        return Record(self.key, self.state, error=text if label in text else f"{label}: {text}")
 
 
 @dataclass(frozen=True)
