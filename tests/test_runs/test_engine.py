@@ -194,11 +194,11 @@ def _children(process):
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
-            command = path.with_name("cmdline").read_text()
+            fields = path.read_bytes().rpartition(b")")[2].split()
+            command = path.with_name("cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == process and "spawn_main" in command:
+        if int(fields[1]) == process and b"spawn_main" in command:
             found.append(int(path.parent.name))
     return found
 

@@ -7,12 +7,12 @@ from trace_mm.commands.arguments import (
     add_edges,
     add_model_arguments,
     edge_source,
-    natural,
     positive,
     tell_model,
 )
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS, Listed
+from trace_mm.commands.executors import add_executor_arguments, build_executor
 
 _REFINER = ClassOptions("trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation")
 
@@ -64,11 +64,9 @@ def add_subcommand(commands: Any) -> None:
         "--show-dir", metavar="DIR", help="write a picture of each image: before, edges, after"
     )
     refine.add_argument("--batch-size", type=positive, default=1, metavar="N")
-    refine.add_argument(
-        "--workers", type=natural, default=0, metavar="N", help="processes that refine (default: 0)"
-    )
     refine.add_argument("--overwrite", action="store_true", help="forget an earlier run")
     _REFINER.add_to(refine.add_argument_group("refinement"))
+    add_executor_arguments(refine)
     add_model_arguments(refine)
     refine.set_defaults(run=_run)
 
@@ -84,6 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.jobs.places import refinement_places
     from trace_mm.runs.engine import check_places
 
+    executor = build_executor(arguments)
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
     # Before anything heavy is imported or loaded, which takes time.
     check_places(refinement_places(arguments.masks, arguments.images, arguments.out, **places))
@@ -105,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
         skip_bad=arguments.skip_bad,
         show_dir=arguments.show_dir,
         batch_size=arguments.batch_size,
-        workers=arguments.workers,
+        executor=executor,
         overwrite=arguments.overwrite,
     )
     return summary.report(arguments.out)
