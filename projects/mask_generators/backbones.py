@@ -1,16 +1,23 @@
 """Where patch features come from: timm's vision transformers, or diffusion models."""
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from trace_mm.diffusion import load_recommended, shipped_models
+from trace_mm.diffusion import (
+    backbone_settings,
+    load_recommended,
+    open_model,
+    resolve_pretrained,
+    shipped_models,
+    weights_fingerprint,
+)
 from trace_mm.diffusion.features import attention_features
+from trace_mm.diffusion.fingerprint import file_fingerprint
 from trace_mm.models.sizes import resize_images, working_size
 from trace_mm.vision import load_vit
 
@@ -46,20 +53,14 @@ class Backbone:
     """A loaded model.
 
     Attributes:
-        name: as the user gave it.
-        diffusion: whether it is a diffusion model, else a vision transformer.
         features: from images (B, 3, h, w) in [0, 1] to patch features (B, rows, columns, C).
         size: side of the square whose area images are brought to.
         size_multiple: what both sides of an image must be divisible by.
-        identity: all that the features depend on, as JSON values.
     """
 
-    name: str
-    diffusion: bool
     features: Callable[[Tensor], Tensor]
     size: int
     size_multiple: int
-    identity: dict[str, Any] = field(repr=False)
 
     def working_size(self, size: Size) -> Size:
         """The size (h, w) at which the model is shown an image of a size (H, W)."""
@@ -94,17 +95,11 @@ def feature_settings(name: str, changes: dict[str, Any]) -> Any:
     return kind(**changes)
 
 
-def load_features(
-    name: str,
-    settings: AttentionFeatureSettings | VitFeatureSettings,
-    *,
-    size: int | None = None,
-    checkpoint: Path | None = None,
-    device: str = "cpu",
-) -> Backbone:
-    """Load a backbone.
+@dataclass(frozen=True)
+class FeatureSource:
+    """A backbone that is not loaded yet: it can be described, and handed to other processes.
 
-    Args:
+    Attributes:
         name: of a vision transformer in timm (``vit_small_patch8_224.dino``), or of a diffusion
             model: a shipped name, a diffusers folder or a hub id.
         settings: what :func:`feature_settings` returns.
@@ -116,34 +111,65 @@ def load_features(
     Raises:
         ValueError: if the size is not positive, or a diffusion model is given a checkpoint.
     """
-    if size is not None and size < 1:
-        raise ValueError(f"size must be at least 1, got {size}")
-    identity = {"backbone": name, **asdict(settings)}
-    if isinstance(settings, VitFeatureSettings):
-        vit = load_vit(name, checkpoint=checkpoint, device=device, **asdict(settings))
-        weights = _digest(vit.model)
-        size = size or VIT_SIZE
-        multiple, features = vit.size_multiple, vit.__call__
-    else:
-        if checkpoint is not None:
-            raise ValueError(f"{name} is a diffusion model: its folder holds its weights")
-        diffusion, recommended = load_recommended(name, device=device)
-        weights = _digest(diffusion.denoiser)
-        size = size or recommended.get("size", diffusion.native_size)
-        multiple = diffusion.size_multiple
+
+    name: str
+    settings: AttentionFeatureSettings | VitFeatureSettings
+    size: int | None = None
+    checkpoint: Path | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size must be at least 1, got {self.size}")
+        if self._is_diffusion and self.checkpoint is not None:
+            raise ValueError(f"{self.name} is a diffusion model: its folder holds its weights")
+
+    @property
+    def _is_diffusion(self) -> bool:
+        return isinstance(self.settings, AttentionFeatureSettings)
+
+    def describe(self) -> dict[str, Any]:
+        """All that the features depend on, as JSON values; nothing is loaded.
+
+        Weights in files count by their content, those on a hub by the model's name; a native size
+        that only the hub could say is left out.
+
+        Raises:
+            FileNotFoundError: if there is no such model or checkpoint.
+        """
+        if self._is_diffusion:
+            size, weights = self._diffusion_size_and_weights()
+        else:
+            size, file = self.size or VIT_SIZE, self.checkpoint
+            weights = None if file is None else file_fingerprint(file.expanduser())
+        known = {"size": size, "weights": weights}
+        settings = {"backbone": self.name, **asdict(self.settings)}
+        return settings | {name: value for name, value in known.items() if value is not None}
+
+    def _diffusion_size_and_weights(self) -> tuple[int | None, str | None]:
+        source = resolve_pretrained(self.name)
+        size = self.size or backbone_settings(self.name).get("size")
+        if not Path(source).is_dir():
+            return size, None
+        return size or open_model(source).native_size, weights_fingerprint(Path(source))
+
+    def load(self) -> Backbone:
+        """The model.
+
+        Raises:
+            FileNotFoundError: if there is no such model or checkpoint.
+            ValueError: if timm has no such model, or the checkpoint is not its own.
+            ImportError: if timm is needed and not there.
+        """
+        options = asdict(self.settings)
+        if not self._is_diffusion:
+            vit = load_vit(self.name, checkpoint=self.checkpoint, device=self.device, **options)
+            return Backbone(vit.__call__, self.size or VIT_SIZE, vit.size_multiple)
+        diffusion, recommended = load_recommended(self.name, device=self.device)
 
         def features(images: Tensor) -> Tensor:
             # One by one, so that an image's features do not depend on its neighbours.
-            options = asdict(settings)
             return torch.stack([attention_features(diffusion, i, **options) for i in images])
 
-    identity.update(size=size, weights=weights)
-    return Backbone(
-        name, not isinstance(settings, VitFeatureSettings), features, size, multiple, identity
-    )
-
-
-def _digest(model: nn.Module) -> str:
-    """Tells weights from others by one value of each: 16 hexadecimal digits."""
-    middles = [weight.flatten()[weight.numel() // 2].double() for weight in model.parameters()]
-    return hashlib.sha256(torch.stack(middles).cpu().numpy().tobytes()).hexdigest()[:16]
+        size = self.size or recommended.get("size", diffusion.native_size)
+        return Backbone(features, size, diffusion.size_multiple)

@@ -61,7 +61,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--ids", type=Path, help="COCO JSON with the image ids to use, by file name"
     )
-    parser.add_argument("--workers", type=int, default=0, help="processes that cut, for each rank")
+    parser.add_argument("--workers", type=int, default=0, help="processes, each with a backbone")
     parser.add_argument("--batch-size", type=int, default=1, help="images through the backbone")
     parser.add_argument("--device", help="cuda if there is one, else cpu")
     parser.add_argument("--overwrite", action="store_true", help="start anew")
@@ -72,8 +72,7 @@ def main() -> int:
     options = vars(make_parser().parse_args())
     for name in ("settings", "features"):
         options[name] = dict(options[name])
-    failed = generate_masks(**options)
-    return 1 if failed else 0
+    return generate_masks(**options).report(options["out"])
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from projects.mask_generators import methods, run
+from projects.mask_generators import backbones, job, methods
 from projects.mask_generators.folder import generate_masks
 
 SCRIPT = Path(__file__).parents[2] / "projects" / "mask_generators" / "generate.py"
@@ -41,7 +43,7 @@ def generate(images, flow_folder, tmp_path):
     def call(out="masks.json", method="maskcut", **options):
         file = tmp_path / out
         options = {"backbone": str(flow_folder), "device": "cpu", **SETTINGS, **options}
-        return file, generate_masks(method, str(images), file, **options)
+        return file, generate_masks(method, str(images), file, show_progress=False, **options)
 
     return call
 
@@ -49,8 +51,8 @@ def generate(images, flow_folder, tmp_path):
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_file_is_coco(generate, images, method):
     settings = {"smallest_background": 0.0} if method == "promerge" else {}
-    file, failed = generate(method=method, settings=settings)
-    assert not failed
+    file, summary = generate(method=method, settings=settings)
+    assert summary.done == sorted(SIZES) and not summary.failed
     content = json.loads(file.read_text())
     assert [image["file_name"] for image in content["images"]] == sorted(SIZES)
     assert [image["id"] for image in content["images"]] == [1, 2, 3, 4]
@@ -87,19 +89,23 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_file(generate, monkeypatch):
             raise KeyboardInterrupt
         return methods.annotate(*arguments)
 
-    monkeypatch.setattr(run, "annotate", die_at_third)
+    monkeypatch.setattr(job, "annotate", die_at_third)
     with pytest.raises(KeyboardInterrupt):
         generate()
     file = whole.with_name("masks.json")
     assert not file.exists()
-    records = file.with_name("masks.json.parts") / "rank-0" / "records.jsonl"
-    with records.open("ab") as torn:
-        torn.write(b'{"name": "e.png", "anno')
-    generate()
+    parts = file.with_name("masks.json.parts")
+    with (parts / "manifest.rank-0000.jsonl").open("ab") as torn:
+        torn.write(b'{"key": "e.png", "resu')
+    _, summary = generate()
     assert len(calls) == 3 + 2  # what was done is not done again
+    assert (len(summary.done), len(summary.skipped)) == (2, 2)
     assert file.read_bytes() == whole.read_bytes()
-    generate()
-    assert len(calls) == 5
+    assert [path.name for path in parts.glob("*.jsonl")] == ["manifest.jsonl"]
+    monkeypatch.setattr(job.FeatureSource, "load", lambda source: pytest.fail("nothing to do"))
+    _, summary = generate()
+    assert not summary.done and len(summary.skipped) == 4
+    assert file.read_bytes() == whole.read_bytes()
 
 
 def test_bad_images_are_reported_and_lose_no_others(generate, images, monkeypatch):
@@ -108,20 +114,23 @@ def test_bad_images_are_reported_and_lose_no_others(generate, images, monkeypatc
     def cannot_cut(method, features, settings, size):
         if size == (40, 24):
             raise RuntimeError("no memory left")
+        if size == (30, 50):
+            raise MemoryError
         return methods.annotate(method, features, settings, size)
 
-    monkeypatch.setattr(run, "annotate", cannot_cut)
-    file, failed = generate()
-    assert {record.name: record.error for record in failed} == {
+    monkeypatch.setattr(job, "annotate", cannot_cut)
+    file, summary = generate()
+    assert summary.failed == {
         "b/c.png": "b/c.png: no memory left",
         "bad.png": f"{images / 'bad.png'}: not an image, or of an unknown format",
+        "e.png": "e.png: MemoryError",
     }
     names = [image["file_name"] for image in json.loads(file.read_text())["images"]]
-    assert names == ["a.png", "b/d.jpg", "e.png"]
-    monkeypatch.setattr(run, "annotate", methods.annotate)
+    assert names == ["a.png", "b/d.jpg"]
+    monkeypatch.setattr(job, "annotate", methods.annotate)
     Image.new("RGB", (20, 20)).save(images / "bad.png")
-    file, failed = generate()  # failed images are tried again
-    assert not failed
+    file, summary = generate()  # failed images are tried again
+    assert summary.done == ["b/c.png", "bad.png", "e.png"] and not summary.failed
     assert len(json.loads(file.read_text())["images"]) == 5
 
 
@@ -141,6 +150,41 @@ def test_other_settings_are_refused_unless_overwritten(generate):
         generate(settings={"threshold": 0.3})
     generate(settings={"threshold": 0.3}, overwrite=True)
     assert json.loads(file.read_text())["info"]["threshold"] == 0.3
+
+
+def test_a_backbone_that_cannot_be_loaded_is_no_images_fault(generate, monkeypatch):
+    def refuse(source):
+        raise ValueError("these are no weights of it")
+
+    monkeypatch.setattr(job.FeatureSource, "load", refuse)
+    with pytest.raises(ValueError, match="no weights of it"):
+        generate()
+
+
+def test_features_are_described_without_loading(flow_folder, tmp_path, monkeypatch):
+    settings = backbones.feature_settings(str(flow_folder), {"pool": 1})
+    source = backbones.FeatureSource(str(flow_folder), settings)
+    loaded = source.load()
+    monkeypatch.setattr(backbones, "load_recommended", lambda *_, **__: pytest.fail("loaded"))
+    described = source.describe()
+    assert described["size"] == loaded.size and described["pool"] == 1
+    other = tmp_path / "other"
+    shutil.copytree(flow_folder, other)
+    weights = next(other.rglob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    assert replace(source, name=str(other)).describe()["weights"] != described["weights"]
+    hub = replace(source, name="owner/name").describe()
+    assert hub["backbone"] == "owner/name" and not {"size", "weights"} & hub.keys()
+
+
+def test_work_of_an_earlier_version_is_not_lost_without_a_word(generate, tmp_path):
+    earlier = tmp_path / "masks.json.parts" / "rank-0" / "records.jsonl"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text('{"settings": {}}\n')
+    with pytest.raises(ValueError, match=r"rank-0.*earlier version.*--overwrite"):
+        generate()
+    generate(overwrite=True)
+    generate()
 
 
 def test_ids_are_taken_over(generate, tmp_path):
@@ -179,9 +223,8 @@ def test_two_ranks_write_the_file_of_one(generate, images, flow_folder, tmp_path
     command = ["maskcut", str(images), "--out", str(two), *options, "--device", "cpu"]
     subprocess.run([*launch, str(SCRIPT), *command], check=True, timeout=300)
     assert two.read_bytes() == one.read_bytes()
-    assert len(list((tmp_path / "two.json.parts").glob("rank-*/records.jsonl"))) == 2
-    generate("two.json")  # one rank goes on from what two have done
-    assert two.read_bytes() == one.read_bytes()
+    _, summary = generate("two.json")  # one process goes on from what two have done
+    assert len(summary.skipped) == 4 and two.read_bytes() == one.read_bytes()
 
 
 @pytest.mark.slow
@@ -193,6 +236,7 @@ def test_command_runs_from_anywhere_and_reports_failures(images, flow_folder, tm
         [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1 and "bad.png: the file is empty" in done.stderr
+    assert done.stdout == "4 done, 0 were done before, 1 failed: out/masks.json\n"
     content = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert len(content["images"]) == 4 and content["info"]["threshold"] == 0.6
     wrong = subprocess.run(
@@ -219,7 +263,7 @@ def test_ctrl_c_keeps_what_is_done(images, flow_folder, tmp_path):
         text=True,
         start_new_session=True,  # what interrupts its group does not interrupt the tests
     )
-    records = tmp_path / "masks.json.parts" / "rank-0" / "records.jsonl"
+    records = tmp_path / "masks.json.parts" / "manifest.rank-0000.jsonl"
     try:
         while process.poll() is None and not (records.exists() and records.stat().st_size > 1000):
             time.sleep(0.05)

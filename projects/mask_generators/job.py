@@ -1,0 +1,215 @@
+"""Masks of image files as a job: how an image becomes features and these its masks; the file."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from projects.mask_generators.backbones import Backbone, FeatureSource
+from projects.mask_generators.methods import annotate
+from trace_mm.files import load_image
+from trace_mm.files.coco_writer import write_coco
+from trace_mm.runs.job import Finished, Item, Places
+from trace_mm.runs.journal import Journal
+from trace_mm.runs.packed import Keys, PackedStrings
+from trace_mm.runs.records import Record
+from trace_mm.runs.sinks import FolderSink
+
+_RESULTS = 1  # to be raised when the same settings no longer give the same masks
+_CATEGORY = {"id": 1, "name": "object"}
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What makes masks of an image.
+
+    Attributes:
+        method: a name in ``METHODS``.
+        options: its settings.
+        features: what it works on.
+    """
+
+    method: str
+    options: Any
+    features: FeatureSource
+
+    def describe(self) -> dict[str, Any]:
+        """All that masks depend on, as JSON values."""
+        features = self.features.describe()
+        return {"method": self.method, **asdict(self.options), "features": features}
+
+
+class MaskJob:
+    """Masks of images, as COCO instances.
+
+    Args:
+        images: name and path of each, by rising name.
+        ids: of each image in the file.
+        generator: what makes masks.
+        out: COCO JSON file to write.
+        places: where it writes and reads, ``out`` among them.
+    """
+
+    keeps_others = False
+
+    def __init__(
+        self,
+        images: Sequence[tuple[str, Path]],
+        ids: Sequence[int],
+        generator: Generator,
+        out: Path,
+        places: Places,
+    ) -> None:
+        self.keys = Keys(name for name, _ in images)
+        self._paths = PackedStrings(str(path) for _, path in images)
+        self._ids, self._generator, self._out, self._places = ids, generator, out, places
+        self._described = generator.describe()
+
+    def places(self) -> Places:
+        """The file, and the folder of what is known before it is written; see ``Job``."""
+        return self._places
+
+    def settings(self) -> dict[str, Any]:
+        """What masks depend on; see ``Job``."""
+        return {"results": _RESULTS, **self._described}
+
+    def recipe(self) -> "MaskRecipe":
+        """How workers are made; see ``Job``."""
+        return MaskRecipe(self._generator)
+
+    def sink(self) -> FolderSink:
+        """Masks are kept in the records; see ``Job``."""
+        return FolderSink(self._places.top)
+
+    def item(self, number: int, known: Record | None) -> Item | None:
+        """An image, unless it is done and has not changed; see ``Job``."""
+        path = Path(self._paths[number])
+        state = _state(path)
+        done = known is not None and known.error is None and known.state == state
+        return None if done else Item(self.keys[number], state, path)
+
+    def conclude(self, journal: Journal) -> None:
+        """Write the COCO file, images by rising id; see ``Job``."""
+        write_coco(
+            self._out,
+            {"description": "trace_mm", **self._described},
+            (_image(number, record) for number, record in self._done(journal)),
+            _annotations(self._done(journal)),
+            [_CATEGORY],
+        )
+
+    def _done(self, journal: Journal) -> Iterator[tuple[int, Record]]:
+        """Ids and records of the images that have not failed."""
+        for number in sorted(range(len(self.keys)), key=self._ids.__getitem__):
+            record = journal.record(number)
+            if record is not None and record.error is None:
+                yield self._ids[number], record
+
+
+@dataclass(frozen=True)
+class MaskRecipe:
+    """How a worker is made; see ``Recipe``."""
+
+    generator: Generator
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether features are computed on an accelerator."""
+        return torch.device(self.generator.features.device).type != "cpu"
+
+    def worker(self, device: str | None) -> "MaskWorker":
+        """A worker; see ``Recipe``."""
+        if device is None:
+            return MaskWorker(self.generator)
+        features = replace(self.generator.features, device=device)
+        return MaskWorker(replace(self.generator, features=features))
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An image (3, H, W) in [0, 1] that is read."""
+
+    item: Item
+    image: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.image.shape[1], self.image.shape[2]
+
+
+class MaskWorker:
+    """Reads images, computes features and cuts; see ``Worker``.
+
+    Args:
+        generator: what makes masks.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    @cached_property
+    def _backbone(self) -> Backbone:
+        return self._generator.features.load()
+
+    def load(self, item: Item) -> _Loaded:
+        """Read an image."""
+        with _at_fault():
+            return _Loaded(item, torch.from_numpy(load_image(item.data)).permute(2, 0, 1))
+
+    def group(self, loaded: _Loaded) -> tuple[int, int]:
+        """The size at which an image is shown to the backbone.
+
+        It loads the backbone: here, what is wrong with that is no image's fault.
+        """
+        return self._backbone.working_size(loaded.size)
+
+    def predict(self, batch: Sequence[_Loaded]) -> Sequence[Tensor]:
+        """Features (h, w, C) of each image."""
+        with _at_fault():
+            return list(self._backbone([loaded.image for loaded in batch]))
+
+    def finish(self, loaded: _Loaded, predicted: Tensor) -> Finished:
+        """Cut an image."""
+        (height, width), generator = loaded.size, self._generator
+        with _at_fault():
+            found = annotate(generator.method, predicted, generator.options, loaded.size)
+        result = {"height": height, "width": width, "annotations": found}
+        return Finished(Record(loaded.item.key, loaded.item.state, result=result))
+
+
+@contextmanager
+def _at_fault() -> Iterator[None]:
+    """An image may be too large for the memory, of the machine or of a GPU."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _state(path: Path) -> dict[str, int]:
+    """Size in bytes and modification time in nanoseconds; -1 if it cannot be read."""
+    try:
+        state = path.stat()
+    except OSError:  # reading it later says what is wrong
+        return {"size": -1, "modified": -1}
+    return {"size": state.st_size, "modified": state.st_mtime_ns}
+
+
+def _image(number: int, record: Record) -> Mapping[str, Any]:
+    size = {side: record.result[side] for side in ("height", "width")}
+    return {"id": number, "file_name": record.key, **size}
+
+
+def _annotations(done: Iterator[tuple[int, Record]]) -> Iterator[Mapping[str, Any]]:
+    """Those of all images, with ids from 1 up."""
+    count = 0
+    for number, record in done:
+        for annotation in record.result["annotations"]:
+            count += 1
+            yield {"id": count, "image_id": number, **annotation}
