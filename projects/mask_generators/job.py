@@ -14,6 +14,7 @@ from projects.mask_generators.backbones import Backbone, FeatureSource
 from projects.mask_generators.methods import annotate
 from trace_mm.files import load_image
 from trace_mm.files.coco_writer import write_coco
+from trace_mm.files.file_state import file_state
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import Keys, PackedStrings
@@ -89,7 +90,8 @@ class MaskJob:
     def item(self, number: int, known: Record | None) -> Item | None:
         """An image, unless it is done and has not changed; see ``Job``."""
         path = Path(self._paths[number])
-        state = _state(path)
+        size, modified = file_state(path)
+        state = {"size": size, "modified": modified}
         done = known is not None and known.error is None and known.state == state
         return None if done else Item(self.keys[number], state, path)
 
@@ -190,15 +192,6 @@ def _at_fault() -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
-
-
-def _state(path: Path) -> dict[str, int]:
-    """Size in bytes and modification time in nanoseconds; -1 if it cannot be read."""
-    try:
-        state = path.stat()
-    except OSError:  # reading it later says what is wrong
-        return {"size": -1, "modified": -1}
-    return {"size": state.st_size, "modified": state.st_mtime_ns}
 
 
 def _image(number: int, record: Record) -> Mapping[str, Any]:

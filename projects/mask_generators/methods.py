@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from projects.mask_generators.maskcut import MaskCutSettings, maskcut
@@ -12,6 +11,7 @@ from projects.mask_generators.patch_masks import PatchMasks
 from projects.mask_generators.promerge import ProMergeSettings, promerge
 from projects.mask_generators.tokencut import TokenCutSettings, tokencut
 from trace_mm.files.coco import instance_annotation
+from trace_mm.runs.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,8 @@ def annotate(
     Raises:
         ValueError: if the features are not finite or too few.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # also here, so that rounding is the same in all processes
-    try:
+    with one_thread():  # so that rounding is the same everywhere
         masks = METHODS[name].run(features, settings)
-    finally:
-        torch.set_num_threads(threads)
     large = masks.at_size(size)
     order = sorted(range(len(large)), key=lambda number: -masks.scores[number])
     return [

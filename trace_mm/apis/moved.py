@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 MOVED: Mapping[str, str] = MappingProxyType(
     {
+        "trace_mm.apis.batches": "trace_mm.runs.executors",
         "trace_mm.apis.config_options": "trace_mm.engine.config_options",
         "trace_mm.apis.demo": "trace_mm.demo.report",
         "trace_mm.apis.demo_text": "trace_mm.demo.text",
@@ -13,6 +14,8 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "trace_mm.apis.edge_sources": "trace_mm.jobs.edge_sources",
         "trace_mm.apis.export": "trace_mm.publish.export",
         "trace_mm.apis.fingerprints": "trace_mm.files.fingerprints",
+        "trace_mm.apis.instance_records": "trace_mm.runs.records",
+        "trace_mm.apis.json_lines": "trace_mm.runs.records",
         "trace_mm.apis.manifest": "trace_mm.runs.journal",
         "trace_mm.apis.model_card": "trace_mm.publish.model_card",
         "trace_mm.apis.model_config": "trace_mm.models.model_config",
@@ -21,11 +24,14 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "trace_mm.apis.panoptic_records": "trace_mm.jobs.panoptic_files",
         "trace_mm.apis.panoptic_summary": "trace_mm.jobs.panoptic_summary",
         "trace_mm.apis.places": "trace_mm.jobs.places",
+        "trace_mm.apis.progress": "trace_mm.runs.progress",
+        "trace_mm.apis.ranks": "trace_mm.runs.group",
         "trace_mm.apis.refinement_inputs": "trace_mm.jobs.refinement_inputs",
         "trace_mm.apis.refinement_summary": "trace_mm.jobs.refinement_summary",
         "trace_mm.apis.results": "trace_mm.jobs.edge_files",
         "trace_mm.apis.runner_config": "trace_mm.engine.runner_config",
         "trace_mm.apis.training_record": "trace_mm.publish.training_record",
+        "trace_mm.apis.worker_pool": "trace_mm.runs.pool",
     }
 )
 """The new name of each module, by its old one."""

@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from trace_mm.apis.progress import progress_bar
 from trace_mm.console import note
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
 from trace_mm.datasets.image_sources import ImageFolder
@@ -21,6 +20,7 @@ from trace_mm.models.label_watch import missing_class_warning
 from trace_mm.models.model_config import method_of
 from trace_mm.ops import pseudo_edges
 from trace_mm.registry import DATASETS
+from trace_mm.runs.progress import progress_bar
 
 _POLL_SECONDS = 0.5
 _LABELLED = 200  # images whose labels are counted
