@@ -37,6 +37,7 @@ def generate_masks(
     workers: int = 0,
     batch_size: int = 1,
     device: str | None = None,
+    elsewhere: bool = False,
     overwrite: bool = False,
     show_progress: bool = True,
     executor: Executor | None = None,
@@ -63,6 +64,7 @@ def generate_masks(
         batch_size: images that go through the backbone together. More than 1 is faster on GPUs,
             and may change single patches by rounding.
         device: of the backbone; by default ``cuda`` if there is one.
+        elsewhere: whether it is of other machines, so that this one need not have it.
         overwrite: forget what an earlier run has done.
         show_progress: draw a progress bar on stderr.
         executor: where images are processed, if not in ``workers``.
@@ -94,7 +96,7 @@ def generate_masks(
             _checked(feature_settings, backbone, features or {}),
             size,
             checkpoint,
-            str(check_device(device)),
+            str(check_device(device, elsewhere)),
         ),
     )
     job = MaskJob(found, numbers, generator, out, places)

@@ -13,7 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # projects are not
 
 from projects.mask_generators.folder import generate_masks
 from projects.mask_generators.methods import METHODS
+from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.executors import add_executor_arguments, build_executor
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -61,18 +63,33 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--ids", type=Path, help="COCO JSON with the image ids to use, by file name"
     )
-    parser.add_argument("--workers", type=int, default=0, help="processes, each with a backbone")
     parser.add_argument("--batch-size", type=int, default=1, help="images through the backbone")
     parser.add_argument("--device", help="cuda if there is one, else cpu")
     parser.add_argument("--overwrite", action="store_true", help="start anew")
+    add_executor_arguments(parser)
     return parser
 
 
 def main() -> int:
-    options = vars(make_parser().parse_args())
-    for name in ("settings", "features"):
-        options[name] = dict(options[name])
-    return generate_masks(**options).report(options["out"])
+    arguments = make_parser().parse_args()
+    device, elsewhere = named_device(arguments)
+    summary = generate_masks(
+        arguments.method,
+        arguments.images,
+        arguments.out,
+        backbone=arguments.backbone,
+        checkpoint=arguments.checkpoint,
+        size=arguments.size,
+        settings=dict(arguments.settings),
+        features=dict(arguments.features),
+        ids=arguments.ids,
+        batch_size=arguments.batch_size,
+        device=device,
+        elsewhere=elsewhere,
+        overwrite=arguments.overwrite,
+        executor=build_executor(arguments),
+    )
+    return summary.report(arguments.out)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +89,7 @@ class MaskJob:
     def item(self, number: int, known: Record | None) -> Item | None:
         """An image, unless it is done and has not changed; see ``Job``."""
         path = Path(self._paths[number])
-        size, modified = file_state(path)
-        state = {"size": size, "modified": modified}
+        state = file_state(path)
         done = known is not None and known.error is None and known.state == state
         return None if done else Item(self.keys[number], state, path)
 
@@ -125,11 +123,10 @@ class MaskRecipe:
         return torch.device(self.generator.features.device).type != "cpu"
 
     def worker(self, device: str | None) -> "MaskWorker":
-        """A worker; see ``Recipe``."""
-        if device is None:
-            return MaskWorker(self.generator)
-        features = replace(self.generator.features, device=device)
-        return MaskWorker(replace(self.generator, features=features))
+        """A worker with its backbone; see ``Recipe``."""
+        features = self.generator.features
+        loaded = (features if device is None else replace(features, device=device)).load()
+        return MaskWorker(loaded, self.generator.method, self.generator.options)
 
 
 @dataclass(frozen=True)
@@ -149,15 +146,13 @@ class MaskWorker:
     """Reads images, computes features and cuts; see ``Worker``.
 
     Args:
-        generator: what makes masks.
+        backbone: loaded.
+        method: see :class:`Generator`, also for the next.
+        options: likewise.
     """
 
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-
-    @cached_property
-    def _backbone(self) -> Backbone:
-        return self._generator.features.load()
+    def __init__(self, backbone: Backbone, method: str, options: Any) -> None:
+        self._backbone, self._method, self._options = backbone, method, options
 
     def load(self, item: Item) -> _Loaded:
         """Read an image."""
@@ -165,10 +160,7 @@ class MaskWorker:
             return _Loaded(item, torch.from_numpy(load_image(item.data)).permute(2, 0, 1))
 
     def group(self, loaded: _Loaded) -> tuple[int, int]:
-        """The size at which an image is shown to the backbone.
-
-        It loads the backbone: here, what is wrong with that is no image's fault.
-        """
+        """The size at which an image is shown to the backbone."""
         return self._backbone.working_size(loaded.size)
 
     def predict(self, batch: Sequence[_Loaded]) -> Sequence[Tensor]:
@@ -178,9 +170,9 @@ class MaskWorker:
 
     def finish(self, loaded: _Loaded, predicted: Tensor) -> Finished:
         """Cut an image."""
-        (height, width), generator = loaded.size, self._generator
+        height, width = loaded.size
         with _at_fault():
-            found = annotate(generator.method, predicted, generator.options, loaded.size)
+            found = annotate(self._method, predicted, self._options, loaded.size)
         result = {"height": height, "width": width, "annotations": found}
         return Finished(Record(loaded.item.key, loaded.item.state, result=result))
 

@@ -169,13 +169,21 @@ def edge_model(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
 
     given = {name: getattr(arguments, name) for name in _PREDICTION_OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
-    devices = getattr(arguments, "devices", None) or [arguments.device]
-    elsewhere = bool(getattr(arguments, "gpus_per_worker", None))  # this machine needs none then
-    device = check_device(devices[0], elsewhere)  # of the kind of all
+    name, elsewhere = named_device(arguments)
+    device = check_device(name, elsewhere)
     config = model_config(
         arguments.model, arguments.method, arguments.dtype, options, arguments.backbone, device
     )
     return edge_source_of(config.model, device, elsewhere)
+
+
+def named_device(arguments: argparse.Namespace) -> tuple[str | None, bool]:
+    """The device that is asked for, and whether it is another machine's, so that this needs none.
+
+    Of several, which are of one kind, the first.
+    """
+    devices = getattr(arguments, "devices", None) or [arguments.device]
+    return devices[0], bool(getattr(arguments, "gpus_per_worker", None))
 
 
 def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
