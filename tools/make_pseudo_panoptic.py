@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
+from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.commands.executors import add_executor_arguments, build_executor
@@ -48,13 +49,12 @@ def main() -> int:
     annotations = cfg.get("annotations")
     classes, remark = choose_classes(cfg.classes, root / cfg.semantic)
     note_once(remark)
-    device, elsewhere = (args.devices or [args.device])[0], bool(args.gpus_per_worker)
     summary = make_pseudo_panoptic(
         root / cfg.images,
         root / cfg.semantic,
         classes,
         args.out,
-        None if cfg.model is None else edge_source_of(cfg.model, device, elsewhere),
+        None if cfg.model is None else edge_source_of(cfg.model, *named_device(args)),
         TASK_UTILS.build(cfg.labeler),
         annotations=None if annotations is None else root / annotations,
         batch_size=args.batch_size,

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from trace_mm.apis.refine_masks import refine_masks
+from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.commands.executors import add_executor_arguments, build_executor
@@ -48,7 +49,7 @@ def main() -> int:
         Path(dataset.get("data_root", "")) / masks.pop("path"),
         root / images.data_prefix.img_path,
         args.out,
-        edge_source_of(cfg.model.edges, args.device),
+        edge_source_of(cfg.model.edges, *named_device(args)),
         TASK_UTILS.build(cfg.model.refiner),
         scores=cfg.model.get("scores"),
         annotations=root / images.ann_file,

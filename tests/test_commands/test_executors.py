@@ -64,6 +64,7 @@ def test_processes_of_a_launcher_are_found_by_themselves(monkeypatch):
         ("--executor torchrun", "start it by torchrun --nproc-per-node 2 -m trace_mm"),
         ("--executor ray", "say how many --workers"),
         ("--executor ray --workers 2 --devices 0", "--devices has no effect with --executor ray"),
+        ("--executor ray --gpus-per-worker 1 --device cpu", "Ray says which GPU a worker"),
         ("--ray-address auto", "--ray-address has no effect without --executor ray"),
         ("--workers 2 --gpus-per-worker 1", "--gpus-per-worker has no effect without"),
         ("--device cpu --devices 0,1", "--device and --devices: give one of them"),

@@ -75,6 +75,8 @@ def _ray(arguments: argparse.Namespace, launched: bool) -> RayExecutor:
         raise ValueError("--executor ray: Ray starts the workers; start the command by itself")
     if arguments.devices:
         raise ValueError("--devices has no effect with --executor ray: see --gpus-per-worker")
+    if arguments.gpus_per_worker and (getattr(arguments, "device", None) or "cuda") != "cuda":
+        raise ValueError(f"--device {arguments.device}: Ray says which GPU a worker computes on")
     if not arguments.workers:
         raise ValueError("--executor ray: say how many --workers the cluster is to have")
     return RayExecutor(arguments.workers, arguments.ray_address, arguments.gpus_per_worker)
