@@ -7,7 +7,7 @@ import pytest
 
 from tests import peer_masks
 from trace_mm.refine.readers import BadMaskError, open_masks
-from trace_mm.registry import TASK_UTILS
+from trace_mm.registry import MASK_READERS
 
 IMAGES = peer_masks.some_images()
 NAMES = list(IMAGES)
@@ -245,5 +245,5 @@ def test_more_masks_than_memory(tmp_path):
 
 def test_readers_are_built_from_configs(tmp_path):
     path = peer_masks.write_maskcut(tmp_path, IMAGES)
-    reader = TASK_UTILS.build({"type": "MaskCutReader", "path": str(path)})
+    reader = MASK_READERS.build({"type": "maskcut", "path": str(path)})
     assert_all_masks(reader)
