@@ -1,0 +1,182 @@
+"""What the engine of long runs costs: memory, time over a bare loop, time to find nothing to do.
+
+Generated images of 32x32 pixels and a cheap edge model, so that the engine is most of the work.
+
+    python tools/benchmark/runs.py edges --images 1000 100000
+    python tools/benchmark/runs.py panoptic --images 1000 100000
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.files import load_image, walk_images, write_atomically
+from trace_mm.files.png import encode_png
+from trace_mm.jobs.edge_files import edges_to_8_bit
+from trace_mm.structures import edges_of
+
+ROOT = Path(__file__).parents[2]
+A_FOLDER = 1000  # images
+DIFFERENT = 50  # images, of which the others are copies
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took.
+
+    Attributes:
+        seconds: of wall time.
+        memory: peak of the process in MB.
+        worker_memory: that of the largest of its workers; 0 if it has none.
+    """
+
+    seconds: float
+    memory: float
+    worker_memory: float
+
+
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("job", choices=["edges", "panoptic"])
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 100000])
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/runs"))
+    return parser
+
+
+def main() -> int:
+    """Run the benchmark."""
+    if sys.argv[1:2] == ["measured"]:  # a process that this has started
+        return measured(sys.argv[2:])
+    options = make_parser().parse_args()
+    print(f"{'images':>8} {'':10} {'images/s':>9} {'of bare':>8} {'MB':>6} {'worker MB':>10} again")
+    for count in options.images:
+        data = options.work_dir / f"{count}"
+        write_images(data, count)
+        bare = measure(["bare", str(data / "images"), str(data / "bare")])
+        report(count, "bare loop", bare, bare)
+        for workers in options.workers:
+            arguments = command(options.job, data, workers)
+            shutil.rmtree(data / "out", ignore_errors=True)
+            first, again = measure(arguments), measure(arguments)
+            report(count, f"{workers} workers", first, bare, again)
+        shutil.rmtree(data)
+    return 0
+
+
+def report(count: int, name: str, cost: Cost, bare: Cost, again: Cost | None = None) -> None:
+    """A line of the table."""
+    later = f"{again.seconds:5.1f} s, {again.memory:.0f} MB" if again is not None else ""
+    print(
+        f"{count:8} {name:10} {count / cost.seconds:9.1f} {bare.seconds / cost.seconds:8.2f} "
+        f"{cost.memory:6.0f} {cost.worker_memory:10.0f} {later}",
+        flush=True,
+    )
+
+
+def write_images(data: Path, count: int) -> None:
+    """Images of squares, their semantic maps, and the files that jobs need."""
+    shutil.rmtree(data, ignore_errors=True)
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 255, (DIFFERENT, 4, 4, 3), dtype=np.uint8)
+    pictures = [encode(image.repeat(8, 0).repeat(8, 1)) for image in coarse]
+    maps = [
+        encode((image[:, :, 0] > 128).astype(np.uint8).repeat(8, 0).repeat(8, 1))
+        for image in coarse
+    ]
+    for number in range(count):
+        name = f"{number // A_FOLDER:05d}/{number:07d}.png"
+        for kind, contents in (("images", pictures), ("semantic", maps)):
+            path = data / kind / name
+            if number % A_FOLDER == 0:
+                path.parent.mkdir(parents=True)
+            path.write_bytes(contents[number % DIFFERENT])
+    (data / "sobel.py").write_text("model = dict(type='SobelDetector')\n")
+    classes = {"thing_classes": ["object"], "stuff_classes": ["background"]}
+    (data / "classes.json").write_text(json.dumps(classes))
+    os.sync()  # so that the first to be measured does not wait for these files
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """The PNG of an image."""
+    data: bytes = cv2.imencode(".png", pixels)[1].tobytes()
+    return data
+
+
+def command(job: str, data: Path, workers: int) -> list[str]:
+    """The arguments of ``trace-mm``."""
+    images, out = str(data / "images"), str(data / "out")
+    given = [images] if job == "edges" else ["--images", images]
+    if job == "panoptic":
+        given += ["--semantic", str(data / "semantic"), "--classes", str(data / "classes.json")]
+    model = ["--model", str(data / "sobel.py")]
+    return [
+        job,
+        *given,
+        "--out",
+        out,
+        *model,
+        *(["--workers", str(workers)] if workers else []),
+        "--quiet",
+    ]
+
+
+def measure(arguments: list[str]) -> Cost:
+    """What a process costs that does something with one thread."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, __file__, "measured", *arguments]
+    result = subprocess.run(line, env=environment, stdout=subprocess.PIPE, check=True)
+    return Cost(*json.loads(result.stdout.splitlines()[-1]))
+
+
+def measured(arguments: list[str]) -> int:
+    """Do something and print what it cost."""
+    work = prepare(arguments)
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    peaks = [
+        resource.getrusage(who).ru_maxrss / 1024  # MB
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
+    print(json.dumps([seconds, *peaks]))
+    return 0
+
+
+def prepare(arguments: list[str]) -> Callable[[], object]:
+    """What is to be measured, with all that it imports."""
+    from trace_mm.apis import TraceInferencer
+    from trace_mm.apis.folder_run import run_folder
+    from trace_mm.cli import main as run
+
+    assert run_folder  # imported, so that it is not measured
+    model = TraceInferencer({"type": "SobelDetector"}, device="cpu")
+    if arguments[0] == "bare":
+        return lambda: bare_loop(model, Path(arguments[1]), Path(arguments[2]))
+    return lambda: run(arguments)
+
+
+def bare_loop(model: Any, images: Path, out: Path) -> None:
+    """Edges of images without any engine: read, predict, encode, write whole."""
+    for path in walk_images(images):
+        edges = edges_of(model.predict_images([load_image(path)])[0])
+        target = out / path.relative_to(images).with_suffix(".png")
+        write_atomically(target, encode_png(edges_to_8_bit(edges)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
