@@ -19,6 +19,7 @@ from trace_mm.files.stores import (
     put_bytes,
     put_file,
     read_bytes,
+    remove_file,
     state_of,
     stored_whole,
 )
@@ -84,6 +85,13 @@ def test_what_is_put_is_there(folder, tmp_path):
     assert list_files(folder) == {"1.bin": len(DATA), "2.bin": 3}
     every = {"1.bin": len(DATA), "2.bin": 3, "a/b/3.bin": 5}
     assert list_files(folder, subfolders=True) == every
+
+
+def test_what_is_removed_is_gone(folder):
+    put_bytes(join_address(folder, "1.bin"), DATA)
+    for _ in range(2):  # the second time there is nothing to remove
+        remove_file(join_address(folder, "1.bin"))
+        assert state_of(join_address(folder, "1.bin")) is None
 
 
 def test_the_state_changes_with_the_file(folder):

@@ -19,6 +19,7 @@ from trace_mm.files.stores import (
     put_bytes,
     put_file,
     read_bytes,
+    remove_file,
     state_of,
     stored_whole,
 )
@@ -59,6 +60,15 @@ def test_what_is_put_is_there(s3, tmp_path):
         "b/3.bin": 0,
     }
     assert list_files("s3://bucket/none") == {}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_removed_is_gone(s3, fault):
+    put_bytes("s3://bucket/gone.bin", DATA)
+    s3.faults.append(("DELETE", fault))
+    remove_file("s3://bucket/gone.bin")
+    assert state_of("s3://bucket/gone.bin") is None
+    remove_file("s3://bucket/gone.bin")
 
 
 def test_a_file_is_there_or_not(s3):

@@ -100,3 +100,19 @@ def test_what_is_no_items_fault_ends_the_work():
     for overlap in (False, True):
         with pytest.raises(RuntimeError, match="out of memory"):
             list(work(Broken(), _items(range(3)), Folder(), overlap=overlap))
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_what_few_belong_with_waits_for_few_others(overlap):
+    """So that little is in memory: of 1,000 kinds, one comes once, at the start."""
+
+    class Sorter(Doubler):
+        def group(self, item):
+            return item.data == 7
+
+    worker, out = Sorter(), Folder()
+    numbers = [7, *range(1001, 2000, 2)]
+    order = [record.key for record in work(worker, _items(numbers), out, 4, overlap)]
+    assert order.index("7") <= 64
+    assert [7] in worker.batches
+    assert len(order) == len(numbers)

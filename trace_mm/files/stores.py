@@ -140,6 +140,22 @@ def put_file(source: Path, address: str | Path) -> None:
         shutil.copyfileobj(stream, target, 1 << 20)
 
 
+def remove_file(address: str | Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        OSError: if it cannot be removed; names the address.
+    """
+    local = local_path(address)
+    if local is not None:
+        local.unlink(missing_ok=True)
+        return
+    try:
+        persistently(str(address), "removed", _remove_there)
+    except FileNotFoundError:
+        return
+
+
 def list_files(folder: str | Path, subfolders: bool = False) -> dict[str, int]:
     """Size of each file in a folder by its name, sorted; of none if there is no such folder.
 
@@ -260,6 +276,11 @@ def _rename(system: Any, unfinished: str, path: str) -> None:
             raise
         system.rm_file(path)  # some rename to no name that is taken
         system.mv(unfinished, path)
+
+
+def _remove_there(system: Any, path: str) -> None:
+    _forget_listings(system, path)
+    system.rm_file(path)
 
 
 def _remove(system: Any, path: str) -> None:

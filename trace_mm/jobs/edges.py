@@ -32,20 +32,21 @@ Predict = Callable[[list[Image]], Sequence[EdgeDataSample]]
 
 
 @dataclass(frozen=True)
-class _Task:
+class EdgeTask:
     """What a worker needs of an image.
 
     Attributes:
-        path: of the image, absolute.
+        image: absolute path of its file, or the file's content.
         kinds: of results to write.
         record: of an earlier run, if its results still hold.
-        stored: the kind of result there is that the missing ones can be made of; else None.
+        stored: kind and path of the result there is that the missing ones can be made of; else
+            None.
     """
 
-    path: Path
+    image: Path | bytes
     kinds: tuple[str, ...]
     record: Record | None = None
-    stored: str | None = None
+    stored: tuple[str, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class EdgeJob:
 
     def recipe(self) -> "EdgeRecipe":
         """How workers are made; see ``Job``."""
-        return EdgeRecipe(self._predict, self.out)
+        return EdgeRecipe(self._predict)
 
     def sink(self) -> FolderSink:
         """The folder of results; see ``Job``."""
@@ -109,7 +110,7 @@ class EdgeJob:
         now = {"path": str(path), **file_state(path)}
         before = tuple(self._recorded_kinds(name, known))
         kinds = tuple(kind for kind in SAVE_KINDS if kind in {*self.kinds, *before})
-        item = Item(name, now, _Task(path, kinds), str(path))
+        item = Item(name, now, EdgeTask(path, kinds), str(path))
         if known is None or known.error is not None:
             return item
         if not _is_unchanged(known, now):
@@ -125,7 +126,9 @@ class EdgeJob:
         missing = tuple(kind for kind in self.kinds if kind not in there)
         if not missing:
             return None
-        return replace(item, data=_Task(path, missing, known, source_for(missing, there)))
+        kind = source_for(missing, there)
+        stored = None if kind is None else (kind, self.out / paths[kind])
+        return replace(item, data=EdgeTask(path, missing, known, stored))
 
     def path(self, key: str) -> Path:
         """The path of an image, by the name of its results.
@@ -151,7 +154,6 @@ class EdgeRecipe:
     """How a worker is made; see ``Recipe``."""
 
     predict: Any
-    out: Path
 
     @property
     def overlaps(self) -> bool:
@@ -161,30 +163,28 @@ class EdgeRecipe:
     def worker(self, device: str | None) -> "EdgeWorker":
         """A worker; see ``Recipe``."""
         on = getattr(self.predict, "on", None)
-        return EdgeWorker(self.predict if device is None or on is None else on(device), self.out)
+        return EdgeWorker(self.predict if device is None or on is None else on(device))
 
 
 class EdgeWorker:
     """Reads images, predicts and encodes; see ``Worker``."""
 
-    def __init__(self, predict: Predict, out: Path) -> None:
-        self._predict, self._out = predict, out
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
 
     def load(self, item: Item) -> "_Loaded | Finished":
         """Read an image; draw what can be drawn of stored edges."""
-        task: _Task = item.data
-        data = read_file(task.path)
+        task: EdgeTask = item.data
+        data = task.image if isinstance(task.image, bytes) else read_file(task.image)
         digest = hashlib.sha256(data).hexdigest()
         record = task.record or Record(item.key)
         record = replace(record, state={**item.state, "sha256": digest})
-        image = decode_image(data, str(task.path))
+        image = decode_image(data, item.label)
         if task.stored is None:
             return _Loaded(item, record, image)
-        paths = result_paths(item.key, SAVE_KINDS)
-        stored = read_file(self._out / paths[task.stored])
-        files = {
-            paths[kind]: encode_stored(kind, task.stored, stored, image) for kind in task.kinds
-        }
+        there, stored = task.stored[0], read_file(task.stored[1])
+        paths = result_paths(item.key, task.kinds)
+        files = {path: encode_stored(kind, there, stored, image) for kind, path in paths.items()}
         return Finished(record, files)
 
     def group(self, loaded: _Loaded) -> None:
@@ -196,7 +196,7 @@ class EdgeWorker:
 
     def finish(self, loaded: _Loaded, predicted: EdgeDataSample) -> Finished:
         """The files of an image."""
-        task: _Task = loaded.item.data
+        task: EdgeTask = loaded.item.data
         paths = result_paths(loaded.item.key, task.kinds)
         files = {path: encode_result(kind, predicted, loaded.image) for kind, path in paths.items()}
         return Finished(

@@ -23,11 +23,13 @@ class Task:
         recipe: of the worker.
         out: where files go.
         batch_size: how many items are predicted at a time.
+        most_a_chunk: how many items a worker is given at a time, at most.
     """
 
     recipe: Recipe
     out: Sink
     batch_size: int = 1
+    most_a_chunk: int = _MOST_A_CHUNK
 
     def worker(self, device: str | None) -> Worker:
         """A worker in this process."""
@@ -36,6 +38,10 @@ class Task:
     def records(self, worker: Worker, items: Iterator[Item]) -> Iterator[Record]:
         """Do items by a worker of this process."""
         yield from work(worker, items, self.out, self.batch_size, self.recipe.overlaps)
+
+    def chunk_size(self, count: int, workers: int) -> int:
+        """How many of so many items a worker is given at a time."""
+        return min(chunk_size(count, self.batch_size, workers), self.most_a_chunk)
 
 
 class Executor(Protocol):
@@ -86,7 +92,7 @@ class LocalExecutor:
             self.devices[n % len(self.devices)] if self.devices else None
             for n in range(min(workers, max(count, 1)))
         ]
-        size = chunk_size(count, task.batch_size, workers)
+        size = task.chunk_size(count, workers)
         with Processes(task, places) as crew:
             yield from dispatch(crew, chunked(items, size))
 
@@ -134,7 +140,7 @@ class RayExecutor:
 
         workers = min(self.workers, max(count, 1))
         gpus = self.gpus if self.gpus is not None else float(task.recipe.overlaps)
-        size = chunk_size(count, task.batch_size, workers)
+        size = task.chunk_size(count, workers)
         with (
             connected(self.address),
             marked(task.out) as mark,

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self
 
 from trace_mm.files.atomic import written_whole
 from trace_mm.runs.packed import Keys
-from trace_mm.runs.records import Record, json_line, parse_line, read_record
+from trace_mm.runs.records import Record, check_settings, json_line, parse_line, read_record
 
 FORMAT = 2
 _FILES = 2**12  # a position is an offset times this plus the number of a file
@@ -229,16 +229,7 @@ def _check_header(path: Path, line: bytes, settings: dict[str, Any]) -> None:
     previous = _settings_of(line)
     if previous is None:
         raise _unknown(path)
-    differing = "; ".join(
-        f"{key} {previous.get(key)!r}, now {settings.get(key)!r}"
-        for key in sorted(previous.keys() | settings.keys())
-        if previous.get(key) != settings.get(key)
-    )
-    if differing:
-        raise ValueError(
-            f"{path.parent} holds results of other settings: {differing}. Choose another place, "
-            f"or --overwrite to start anew"
-        )
+    check_settings(path.parent, previous, settings)
 
 
 def _settings_of(line: bytes) -> dict[str, Any] | None:

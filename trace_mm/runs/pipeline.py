@@ -3,15 +3,25 @@
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from trace_mm.runs.job import Finished, Item, Sink, Worker
 from trace_mm.runs.records import Record
 
 _THREADS = 2  # that load, and as many that finish
+_LONGEST_WAIT = 16  # batches of others, until what few belong with is predicted with these few
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 _Loaded = tuple[Item, Any]
+
+
+@dataclass
+class _Batch:
+    """What waits for others that belong with it, and the number of the first of it."""
+
+    first: int
+    items: list[_Loaded] = field(default_factory=list)
 
 
 def work(
@@ -73,19 +83,24 @@ def _steps(
 def _predicted(
     worker: Worker, entries: Iterable[_Loaded], size: int
 ) -> Iterator[tuple[Item, Any, Any]]:
-    """Loaded items with their predictions, batches of what belongs together."""
-    waiting: dict[Hashable, list[_Loaded]] = {}
-    for item, loaded in entries:
+    """Loaded items with their predictions, batches of what belongs together.
+
+    None waits for more than so many others, so that few are in memory, whatever belongs together.
+    """
+    waiting: dict[Hashable, _Batch] = {}  # by when their first item came
+    for number, (item, loaded) in enumerate(entries):
         if isinstance(loaded, Finished):
             yield item, loaded, None
-            continue
-        group = worker.group(loaded)
-        batch = waiting.setdefault(group, [])
-        batch.append((item, loaded))
-        if len(batch) == size:
-            yield from _predict(worker, waiting.pop(group))
+        else:
+            group = worker.group(loaded)
+            batch = waiting.setdefault(group, _Batch(number))
+            batch.items.append((item, loaded))
+            if len(batch.items) == size:
+                yield from _predict(worker, waiting.pop(group).items)
+        while waiting and number - next(iter(waiting.values())).first >= _LONGEST_WAIT * size:
+            yield from _predict(worker, waiting.pop(next(iter(waiting))).items)
     for batch in waiting.values():
-        yield from _predict(worker, batch)
+        yield from _predict(worker, batch.items)
 
 
 def _predict(worker: Worker, batch: list[_Loaded]) -> Iterator[tuple[Item, Any, Any]]:

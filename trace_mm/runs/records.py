@@ -63,3 +63,26 @@ def as_json(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they are read back: tuples become lists, keys strings."""
     value: dict[str, Any] = json.loads(json.dumps(settings))
     return value
+
+
+def check_settings(place: object, previous: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Refuse to mix results of different settings.
+
+    Args:
+        place: where the results are.
+        previous: settings of those that are there, as JSON values.
+        settings: of those to come.
+
+    Raises:
+        ValueError: if they differ; names the place and what differs.
+    """
+    differing = "; ".join(
+        f"{key} {previous.get(key)!r}, now {settings.get(key)!r}"
+        for key in sorted(previous.keys() | settings.keys())
+        if previous.get(key) != settings.get(key)
+    )
+    if differing:
+        raise ValueError(
+            f"{place} holds results of other settings: {differing}. Choose another place, or "
+            f"--overwrite to start anew"
+        )

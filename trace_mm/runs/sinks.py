@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mm.files import write_atomically
+from trace_mm.files.addresses import join_address
 from trace_mm.files.atomic import temporary_path
+from trace_mm.files.stores import put_bytes
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,33 @@ class FolderSink:
     def has(self, mark: str) -> bool:
         """Whether the folder is the one that somebody has marked."""
         return (self.folder / mark).is_file()
+
+
+class MemorySink:
+    """Memory, from which files are taken again."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def put(self, path: str, data: bytes) -> None:
+        """Keep a file; see ``Sink``."""
+        self._files[path] = data
+
+    def take(self, path: str) -> bytes:
+        """A file, which is no longer kept."""
+        return self._files.pop(path)
+
+
+@dataclass(frozen=True)
+class StoreSink:
+    """A folder of a store.
+
+    Attributes:
+        folder: its address.
+    """
+
+    folder: str
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file whole; see ``Sink``."""
+        put_bytes(join_address(self.folder, path), data)

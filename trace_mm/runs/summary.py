@@ -37,6 +37,10 @@ class RunSummary(ShortRepr):
             f"{len(self.failed)} failed: {out}"
         ]
 
+    def failures(self) -> list[str]:
+        """Why items failed."""
+        return list(self.failed.values())
+
     def report(self, out: object) -> int:
         """Print what a run did, in the process that leads.
 
@@ -49,11 +53,12 @@ class RunSummary(ShortRepr):
         new = [] if is_quiet() else [one for one in self.remarks if one not in self.told]
         for line in [*self.describe(out), *(f"note: {remark}" for remark in new)]:
             print(_printable(line))
-        for reason in list(self.failed.values())[:_LISTED]:
+        reasons = self.failures()
+        for reason in reasons[:_LISTED]:
             print(f"  {_printable(reason)}", file=sys.stderr)
-        if len(self.failed) > _LISTED:
-            print(f"  and {len(self.failed) - _LISTED} more, in the journal", file=sys.stderr)
-        return 1 if self.failed else 0
+        if len(reasons) > _LISTED:
+            print(f"  and {len(reasons) - _LISTED} more, in the journal", file=sys.stderr)
+        return 1 if reasons else 0
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,286 @@
+"""A run over shards: one shard of results each, put in place whole, and no other record of it.
+
+A shard is done if its results are there. What they depend on stands in one small file beside them.
+It can be killed at any moment, and goes on when it is called again.
+"""
+
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trace_mm.files import check_outputs, locked, remove_temporary_files
+from trace_mm.files.addresses import join_address, local_path
+from trace_mm.files.shard_names import ShardNames, is_shard
+from trace_mm.files.stores import list_files, put_bytes, read_bytes, remove_file
+from trace_mm.runs.executors import Executor, LocalExecutor, Task
+from trace_mm.runs.group import Group, group
+from trace_mm.runs.job import Item, Recipe, Sink
+from trace_mm.runs.packed import PackedStrings
+from trace_mm.runs.progress import progress_bar, tell
+from trace_mm.runs.records import Record, as_json, check_settings, json_line, parse_line
+from trace_mm.runs.shard_worker import ShardItems, ShardRecipe
+from trace_mm.runs.sinks import FolderSink, StoreSink
+from trace_mm.runs.summary import RunSummary
+
+SETTINGS = "trace_mm.json"
+_FORMAT = 1
+_REASONS = 100  # of images that failed, which a summary tells
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Work on what shards hold.
+
+    Attributes:
+        shards: what is read.
+        out: folder of the results, local or of a store.
+        settings: everything that results depend on, besides the shards' place, as JSON values.
+        recipe: of the worker that does what shards hold.
+        items: what that is.
+        read: other local files and folders that must stay as they are.
+    """
+
+    shards: ShardNames
+    out: str
+    settings: dict[str, Any]
+    recipe: Recipe
+    items: ShardItems
+    read: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class ShardSummary(RunSummary):
+    """What a run did.
+
+    Attributes:
+        done: names of the shards whose results were written now.
+        skipped: names of those that were done before.
+        failed: reason by name of those that could not be read.
+        images: how many images the shards hold that were done now.
+        images_failed: how many of them failed.
+        reasons: why the first of them did.
+    """
+
+    images: int = 0
+    images_failed: int = 0
+    reasons: Sequence[str] = field(default_factory=list)
+
+    def describe(self, out: object) -> list[str]:
+        """Lines for the person who has run it."""
+        return [
+            f"{len(self.done)} shards done ({self.images} images, {self.images_failed} of them "
+            f"failed), {len(self.skipped)} were done before, {len(self.failed)} failed: {out}"
+        ]
+
+    def failures(self) -> list[str]:
+        """Why shards, and images in them, failed."""
+        return [*super().failures(), *self.reasons]
+
+
+def run_shards(
+    job: ShardJob,
+    executor: Executor | None = None,
+    *,
+    batch_size: int = 1,
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> ShardSummary:
+    """Do all shards; go on where an earlier run stopped.
+
+    Args:
+        job: what is done.
+        executor: where; by default in this process.
+        batch_size: how many images a model is given at a time; it does not change results.
+        overwrite: remove what an earlier run has written and start anew.
+        show_progress: draw a progress bar on stderr.
+
+    Returns:
+        What was done, the same in all processes of a launch.
+
+    Raises:
+        ValueError: if an option is wrong, something would be written onto or among what is read, an
+            earlier run had other settings, or another run is writing to the same local folder.
+        OSError: if a result cannot be written.
+    """
+    if batch_size < 1:
+        raise ValueError(f"the batch size must be at least 1, got {batch_size}")
+    check_shard_places(job)
+    local = local_path(job.out)
+    with group() as ranks, _lock(local) if ranks.leads else nullcontext():
+        waiting = _agree(job, ranks, overwrite)
+        sink: Sink = StoreSink(job.out) if local is None else FolderSink(local)
+        recipe = ShardRecipe(job.recipe, job.items, job.out, batch_size)
+        task = Task(recipe, sink, most_a_chunk=1)
+        total, share = len(job.shards), -(-len(waiting) // ranks.size)
+        tally = _Tally()
+        with progress_bar(
+            total, total - len(waiting), show_progress and ranks.leads, unit="shard"
+        ) as bar:
+            items = _items(job, ranks, waiting)
+            records = (executor or LocalExecutor()).run(task, items, share) if share else ()
+            for record in records:  # without any, no worker is started
+                tally.add(record)
+                bar.set_postfix_str(f"{tally.images} images", refresh=False)
+                tell(bar, record, count=ranks.size)  # the others are about as fast
+        tally = _together(ranks, tally)
+    return _summary(job, waiting, tally)
+
+
+def check_shard_places(job: ShardJob) -> None:
+    """Refuse a folder that cannot be written, or where shards lie that are read.
+
+    Raises:
+        ValueError: if something would be written onto or among what is read; names both.
+        OSError: if the folder cannot be written; names it.
+    """
+    local = local_path(job.out)
+    if local is not None:
+        shards = (path for path in map(local_path, job.shards) if path is not None)
+        check_outputs(folders=[local], read=_chain(shards, job.read))
+    first = job.shards[0]
+    if join_address(job.out, job.shards.name(0)).casefold() == first.casefold():
+        raise ValueError(f"{job.out}: results would be written onto {first}, which is read")
+
+
+def _chain(*parts: Any) -> Iterator[Path]:
+    for part in parts:
+        yield from part
+
+
+def _lock(local: Path | None) -> AbstractContextManager[None]:
+    """Keeps other runs away from a local folder. Of a store, two would write the same bytes."""
+    if local is None:
+        return nullcontext()
+    local.mkdir(parents=True, exist_ok=True)
+    return locked(local)
+
+
+def _agree(job: ShardJob, ranks: Group, overwrite: bool) -> "array[int]":
+    """The numbers of the shards that wait, the same for all processes."""
+    waiting = array("Q")
+    if ranks.leads:
+        there = _open(job, overwrite)
+        waiting.extend(n for n in range(len(job.shards)) if job.shards.name(n) not in there)
+        ranks.publish("shards", waiting.tobytes())
+    else:
+        waiting.frombytes(ranks.learn("shards"))
+    return waiting
+
+
+def _open(job: ShardJob, overwrite: bool) -> set[str]:
+    """Names of the results that are there, all of these settings."""
+    local = local_path(job.out)
+    if local is not None:
+        remove_temporary_files(folders=[local])
+    settings = as_json({**job.settings, "shards": job.shards.root})
+    # One listing, however many shards there are.
+    there = {name for name in list_files(job.out, subfolders=True) if is_shard(name)}
+    known = _known(job.out)
+    if overwrite:
+        ours = (
+            there if known is not None else there.intersection(map(job.shards.name_of, job.shards))
+        )
+        for name in ours:
+            remove_file(join_address(job.out, name))
+        there -= ours
+    elif known is not None:
+        if known.get("format") != _FORMAT or not isinstance(known.get("settings"), dict):
+            raise ValueError(
+                f"{join_address(job.out, SETTINGS)} is damaged, or not of this version of "
+                f"trace_mm: choose another place, or --overwrite to start anew"
+            )
+        if there:  # settings of a run that came to nothing bind nobody
+            check_settings(job.out, known["settings"], settings)
+            return there
+    else:
+        claimed = next(
+            (name for name in map(job.shards.name_of, job.shards) if name in there), None
+        )
+        if claimed is not None:
+            raise ValueError(
+                f"{job.out} holds {claimed}, but no {SETTINGS} of a run that wrote it: choose "
+                f"another folder, or --overwrite"
+            )
+    line = json_line({"format": _FORMAT, "settings": settings})
+    put_bytes(join_address(job.out, SETTINGS), line)
+    return there
+
+
+def _known(out: str) -> dict[str, Any] | None:
+    """What the settings' file holds; None if there is none."""
+    try:
+        data = read_bytes(join_address(out, SETTINGS))
+    except FileNotFoundError:
+        return None
+    return parse_line(data) or {}
+
+
+def _items(job: ShardJob, ranks: Group, waiting: "array[int]") -> Iterator[Item]:
+    """The shards that this process is to do."""
+    for number in ranks.share("next shard", waiting):
+        address = job.shards[number]
+        yield Item(job.shards.name(number), {}, address, address)
+
+
+@dataclass
+class _Tally:
+    """What became of shards; as JSON, so that processes can tell each other."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    images: int = 0
+    images_failed: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        if record.error is not None:
+            self.failed[record.key] = record.error
+            return
+        found = record.result
+        texts = [f"{record.key}: {reason}" for reason in found["reasons"]]
+        self.join(_Tally({}, found["images"], found["failed"], texts))
+
+    def join(self, other: "_Tally") -> None:
+        self.failed.update(other.failed)
+        self.images += other.images
+        self.images_failed += other.images_failed
+        self.reasons = (self.reasons + other.reasons)[:_REASONS]
+
+    def dumped(self) -> bytes:
+        return json.dumps(vars(self)).encode("ascii")
+
+
+def _together(ranks: Group, tally: _Tally) -> _Tally:
+    """What all processes of a launch did."""
+    if ranks.size == 1:
+        return tally
+    ranks.publish(f"shards of {ranks.rank}", tally.dumped())
+    every = _Tally()
+    for rank in range(ranks.size):
+        every.join(_Tally(**json.loads(ranks.learn(f"shards of {rank}"))))
+    ranks.barrier()  # the one that holds what they tell each other must not leave before
+    return every
+
+
+def _summary(job: ShardJob, waiting: "array[int]", tally: _Tally) -> ShardSummary:
+    done, skipped, numbers = PackedStrings(), PackedStrings(), iter(waiting)
+    following = next(numbers, None)
+    for number, address in enumerate(job.shards):
+        name = job.shards.name_of(address)
+        if number != following:
+            skipped.append(name)
+            continue
+        following = next(numbers, None)
+        if name not in tally.failed:
+            done.append(name)
+    return ShardSummary(
+        done=done,
+        skipped=skipped,
+        failed=dict(sorted(tally.failed.items())),
+        images=tally.images,
+        images_failed=tally.images_failed,
+        reasons=sorted(tally.reasons),
+    )
