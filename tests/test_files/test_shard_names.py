@@ -29,6 +29,7 @@ def test_results_are_named_from_the_common_folder(patterns, root, names):
     assert shards.root == root
     assert [shards.name(number) for number in range(len(shards))] == names
     assert [*shards] == shards[:]
+    assert shards.nested == ("/" in "".join(names))
     assert [*map(shards.name_of, shards)] == names
     assert pickle.loads(pickle.dumps(shards))[:] == shards[:]
 

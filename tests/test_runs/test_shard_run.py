@@ -81,7 +81,9 @@ def test_more_shards_may_come(job, numbers, expected):
     assert len(_run(few).done) == 2
     summary = _run(job)
     assert (len(summary.done), len(summary.skipped)) == (SHARDS - 2, 2)
-    assert _contents(job.out) == expected
+    contents = _contents(job.out)
+    assert len(json.loads(contents.pop(SETTINGS))["patterns"]) == 2
+    assert contents == {name: expected[name] for name in expected if name != SETTINGS}
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(0, 1), (0, 3), (2, 3)])
@@ -157,15 +159,19 @@ def test_other_settings_are_refused(job, expected, numbers):
 
 
 def test_overwriting_leaves_nothing_of_other_settings(job, numbers):
+    _run(numbers_job(numbers, job.out, shards=2, seed=1))
     _run(replace(job, settings={"seed": 1}))
+    Path(job.out, "mine.tar").touch()
     few = numbers_job(numbers, job.out, shards=2)
     _run(few, overwrite=True)
-    assert _contents(job.out).keys() == {SETTINGS, "0.tar", "1.tar"}
+    assert _contents(job.out).keys() == {SETTINGS, "0.tar", "1.tar", "mine.tar"}
 
 
 def test_settings_of_a_run_that_came_to_nothing_bind_nobody(job, expected):
     Path(job.out).mkdir()
-    Path(job.out, SETTINGS).write_text('{"format": 1, "settings": {"seed": 7}}\n')
+    Path(job.out, SETTINGS).write_text(
+        '{"format": 1, "settings": {"seed": 7, "shards": "/x"}, "patterns": ["/x/{0..9}.tar"]}\n'
+    )
     _run(job)
     assert _contents(job.out) == expected
 

@@ -20,6 +20,11 @@ def is_shard(name: str | os.PathLike[str]) -> bool:
     return _SHARD.search(os.fspath(name)) is not None
 
 
+def result_name(address: str, root: str) -> str:
+    """What the results of a shard are called, where all lie in the folder ``root``."""
+    return _SHARD.sub(".tar", address.removeprefix(root).lstrip("/"))
+
+
 class ShardNames(Sequence[str]):
     """Addresses of shards, and a name of each for its results; none is held.
 
@@ -30,6 +35,8 @@ class ShardNames(Sequence[str]):
 
     Attributes:
         root: the folder that all have in common, a local one as an absolute path.
+        patterns: as given, local ones as absolute paths.
+        nested: whether names hold folders.
 
     Raises:
         ValueError: if one is not called like a shard, some have no folder in common or would share
@@ -55,6 +62,8 @@ class ShardNames(Sequence[str]):
         self._parts = [BraceNames(text) for text in texts]
         self._ends = list(accumulate(len(part) for part in self._parts))
         self.root = _common_folder([_folder(text) for text in texts])
+        self.patterns = [_absolute(text) for text in texts]
+        self.nested = any("/" in result_name(pattern, self.root) for pattern in self.patterns)
         if len(texts) > 1:
             self._check_distinct()
 
@@ -86,7 +95,7 @@ class ShardNames(Sequence[str]):
 
     def name_of(self, address: str) -> str:
         """Of the results of a shard, by its address."""
-        return _SHARD.sub(".tar", _absolute(address).removeprefix(self.root).lstrip("/"))
+        return result_name(_absolute(address), self.root)
 
     def _check_distinct(self) -> None:
         seen: dict[str, str] = {}

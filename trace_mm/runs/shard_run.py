@@ -9,12 +9,14 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from trace_mm.files import check_outputs, locked, remove_temporary_files
 from trace_mm.files.addresses import join_address, local_path
-from trace_mm.files.shard_names import ShardNames, is_shard
+from trace_mm.files.brace_names import BraceNames
+from trace_mm.files.shard_names import ShardNames, is_shard, result_name
 from trace_mm.files.stores import list_files, put_bytes, read_bytes, remove_file
 from trace_mm.runs.executors import Executor, LocalExecutor, Task
 from trace_mm.runs.group import Group, group
@@ -140,15 +142,10 @@ def check_shard_places(job: ShardJob) -> None:
     local = local_path(job.out)
     if local is not None:
         shards = (path for path in map(local_path, job.shards) if path is not None)
-        check_outputs(folders=[local], read=_chain(shards, job.read))
+        check_outputs(folders=[local], read=chain(shards, job.read))
     first = job.shards[0]
     if join_address(job.out, job.shards.name(0)).casefold() == first.casefold():
         raise ValueError(f"{job.out}: results would be written onto {first}, which is read")
-
-
-def _chain(*parts: Any) -> Iterator[Path]:
-    for part in parts:
-        yield from part
 
 
 def _lock(local: Path | None) -> AbstractContextManager[None]:
@@ -173,50 +170,75 @@ def _agree(job: ShardJob, ranks: Group, overwrite: bool) -> "array[int]":
 
 def _open(job: ShardJob, overwrite: bool) -> set[str]:
     """Names of the results that are there, all of these settings."""
-    local = local_path(job.out)
+    local, shards = local_path(job.out), job.shards
     if local is not None:
-        remove_temporary_files(folders=[local])
-    settings = as_json({**job.settings, "shards": job.shards.root})
+        remove_temporary_files(folders=[local] if shards.nested else [], top=local)
+    settings = as_json({**job.settings, "shards": shards.root})
     # One listing, however many shards there are.
-    there = {name for name in list_files(job.out, subfolders=True) if is_shard(name)}
-    known = _known(job.out)
+    there = {name for name in list_files(job.out, shards.nested) if is_shard(name)}
+    known = _known(job.out, overwrite)
+    claimed = {name for name in map(shards.name_of, shards) if name in there}
+    patterns = set(shards.patterns)
+    if known is None and claimed and not overwrite:
+        raise ValueError(
+            f"{job.out} holds {min(claimed)}, but no {SETTINGS} of a run that wrote it: choose "
+            f"another folder, or --overwrite"
+        )
+    if known is not None:
+        claimed |= known.names(there)
+        if claimed and not overwrite:  # settings of a run that came to nothing bind nobody
+            check_settings(job.out, known.settings, settings)
+            patterns |= set(known.patterns)
     if overwrite:
-        ours = (
-            there if known is not None else there.intersection(map(job.shards.name_of, job.shards))
-        )
-        for name in ours:
+        for name in claimed:
             remove_file(join_address(job.out, name))
-        there -= ours
-    elif known is not None:
-        if known.get("format") != _FORMAT or not isinstance(known.get("settings"), dict):
-            raise ValueError(
-                f"{join_address(job.out, SETTINGS)} is damaged, or not of this version of "
-                f"trace_mm: choose another place, or --overwrite to start anew"
-            )
-        if there:  # settings of a run that came to nothing bind nobody
-            check_settings(job.out, known["settings"], settings)
-            return there
-    else:
-        claimed = next(
-            (name for name in map(job.shards.name_of, job.shards) if name in there), None
-        )
-        if claimed is not None:
-            raise ValueError(
-                f"{job.out} holds {claimed}, but no {SETTINGS} of a run that wrote it: choose "
-                f"another folder, or --overwrite"
-            )
-    line = json_line({"format": _FORMAT, "settings": settings})
-    put_bytes(join_address(job.out, SETTINGS), line)
+        there -= claimed
+    header = _Header(settings, sorted(patterns))
+    if header != known:
+        put_bytes(join_address(job.out, SETTINGS), header.line())
     return there
 
 
-def _known(out: str) -> dict[str, Any] | None:
-    """What the settings' file holds; None if there is none."""
+@dataclass(frozen=True)
+class _Header:
+    """What stands beside results.
+
+    Attributes:
+        settings: of all of them, with the folder that their shards have in common.
+        patterns: of the shards that were ever given, by which results are known as ours.
+    """
+
+    settings: dict[str, Any]
+    patterns: list[str]
+
+    def line(self) -> bytes:
+        return json_line({"format": _FORMAT, **vars(self)})
+
+    def names(self, there: set[str]) -> set[str]:
+        """Those of results that are there and ours."""
+        root = str(self.settings["shards"])
+        every = chain.from_iterable(map(BraceNames, self.patterns))
+        return {name for address in every if (name := result_name(address, root)) in there}
+
+
+def _known(out: str, overwrite: bool) -> _Header | None:
+    """What stands beside earlier results; None if nothing does, or it is to go and unreadable."""
+    place = join_address(out, SETTINGS)
     try:
-        data = read_bytes(join_address(out, SETTINGS))
+        value = parse_line(read_bytes(place))
     except FileNotFoundError:
         return None
-    return parse_line(data) or {}
+    try:
+        if value is not None and value.pop("format") == _FORMAT and value["settings"]["shards"]:
+            return _Header(**value)
+    except (KeyError, TypeError):
+        pass
+    if overwrite:
+        return None
+    raise ValueError(
+        f"{place} is damaged, or not of this version of trace_mm: choose another place, or "
+        f"--overwrite to start anew"
+    )
 
 
 def _items(job: ShardJob, ranks: Group, waiting: "array[int]") -> Iterator[Item]:
