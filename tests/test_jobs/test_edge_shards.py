@@ -29,7 +29,7 @@ def _photo(number):
     return buffer.getvalue()
 
 
-def _write_shards(folder, samples=SAMPLES):
+def write_shards(folder, samples=SAMPLES):
     for shard in range(SHARDS):
         with ShardWriter(join_address(folder, f"{shard:06d}.tar")) as writer:
             for sample in range(samples):
@@ -44,7 +44,7 @@ def inferencer():
 
 @pytest.fixture
 def shards(tmp_path):
-    _write_shards(tmp_path / "shards")
+    write_shards(tmp_path / "shards")
     return f"{tmp_path}/shards/{{000000..{SHARDS - 1:06d}}}.tar"
 
 
@@ -146,7 +146,7 @@ def s3(server, monkeypatch):
 
 def test_stores_that_fail_now_and_then_hold_the_same_bytes(s3, inferencer, shards, tmp_path):
     _run(inferencer, shards, tmp_path / "out")
-    _write_shards("s3://bucket/faulty")
+    write_shards("s3://bucket/faulty")
     for fault in (503, "reset", "cut", "short", 500):
         s3.faults += [("GET", fault), ("PUT" if fault != "short" else "GET", fault)]
     given = "s3://bucket/faulty/{000000..000003}.tar"

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trace_mm.commands.arguments import (
     add_model_arguments,
@@ -13,6 +13,11 @@ from trace_mm.commands.arguments import (
 from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.commands.executors import add_executor_arguments, build_executor
 from trace_mm.console import note
+
+if TYPE_CHECKING:
+    from trace_mm.jobs.edge_sources import ImagePredictions
+    from trace_mm.runs.executors import Executor
+    from trace_mm.runs.summary import RunSummary
 
 
 def add_subcommand(commands: Any) -> None:
@@ -28,14 +33,25 @@ def add_subcommand(commands: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image, folder, 'pattern', list of images (.txt) or COCO file (.json)",
+        help="image, folder, 'pattern', list of images (.txt), COCO file (.json), or shards: "
+        "'shards/{000000..000999}.tar', local or of a store (s3://...)",
     )
     edges.add_argument(
         "--root",
         metavar="DIR",
         help="folder of the images that a list or a COCO file names (default: where that lies)",
     )
-    edges.add_argument("--out", required=True, metavar="DIR", help="where results go")
+    edges.add_argument(
+        "--image-extension",
+        metavar="EXT",
+        help="which member of a shard's sample is the image, such as jpg (default: the only one)",
+    )
+    edges.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="where results go; those of shards are shards, and may go to a store (s3://...)",
+    )
     edges.add_argument(
         "--save",
         nargs="+",
@@ -55,11 +71,24 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from trace_mm.files.shard_names import is_shard
+
+    executor = build_executor(arguments)
+    shards = any(map(is_shard, arguments.inputs))
+    summary = _of_shards(arguments, executor) if shards else _of_images(arguments, executor)
+    return summary.report(arguments.out)
+
+
+def _of_images(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
     from trace_mm.apis.inputs import expand_inputs
+    from trace_mm.files.addresses import is_address
     from trace_mm.jobs.places import edge_places, result_folders
     from trace_mm.runs.engine import check_places
 
-    executor = build_executor(arguments)
+    for place in filter(is_address, [arguments.out, *arguments.inputs]):
+        raise ValueError(f"{place}: of stores, shards (.tar) are read, and written for these")
+    if arguments.image_extension is not None:
+        raise ValueError("--image-extension has no effect without shards")
     out = Path(arguments.out)
     sources = expand_inputs(
         arguments.inputs, exclude=result_folders(out), tell=note, root=arguments.root
@@ -67,19 +96,49 @@ def _run(arguments: argparse.Namespace) -> int:
     check_places(edge_places(sources.paths(), out))  # before anything heavy is loaded
     tell_model(arguments)
     from trace_mm.apis.folder_run import run_folder
-    from trace_mm.jobs.edge_sources import EdgeModel, ImagePredictions
 
-    model = edge_model(arguments)
-    if not isinstance(model, EdgeModel):
-        raise ValueError(f"{arguments.model}: names edges that are there already, and no model")
-    summary = run_folder(
-        ImagePredictions(model),
+    predict, settings = _model(arguments)
+    return run_folder(
+        predict,
         sources,
         out,
-        settings=model.settings(),
+        settings=settings,
         save=arguments.save,
         batch_size=arguments.batch_size,
         overwrite=arguments.overwrite,
         executor=executor,
     )
-    return summary.report(out)
+
+
+def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+    from trace_mm.files.shard_names import ShardNames
+    from trace_mm.runs.shard_run import check_shard_places
+
+    if arguments.root is not None:
+        raise ValueError("--root has no effect with shards")
+    check_shard_places(ShardNames(arguments.inputs), arguments.out)  # before anything is loaded
+    tell_model(arguments)
+    from trace_mm.apis.shard_runs import edges_of_shards
+
+    predict, settings = _model(arguments)
+    return edges_of_shards(
+        predict,
+        arguments.inputs,
+        arguments.out,
+        settings=settings,
+        save=arguments.save,
+        image=arguments.image_extension,
+        batch_size=arguments.batch_size,
+        overwrite=arguments.overwrite,
+        executor=executor,
+    )
+
+
+def _model(arguments: argparse.Namespace) -> "tuple[ImagePredictions, dict[str, Any]]":
+    """What predicts, and what its predictions depend on."""
+    from trace_mm.jobs.edge_sources import EdgeModel, ImagePredictions
+
+    model = edge_model(arguments)
+    if not isinstance(model, EdgeModel):
+        raise ValueError(f"{arguments.model}: names edges that are there already, and no model")
+    return ImagePredictions(model), model.settings()

@@ -6,7 +6,7 @@ It can be killed at any moment, and goes on when it is called again.
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -110,7 +110,7 @@ def run_shards(
     """
     if batch_size < 1:
         raise ValueError(f"the batch size must be at least 1, got {batch_size}")
-    check_shard_places(job)
+    check_shard_places(job.shards, job.out, job.read)
     local = local_path(job.out)
     with group() as ranks, _lock(local) if ranks.leads else nullcontext():
         waiting = _agree(job, ranks, overwrite)
@@ -132,20 +132,24 @@ def run_shards(
     return _summary(job, waiting, tally)
 
 
-def check_shard_places(job: ShardJob) -> None:
+def check_shard_places(shards: ShardNames, out: str, read: Iterable[Path] = ()) -> None:
     """Refuse a folder that cannot be written, or where shards lie that are read.
+
+    Args:
+        shards: that are read.
+        out: folder of the results, local or of a store.
+        read: other local files and folders that must stay as they are.
 
     Raises:
         ValueError: if something would be written onto or among what is read; names both.
         OSError: if the folder cannot be written; names it.
     """
-    local = local_path(job.out)
+    local = local_path(out)
     if local is not None:
-        shards = (path for path in map(local_path, job.shards) if path is not None)
-        check_outputs(folders=[local], read=chain(shards, job.read))
-    first = job.shards[0]
-    if join_address(job.out, job.shards.name(0)).casefold() == first.casefold():
-        raise ValueError(f"{job.out}: results would be written onto {first}, which is read")
+        files = (path for path in map(local_path, shards) if path is not None)
+        check_outputs(folders=[local], read=chain(files, read))
+    elif join_address(out, shards.name(0)).casefold() == shards[0].casefold():
+        raise ValueError(f"{out}: results would be written onto {shards[0]}, which is read")
 
 
 def _lock(local: Path | None) -> AbstractContextManager[None]:
