@@ -172,6 +172,20 @@ def test_what_workers_say_and_raise_arrives(cluster, job, capfd):
         )
 
 
+def test_workers_share_a_gpu(cluster, job, capfd):
+    """Of a node that says that it has one: how Ray hands it out needs none."""
+    node = cluster.add_node(**NODE, num_gpus=1)
+    talkative = Talkative(job.folder, job.out)
+    try:
+        run(talkative, RayExecutor(2, cluster.address, 0.5, 0.5), show_progress=False)
+        assert set(capfd.readouterr().err.splitlines()) == {"note: worker on cuda:0"}
+        run(job, RayExecutor(1, cluster.address), show_progress=False, overwrite=True)
+    finally:
+        cluster.remove_node(node)
+    said = "note: the Ray cluster has 1 GPUs, of which the workers were given none"
+    assert said in capfd.readouterr().err.splitlines()
+
+
 def test_workers_for_which_there_is_no_room_are_waited_for(cluster, job, monkeypatch, capfd):
     monkeypatch.setattr(ray_crew, "_PATIENCE", 0.2)
     run(replace(job, seconds=0.5), RayExecutor(3, cluster.address), show_progress=False)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trace_mm.console import note
+from trace_mm.runs.group import note_once
 
 if TYPE_CHECKING:
     from trace_mm.apis import TraceInferencer
@@ -128,7 +128,7 @@ def tell_model(arguments: argparse.Namespace) -> None:
     if getattr(arguments, "edges", None) is not None:
         return
     given = arguments.model or arguments.backbone
-    note(f"loading {given or 'the shipped model'} ...")
+    note_once(f"loading {given or 'the shipped model'} ...")
 
 
 def tile(text: str) -> int | str:

@@ -74,13 +74,13 @@ def add_subcommand(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.jobs.places import panoptic_places
     from trace_mm.runs.engine import check_places
-    from trace_mm.runs.group import is_leader, note_once
+    from trace_mm.runs.group import note_once
 
     executor = build_executor(arguments)
     read = [arguments.annotations, arguments.classes]
     # Before anything heavy is imported or loaded, which takes time.
     check_places(panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read))
-    if not arguments.no_edges and is_leader():
+    if not arguments.no_edges:
         tell_model(arguments)
     from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
     from trace_mm.panoptic import PanopticLabeler, choose_classes
