@@ -1,11 +1,15 @@
 """Where a command works: options that several subcommands and tools take."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from trace_mm.commands.arguments import natural
-from trace_mm.runs.executors import EXECUTORS, Executor, LocalExecutor, RayExecutor
 from trace_mm.runs.group import is_launched
 
+if TYPE_CHECKING:
+    from trace_mm.runs.executors import Executor, RayExecutor
+
+_EXECUTORS = ("local", "torchrun", "ray")
 _RAY_OPTIONS = ("ray_address", "gpus_per_worker")
 
 
@@ -14,7 +18,7 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where it runs")
     group.add_argument(
         "--executor",
-        choices=EXECUTORS,
+        choices=_EXECUTORS,
         help="this machine; the processes that torchrun or srun has started; or a Ray cluster "
         "(default: torchrun if one of these has started it, else local)",
     )
@@ -46,7 +50,7 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_executor(arguments: argparse.Namespace) -> Executor:
+def build_executor(arguments: argparse.Namespace) -> "Executor":
     """Where the arguments of :func:`add_executor_arguments` say.
 
     Raises:
@@ -67,10 +71,12 @@ def build_executor(arguments: argparse.Namespace) -> Executor:
             raise ValueError(f"{_option(option)} has no effect without --executor ray")
     if arguments.devices and getattr(arguments, "device", None) is not None:
         raise ValueError("--device and --devices: give one of them")
+    from trace_mm.runs.executors import LocalExecutor
+
     return LocalExecutor(arguments.workers or 0, arguments.devices or ())
 
 
-def _ray(arguments: argparse.Namespace, launched: bool) -> RayExecutor:
+def _ray(arguments: argparse.Namespace, launched: bool) -> "RayExecutor":
     if launched:
         raise ValueError("--executor ray: Ray starts the workers; start the command by itself")
     if arguments.devices:
@@ -79,6 +85,8 @@ def _ray(arguments: argparse.Namespace, launched: bool) -> RayExecutor:
         raise ValueError(f"--device {arguments.device}: Ray says which GPU a worker computes on")
     if not arguments.workers:
         raise ValueError("--executor ray: say how many --workers the cluster is to have")
+    from trace_mm.runs.executors import RayExecutor
+
     return RayExecutor(arguments.workers, arguments.ray_address, arguments.gpus_per_worker)
 
 

@@ -10,7 +10,6 @@ from trace_mm.runs.job import Item, Recipe, Sink, Worker
 from trace_mm.runs.pipeline import work
 from trace_mm.runs.records import Record
 
-EXECUTORS = ("local", "torchrun", "ray")
 _MOST_A_CHUNK = 64  # items; a dead worker costs at most one chunk, and a little waiting each
 _Thing = TypeVar("_Thing")
 
