@@ -14,6 +14,7 @@ from trace_mm.diffusion.null_text import write_null_text
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE, cache_path
 from trace_mm.files import check_outputs
 from trace_mm.files.hub import readable_hub_errors
+from trace_mm.runs.summary import DONE, SOME_FAILED
 
 
 def make_parser() -> Parser:
@@ -41,7 +42,7 @@ def main() -> int:
         except (ValueError, OSError, ImportError) as error:
             print(f"cache_null_text: error: {error}", file=sys.stderr)
             failed += 1
-    return 1 if failed else 0
+    return SOME_FAILED if failed else DONE
 
 
 def cache(model: str, arguments: argparse.Namespace) -> str:

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from trace_mm.console import set_quiet
-
-DONE, SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses."""
+from trace_mm.runs.summary import DONE, INTERRUPTED, SOME_FAILED, UNUSABLE_INPUT
 
 EXIT_STATUS = (
     "exit status: 0 all done, 1 some images failed or a result could not be written, "

@@ -22,7 +22,7 @@ from trace_mm.jobs.edge_files import edges_to_8_bit, scores_of
 from trace_mm.jobs.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.models import TraceTeacher, VisionTeacher
 from trace_mm.models.student_weights import read_description
-from trace_mm.runs.progress import progress_bar
+from trace_mm.runs.progress import watched
 from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import (
     Figure,
@@ -94,11 +94,8 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
     for source in sources:
         load_image(source.image, source.label)
     teacher = teacher_of(inferencer)
-    entries = []
-    with progress_bar(len(sources), show=inferencer.show_progress) as progress:
-        for source in sources:
-            entries.append(_process(inferencer, teacher, source, out_dir))
-            progress.update()
+    shown = watched(sources, show=inferencer.show_progress)
+    entries = [_process(inferencer, teacher, source, out_dir) for source in shown]
     reader = _reader(inferencer)
     page = render_report(
         text.HEADING,

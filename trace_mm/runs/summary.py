@@ -9,6 +9,9 @@ from trace_mm.runs.group import is_leader
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.short_repr import ShortRepr
 
+DONE, SOME_FAILED, UNUSABLE_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses of all commands."""
+
 _LISTED = 100  # failures that are told in full
 
 
@@ -45,11 +48,11 @@ class RunSummary(ShortRepr):
         """Print what a run did, in the process that leads.
 
         Returns:
-            The exit status: 1 if items failed. 0 in other processes than the leading: torchrun
-            would stop that one, which may not have printed yet.
+            The exit status: ``SOME_FAILED`` if items failed. ``DONE`` in other processes than the
+            leading: torchrun would stop that one, which may not have printed yet.
         """
         if not is_leader():
-            return 0
+            return DONE
         new = [] if is_quiet() else [one for one in self.remarks if one not in self.told]
         for line in [*self.describe(out), *(f"note: {remark}" for remark in new)]:
             print(_printable(line))
@@ -58,7 +61,7 @@ class RunSummary(ShortRepr):
             print(f"  {_printable(reason)}", file=sys.stderr)
         if len(reasons) > _LISTED:
             print(f"  and {len(reasons) - _LISTED} more, in the journal", file=sys.stderr)
-        return 1 if reasons else 0
+        return SOME_FAILED if reasons else DONE
 
 
 def _printable(text: str) -> str:
