@@ -262,11 +262,11 @@ def test_killed_runs_resume_to_the_same_bytes(photos, tmp_path):
     out, rng = tmp_path / "out", random.Random(0)
     context = multiprocessing.get_context("spawn")
     for goal in (0, 2, 4, 6):
-        process = context.Process(target=_run, args=(photos, out, Stub(0.02)))
+        process = context.Process(target=_run, args=(photos, out, Stub(0.1)))
         process.start()
         while process.is_alive() and _lines(out) < goal:
             time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.04))
+        time.sleep(rng.uniform(0, 0.2))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert process.exitcode == -signal.SIGKILL

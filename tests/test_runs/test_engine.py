@@ -144,7 +144,7 @@ def test_killed_workers_cost_nothing(job, expected):
 
 
 def test_killed_runs_go_on(job, expected):
-    slow = replace(job, seconds=0.02)
+    slow = replace(job, seconds=0.1)
     for goal in (3, 9, 15):
         process = get_context("spawn").Process(target=_run, args=(slow, LocalExecutor(2)))
         process.start()
