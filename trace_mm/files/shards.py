@@ -142,11 +142,12 @@ class ShardWriter:
         self._contexts.__exit__(kind, error, trace)
 
 
-class _Header(tarfile.TarInfo):
+class StrictHeader(tarfile.TarInfo):
     """Refuses what :mod:`tarfile` takes for the end: no header at all, and a damaged one."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """The header that a block holds; see :class:`tarfile.TarInfo`."""
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
@@ -161,9 +162,9 @@ def _members(address: str | Path) -> Iterator[tuple[str, bytes]]:
     with open_stream(address) as stream:
         try:
             content = _uncompressed(stream)
-            with tarfile.open(fileobj=content, mode="r|", tarinfo=_Header) as tar:
+            with tarfile.open(fileobj=content, mode="r|", tarinfo=StrictHeader) as tar:
                 while (member := tar.next()) is not None:
-                    name = _file_name(member, address)
+                    name = member_name(member, address)
                     if name is not None:
                         file = tar.extractfile(member)
                         assert file is not None  # of regular files
@@ -185,8 +186,12 @@ def _uncompressed(stream: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, buffered)
 
 
-def _file_name(member: tarfile.TarInfo, address: str | Path) -> str | None:
-    """Of a file of a sample; None of what is passed over."""
+def member_name(member: tarfile.TarInfo, address: str | Path) -> str | None:
+    """The name of a file of a sample; None of what is passed over.
+
+    Raises:
+        ValueError: if it is no file, or its name leads out of the shard; names both.
+    """
     if member.isdir():  # its files stand for themselves
         return None
     name = re.sub(r"^(\./+)+", "", member.name)

@@ -98,6 +98,25 @@ def read_bytes(address: str | Path) -> bytes:
         return stream.read()
 
 
+def read_range(address: str | Path, start: int, end: int) -> bytes:
+    """Bytes ``start`` to ``end`` of a file, by one request.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        OSError: if it cannot be read, or ends before; names the address.
+    """
+    local = local_path(address)
+    if local is None:
+        request = partial(_range, start=start, end=end, last=False)
+        return persistently(str(address), "read", request)
+    with open_stream(address) as stream:
+        stream.seek(start)
+        data = stream.read(end - start)
+    if len(data) < end - start:
+        raise ShortAnswerError(f"{address}: ends before byte {end}")
+    return data
+
+
 @contextmanager
 def stored_whole(address: str | Path) -> Iterator[BinaryIO]:
     """A stream to write, which becomes the file at its end, whole; before, nothing is seen of it.
