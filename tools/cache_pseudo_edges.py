@@ -1,23 +1,18 @@
 """Compute the teacher's edges of a config's training images once, before training.
 
-Run it again after an interruption: it goes on where it stopped. Several processes may fill one
-cache at the same time; torchrun and srun share the images out between theirs.
+Run it again after an interruption: it goes on where it stopped.
 """
 
 import argparse
-import os
 import sys
 
-import torch
-
-from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
-from trace_mm.commands.arguments import positive
-from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.apis.pseudo_edges import fill_from_config, pack_from_config
+from trace_mm.commands.arguments import named_device, positive
+from trace_mm.commands.command_line import EXIT_STATUS, Parser, run_command
 from trace_mm.commands.config_options import add_config_options
+from trace_mm.commands.executors import add_executor_arguments, build_executor
 from trace_mm.engine.runner_config import read_config
-from trace_mm.models.devices import check_device
-
-SOME_UNREADABLE = 1
+from trace_mm.runs.group import is_leader, leave_group
 
 
 def make_parser() -> Parser:
@@ -25,11 +20,11 @@ def make_parser() -> Parser:
     parser = Parser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="exit status: 0 all done, 1 some images cannot be read; they are named",
+        epilog=EXIT_STATUS,
     )
     parser.add_argument("config", help="training config file")
     parser.add_argument(
-        "--device", help="such as cuda:1; default: a GPU for each process, else the CPU"
+        "--device", help="such as cuda:1; default: a GPU for each process, if there is any"
     )
     parser.add_argument(
         "--limit",
@@ -44,20 +39,16 @@ def make_parser() -> Parser:
         metavar="N",
         help="of N images of each folder only, likewise",
     )
+    parser.add_argument("--batch-size", type=positive, default=1, metavar="N")
+    parser.add_argument(
+        "--pack",
+        action="store_true",
+        help="then move all entries of this teacher from files into shards, which are easier on "
+        "file systems and can be read from a store",
+    )
+    add_executor_arguments(parser)
     add_config_options(parser, "; give the same to tools/train.py")
     return parser
-
-
-def process_place() -> tuple[int, int, int]:
-    """Rank, number of processes, and rank on this machine, as torchrun or srun tell them."""
-    for names in (
-        ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-        ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
-    ):
-        if all(name in os.environ for name in names):
-            rank, size, local_rank = (int(os.environ[name]) for name in names)
-            return rank, size, local_rank
-    return 0, 1, 0
 
 
 def main() -> int:
@@ -68,17 +59,22 @@ def main() -> int:
     }
     options = {name: number for name, number in chosen.items() if number is not None}
     cfg = read_config(args.config, {**args.cfg_options, **options})
-    rank, world_size, local_rank = process_place()
-    if args.device is None:
-        count = torch.cuda.device_count()
-        args.device = f"cuda:{local_rank % count}" if count else "cpu"
-    summary = fill_from_config(cfg, check_device(args.device), rank=rank, world_size=world_size)
-    print(describe_summary(summary))
-    if options:
-        settings = " ".join(f"{name}={number}" for name, number in options.items())
-        print(f"train on the same images: tools/train.py {args.config} --cfg-options {settings}")
-    return SOME_UNREADABLE if summary.unreadable else 0
+    executor = build_executor(args)
+    device, elsewhere = named_device(args)
+    summary = fill_from_config(
+        cfg, device, elsewhere=elsewhere, executor=executor, batch_size=args.batch_size
+    )
+    status = summary.report(summary.folder)
+    if is_leader():
+        if args.pack:
+            print(pack_from_config(cfg))
+        if options:
+            settings = " ".join(f"{name}={number}" for name, number in options.items())
+            print(f"train on the same: tools/train.py {args.config} --cfg-options {settings}")
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    status = run_command(main)
+    leave_group(status)
+    sys.exit(status)

@@ -6,13 +6,12 @@ import sys
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
-from trace_mm.apis.pseudo_edges import describe_summary, fill_from_config
+from trace_mm.apis.pseudo_edges import fill_from_config
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.engine import brief_console, latest_checkpoint
@@ -84,10 +83,9 @@ def main() -> None:
         with config_errors(args.config):
             runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
         if args.fill_cache:
-            rank, world_size = get_dist_info()
-            summary = fill_from_config(cfg, get_device(), rank=rank, world_size=world_size)
-            print_log(describe_summary(summary), logger="current", level=logging.INFO)
-            barrier()
+            summary = fill_from_config(cfg, get_device())
+            for line in (*summary.describe(summary.folder), *summary.failed.values()):
+                print_log(line, logger="current", level=logging.INFO)
         try:
             runner.train()
         except KeyboardInterrupt:

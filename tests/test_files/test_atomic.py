@@ -127,15 +127,3 @@ def test_only_a_runs_own_temporary_files_are_removed(tmp_path):
         path.write_bytes(b"half")
     remove_temporary_files([ours, tmp_path / "missing" / "a"], [inside.parents[1]])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
-
-
-def test_abandoned_files_are_removed_from_shared_folders(tmp_path):
-    (tmp_path / "a").mkdir()
-    old, fresh = temporary_path(tmp_path / "a" / "1.png"), temporary_path(tmp_path / "a" / "2.png")
-    for path in (old, fresh):
-        path.touch()
-    os.utime(old, (0, 0))
-    remove_abandoned(tmp_path)
-    assert old.exists()
-    remove_abandoned(tmp_path, subfolders=True)
-    assert not old.exists() and fresh.exists()

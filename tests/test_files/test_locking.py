@@ -1,4 +1,4 @@
-"""Claims: one process at a time, and none is left behind by a process that dies."""
+"""Locks: one process at a time, and none is left behind by a process that dies."""
 
 import subprocess
 import sys
@@ -6,39 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from trace_mm.files import try_claim, walk_images
+from trace_mm.files import locked, walk_images
 
 PROJECT = Path(__file__).parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
-from trace_mm.files import try_claim
-with Path(sys.argv[1]).open("a+b") as file, try_claim(file, 7) as held:
-    print(held, flush=True)
+from trace_mm.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
     sys.stdin.readline()
 """
 
 
-def test_claims_between_processes(tmp_path):
-    path = tmp_path / "claims"
+def test_locks_between_processes(tmp_path):
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)],
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
         cwd=PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    with path.open("a+b") as file:
-        assert holder.stdout.readline() == "True\n"
-        with try_claim(file, 7) as claimed:
-            assert not claimed
-        with try_claim(file, 8) as claimed:
-            assert claimed
-        holder.kill()
-        holder.wait()
-        with try_claim(file, 7) as claimed:
-            assert claimed
-    assert path.read_bytes() == b""
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(ValueError, match="another run is writing"), locked(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    with (
+        locked(tmp_path),
+        pytest.raises(ValueError, match="another run is writing"),
+        locked(tmp_path),
+    ):
+        pass
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

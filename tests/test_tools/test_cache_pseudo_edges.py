@@ -1,5 +1,7 @@
-"""tools/cache_pseudo_edges.py: of which images it computes edges."""
+"""tools/cache_pseudo_edges.py: of which images it computes edges, and where."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,13 +43,19 @@ def entries(folder):
     return len(list((folder / "cache").rglob("*.png")))
 
 
+def contents(folder):
+    found = (folder / "cache").rglob("*")
+    return {path.relative_to(folder): path.read_bytes() for path in found if path.is_file()}
+
+
 def test_the_training_reads_what_was_filled(config, tmp_path):
     command = [sys.executable, "tools/cache_pseudo_edges.py", config, "--device", "cpu"]
     command += ["--limit", "9", "--images-per-class", "4"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert entries(tmp_path) == 9
     first, last = result.stdout.splitlines()
-    assert first.startswith("9 done, 0 were there") and last.startswith("train on the same images")
+    assert first.startswith("9 done, 0 were done before")
+    assert last.startswith("train on the same")
     options = dict(text.split("=") for text in last.partition("--cfg-options ")[2].split())
     numbers = {name: int(value) for name, value in options.items()}
     cfg = read_config(config, numbers)
@@ -68,3 +76,29 @@ def test_more_images_than_a_training_reads_are_told(config, tmp_path, capsys):
     assert entries(tmp_path) == 24
     fill_from_config(read_config(config, {}), "cpu")
     assert "fewer" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["workers", "torchrun"])
+def test_processes_share_a_fill(config, tmp_path, where):
+    fill_from_config(read_config(config, {}), "cpu")
+    alone = contents(tmp_path)
+    shutil.rmtree(tmp_path / "cache")
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *(launch if where == "torchrun" else [])]
+    command += ["tools/cache_pseudo_edges.py", str(config), "--device", "cpu"]
+    command += ["--workers", "2"] if where == "workers" else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("24 done, 0 were done before, 0 failed: ") == 1
+    assert contents(tmp_path) == alone
+
+
+def test_entries_are_packed(config, tmp_path):
+    command = [sys.executable, "tools/cache_pseudo_edges.py", config, "--device", "cpu", "--pack"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "24 entries packed, 24 in 1 shards: " in told
+    assert entries(tmp_path) == 0
+    settings = read_config(config, {}).train_dataloader.dataset
+    dataset = UnlabelledImageDataset(**{n: v for n, v in settings.items() if n != "type"})
+    assert all(item["data_samples"].pseudo_edges.shape == (16, 16) for item in dataset)

@@ -1,7 +1,6 @@
-"""Fill a dataset's cache of pseudo edges: resumable, and by as many processes as there are."""
+"""Fill a dataset's cache of pseudo edges, and pack it: resumable, and wherever workers are."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,82 +8,125 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from trace_mm.console import note
 from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
-from trace_mm.datasets.image_sources import ImageFolder
-from trace_mm.datasets.pseudo_edge_cache import entry_of
-from trace_mm.files import check_outputs
-from trace_mm.jobs.edge_sources import EdgeModel, NamedImage
+from trace_mm.datasets.packed_entries import ENTRIES_A_SHARD
+from trace_mm.files import locked
+from trace_mm.jobs.edge_sources import EdgeModel
+from trace_mm.jobs.pseudo_edges import Predict, PseudoEdgeJob, TeacherEntries
 from trace_mm.models.distillation import Distillation, distillation, label_shares
 from trace_mm.models.label_watch import missing_class_warning
 from trace_mm.models.model_config import method_of
 from trace_mm.ops import pseudo_edges
 from trace_mm.registry import DATASETS
-from trace_mm.runs.progress import progress_bar
+from trace_mm.runs.engine import run
+from trace_mm.runs.executors import Executor
+from trace_mm.runs.group import is_launched, is_leader, note_once
+from trace_mm.runs.summary import RunSummary
 
-_POLL_SECONDS = 0.5
 _LABELLED = 200  # images whose labels are counted
 _READING_ERRORS = (ValueError, FileNotFoundError)
 
 
-@dataclass
-class FillSummary:
-    """What a fill did.
+@dataclass(frozen=True, repr=False)
+class FillSummary(RunSummary):
+    """What a fill did, the same in all processes.
 
     Attributes:
+        done: images that were looked at now, whose entries are there.
+        skipped: images that have not changed since their entries were made.
+        failed: why others have no entry, by image.
         folder: of the entries.
-        done: how many entries this process made.
-        present: how many were there, or were made by other processes meanwhile.
-        unreadable: why images could not be read, in the order of the dataset.
-        labels: what labels a student gets of the entries, in words; empty if no student is known.
+        labels: what labels a student gets of the entries, in words; empty if no student is known,
+            and in other processes than the leading one.
     """
 
-    folder: Path
-    done: int = 0
-    present: int = 0
-    unreadable: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    folder: Path = Path()
+    labels: Sequence[str] = field(default_factory=list)
+
+    def describe(self, out: object) -> list[str]:
+        """Lines for the person who has run it."""
+        return [*super().describe(out), *self.labels]
 
 
 def fill_from_config(
-    cfg: Config, device: str | torch.device, *, rank: int = 0, world_size: int = 1
+    cfg: Config,
+    device: str | torch.device | None = None,
+    *,
+    elsewhere: bool = False,
+    executor: Executor | None = None,
+    batch_size: int = 1,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> FillSummary:
     """Compute the pseudo edges of a training config's images by the teacher that it names.
 
     Args:
         cfg: with ``train_dataloader.dataset.pseudo_edges``.
-        device: of the teacher.
-        rank: see :func:`fill_pseudo_edges`.
+        device: of the teacher; see :func:`trace_mm.models.devices.check_device`.
+        elsewhere: likewise.
+        executor: see :func:`fill_pseudo_edges`.
+        batch_size: likewise.
+        rank: likewise.
         world_size: likewise.
 
     Raises:
         ValueError: if the config has no cache to fill.
     """
+    settings = _dataset_settings(cfg)
+    dataset = DATASETS.build(settings)
+    read = _images_read(cfg)
+    if read is not None and read < len(dataset):
+        note_once(
+            f"a training process of this config reads {read} images, of which none comes twice: "
+            f"with train_dataloader.dataset.limit={read}, {len(dataset) - read} fewer are computed"
+        )
+    teacher = TeacherEntries(EdgeModel(dataset.pseudo_edges.teacher, device, elsewhere))
+    _check_shared(rank, world_size)
+    summary = _fill(dataset, teacher, executor, batch_size)
+    model = cfg.get("model", {})
+    if "type" not in model or method_of(model) != "student" or not is_leader():
+        return summary
+    options = {"pseudo_label": model.get("pseudo_label"), "label_grid": model.get("label_grid")}
+    labels = describe_labels(dataset, distillation(model.get("preset"), **options))
+    return FillSummary(
+        summary.done, summary.skipped, summary.failed, folder=summary.folder, labels=labels
+    )
+
+
+def pack_from_config(cfg: Config, size: int = ENTRIES_A_SHARD) -> str:
+    """Move the entries of a training config's teacher from files into shards.
+
+    All entries of the teacher, of this and other datasets. A kill at any moment loses nothing; the
+    same call goes on.
+
+    Args:
+        cfg: with ``train_dataloader.dataset.pseudo_edges``.
+        size: entries a shard.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ValueError: if the config has no cache, another run is writing to it, or an entry is
+            damaged; names it.
+        OSError: if a shard cannot be written.
+    """
+    cache = PseudoEdgeCache(**_dataset_settings(cfg)["pseudo_edges"])
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    with locked(cache.folder):
+        count = cache.pack(size)
+    shards = len(cache.packed.shards())
+    return f"{count} entries packed, {len(cache.packed)} in {shards} shards: {cache.packed.folder}"
+
+
+def _dataset_settings(cfg: Config) -> Config:
     settings = cfg.get("train_dataloader", {}).get("dataset", {})
     if not settings.get("pseudo_edges"):
         raise ValueError(
             f"{cfg.filename}: train_dataloader.dataset has no pseudo_edges=dict(folder=..., "
             f"teacher=...), so that there is no cache to fill"
         )
-    dataset = DATASETS.build(settings)
-    read = _images_read(cfg)
-    if rank == 0 and read is not None and read < len(dataset):
-        note(
-            f"a training process of this config reads {read} images, of which none comes twice: "
-            f"with train_dataloader.dataset.limit={read}, {len(dataset) - read} fewer are computed"
-        )
-    teacher = EdgeModel(dataset.pseudo_edges.teacher, device)
-
-    def predict(image: Tensor) -> Tensor:
-        shown = NamedImage("image", image.permute(1, 2, 0).contiguous().numpy())  # (H, W, 3)
-        return entry_of(teacher.predict([shown])[0])
-
-    summary = fill_pseudo_edges(dataset, predict, rank=rank, world_size=world_size)
-    model = cfg.get("model", {})
-    if "type" in model and method_of(model) == "student":
-        options = {"pseudo_label": model.get("pseudo_label"), "label_grid": model.get("label_grid")}
-        summary.labels = describe_labels(dataset, distillation(model.get("preset"), **options))
-    return summary
+    return settings
 
 
 def _images_read(cfg: Config) -> int | None:
@@ -111,7 +153,7 @@ def describe_labels(dataset: UnlabelledImageDataset, how: Distillation) -> list[
         try:
             key = cache.key(source.digest(number), dataset.size) if cache else ""
         except _READING_ERRORS:
-            continue  # among the unreadable
+            continue  # among those that failed
         if cache and cache.has(key):
             edges = cache.load(key, f"image {index}")[None, None]
             labels = pseudo_edges(edges, how.pseudo_label, how.label_size(dataset.size))
@@ -131,87 +173,63 @@ def fill_pseudo_edges(
     dataset: UnlabelledImageDataset,
     predict: Callable[[Tensor], Tensor],
     *,
+    executor: Executor | None = None,
+    batch_size: int = 1,
     rank: int = 0,
     world_size: int = 1,
     show_progress: bool = True,
 ) -> FillSummary:
     """Compute the pseudo edges of each image that has none.
 
-    Every entry is written whole, so that a killed run goes on where it stopped. Any number of
-    processes may fill one cache at the same time, with or without a share of their own: each entry
-    is claimed before it is computed. When a process returns, all entries of its share are there.
+    Every entry is written whole, so that a killed run goes on where it stopped; images that have
+    not changed since are not read again. The processes of torchrun or Slurm share a fill, as do the
+    workers of an executor. Another fill of the same teacher's entries at the same time is refused.
 
     Args:
         dataset: with a cache.
         predict: from an image as the model is shown it, float32 (3, H, W) in [0, 1], to its edges
-            in [0, 1], on a token grid (h, w) or (H, W).
-        rank: of this process; it does images ``rank``, ``rank + world_size``, ...
-        world_size: between how many processes the images are shared out.
+            in [0, 1], on a token grid (h, w) or (H, W). For workers in other processes it must be
+            possible to pickle it.
+        executor: where images are processed; None is in this process.
+        batch_size: how many images are predicted at a time.
+        rank: no longer needed: torchrun and Slurm tell.
+        world_size: likewise.
         show_progress: draw a progress bar on stderr.
 
     Raises:
-        ValueError: if the dataset has no cache, or one among the images of a folder.
+        ValueError: if the dataset has no cache, one in a store, or one among the images of a
+            folder; or another run is writing to it.
         OSError: if an entry cannot be written.
     """
-    cache = dataset.pseudo_edges
-    if cache is None:
-        raise ValueError("the dataset has no pseudo_edges=dict(folder=..., teacher=...) to fill")
-    folders = [part.folder for part in dataset.sources if isinstance(part, ImageFolder)]
-    check_outputs(folders=[cache.folder], searched=folders)
-    cache.write_settings()
-    summary, share = FillSummary(cache.folder), list(range(rank, len(dataset), world_size))
-    with progress_bar(len(share), show=show_progress) as progress:
-        while share:
-            waiting = []  # for other processes, which may die
-            for index in share:
-                if _fill_one(dataset, cache, index, predict, summary):
-                    progress.update()
-                else:
-                    waiting.append(index)
-            if len(waiting) == len(share):
-                time.sleep(_POLL_SECONDS)
-            share = waiting
-    return summary
+    _check_shared(rank, world_size)
+    return _fill(dataset, _EachImage(predict), executor, batch_size, show_progress)
 
 
-def _fill_one(
+@dataclass(frozen=True)
+class _EachImage:
+    """A function of one image as one of several."""
+
+    predict: Callable[[Tensor], Tensor]
+
+    def __call__(self, images: Sequence[Tensor]) -> list[Tensor]:
+        return [self.predict(image) for image in images]
+
+
+def _fill(
     dataset: UnlabelledImageDataset,
-    cache: PseudoEdgeCache,
-    index: int,
-    predict: Callable[[Tensor], Tensor],
-    summary: FillSummary,
-) -> bool:
-    """Make the entry of one image; False if another process is at it."""
-    source, number = dataset.locate(index)
-    try:
-        key = cache.key(source.digest(number), dataset.size)
-    except _READING_ERRORS as error:
-        summary.unreadable.append(str(error))
-        return True
-    if cache.has(key):
-        summary.present += 1
-        return True
-    with cache.claim(key) as claimed:
-        if not claimed:
-            return False
-        if cache.has(key):  # made between the two looks
-            summary.present += 1
-            return True
-        try:
-            image = source.read(number)
-        except _READING_ERRORS as error:
-            summary.unreadable.append(str(error))
-            return True
-        cache.store(key, predict(dataset.present(image)["inputs"]))
-    summary.done += 1
-    return True
+    predict: Predict,
+    executor: Executor | None,
+    batch_size: int,
+    show_progress: bool = True,
+) -> FillSummary:
+    job = PseudoEdgeJob(dataset, predict)
+    result = run(job, executor, batch_size=batch_size, show_progress=show_progress)
+    return FillSummary(result.done, result.skipped, result.failed, folder=job.cache.folder)
 
 
-def describe_summary(summary: FillSummary) -> str:
-    """A summary as text, with each unreadable image on a line of its own."""
-    first = (
-        f"{summary.done} done, {summary.present} were there, {len(summary.unreadable)} unreadable: "
-        f"{summary.folder}"
-    )
-    unreadable = [f"  {reason}" for reason in summary.unreadable]
-    return "\n".join([first, *unreadable, *summary.labels])
+def _check_shared(rank: int, world_size: int) -> None:
+    if world_size > 1 and not is_launched():
+        raise ValueError(
+            f"rank {rank} of {world_size}: the processes of a fill share it out by themselves; "
+            f"start them by torchrun or srun, or give workers to one"
+        )

@@ -3,6 +3,7 @@
 from trace_mm.datasets.edge_annotations import EDGE_ANNOTATIONS
 from trace_mm.datasets.edge_dataset import InstanceEdgeDataset
 from trace_mm.datasets.ground_truth import instance_borders
+from trace_mm.datasets.image_shards import ImageShards
 from trace_mm.datasets.image_sources import CocoImages, ImageFolder, SceneImages, VocImages
 from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
 from trace_mm.datasets.scene_edge_dataset import SceneEdgeDataset
@@ -15,6 +16,7 @@ __all__ = [
     "EDGE_ANNOTATIONS",
     "CocoImages",
     "ImageFolder",
+    "ImageShards",
     "InstanceEdgeDataset",
     "PseudoEdgeCache",
     "SceneEdgeDataset",

@@ -1,8 +1,8 @@
 """Where images without annotations come from: folders, COCO, VOC, procedural scenes.
 
-A collection has a length and reads image ``index``; how an image is shown to a model is the
-business of :class:`trace_mm.datasets.UnlabelledImageDataset`. Paths are kept in one array, so that
-the workers of a data loader share the list of a million images instead of copying it.
+How an image is shown to a model is the business of
+:class:`trace_mm.datasets.UnlabelledImageDataset`. Paths are kept in one array, so that the workers
+of a data loader share the list of a million images instead of copying it.
 """
 
 import hashlib
@@ -12,65 +12,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
+from trace_mm.datasets.image_references import (
+    EncodedImage,
+    ImageCollection,
+    SourceImage,
+)
 from trace_mm.datasets.scenes import render_scene
-from trace_mm.files import IMAGE_SUFFIXES, OtherFiles, decode_image, read_file, walk_images
+from trace_mm.files import IMAGE_SUFFIXES, OtherFiles, absolute_path, read_file, walk_images
 from trace_mm.files.coco_file import CocoFile, by_rising_id
 from trace_mm.files.file_names import ListedImages
+from trace_mm.files.file_state import file_state
 from trace_mm.registry import DATASETS
 
 
-@dataclass(frozen=True)
-class SourceImage:
-    """One image of a source.
-
-    Attributes:
-        pixels: float32 (H, W, 3) RGB in [0, 1].
-        digest: identifies the content, whatever the image is called and wherever it lies.
-        image_id: unique within the source.
-        path: of the file; None if there is none.
-    """
-
-    pixels: NDArray[np.float32]
-    digest: str
-    image_id: str
-    path: str | None
-
-
-class ImageCollection(Protocol):
-    """What a dataset needs of a source."""
-
-    def __len__(self) -> int: ...
-
-    def name(self, index: int) -> str:
-        """The ``image_id`` of ``read(index)``, a path with folders where there are any."""
-        ...
-
-    def digest(self, index: int) -> str:
-        """What ``read(index)`` has as its digest, where possible without decoding the image.
-
-        Raises:
-            FileNotFoundError: if the file is gone.
-            ValueError: if it cannot be read.
-        """
-        ...
-
-    def read(self, index: int) -> SourceImage:
-        """Image ``index``.
-
-        Raises:
-            FileNotFoundError: if the file is gone.
-            ValueError: if it is not a readable image; names it and the cause.
-        """
-        ...
-
-
-class ImageFiles:
+class ImageFiles(ImageCollection):
     """Image files of a list.
 
     Args:
@@ -99,20 +60,35 @@ class ImageFiles:
         """Path of image ``index`` within the folder."""
         return os.fsdecode(self._names[index])
 
-    def digest(self, index: int) -> str:
-        """SHA-256 of the file; see :class:`ImageCollection`."""
-        return hashlib.sha256(read_file(self.path(index))).hexdigest()
-
-    def read(self, index: int) -> SourceImage:
+    def at(self, index: int) -> "ImageFile":
         """Image ``index``, upright; see :func:`trace_mm.files.load_image` and `ImageCollection`."""
-        path = self.path(index)
-        data = read_file(path)
-        return SourceImage(
-            pixels=decode_image(data, str(path)),
-            digest=hashlib.sha256(data).hexdigest(),
-            image_id=self.name(index),
-            path=str(path),
-        )
+        return ImageFile(self.path(index), self.name(index))
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file; see ``ImageReference``.
+
+    Attributes:
+        path: of the file.
+        image_id: unique within the source.
+    """
+
+    path: Path
+    image_id: str
+
+    @property
+    def address(self) -> str:
+        """The file's absolute path."""
+        return str(absolute_path(self.path))
+
+    def state(self) -> list[Any]:
+        """Size and time of the last change."""
+        return list(file_state(self.path).values())
+
+    def open(self) -> EncodedImage:
+        """Read the file; see ``ImageReference``."""
+        return EncodedImage(read_file(self.path), self.image_id, str(self.path))
 
 
 @DATASETS.register_module()
@@ -210,7 +186,7 @@ class VocImages(ImageFiles):
 
 
 @DATASETS.register_module()
-class SceneImages:
+class SceneImages(ImageCollection):
     """Procedural scenes, rendered when they are read.
 
     Args:
@@ -238,28 +214,64 @@ class SceneImages:
         """The series and the number of scene ``index`` in it."""
         return f"scene-{self.seed}-{self.start + index:06d}"
 
-    def digest(self, index: int) -> str:
-        """SHA-256 of the pixels; see :class:`ImageCollection`."""
-        return _pixel_digest(self._render(index))
-
-    def read(self, index: int) -> SourceImage:
+    def at(self, index: int) -> "Scene":
         """Scene ``index``; see :class:`ImageCollection`."""
-        pixels = self._render(index)
-        return SourceImage(
-            pixels=pixels.astype(np.float32) / np.float32(255),
-            digest=_pixel_digest(pixels),
-            image_id=self.name(index),
-            path=None,
-        )
-
-    def _render(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < self.length:
             raise IndexError(f"there are {self.length} scenes, none has index {index}")
-        return render_scene(self.seed, self.start + index, self.size).image
+        return Scene(self.seed, self.start + index, self.size, self.name(index))
 
 
-def _pixel_digest(pixels: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+@dataclass(frozen=True)
+class Scene:
+    """A procedural scene; see ``ImageReference``.
+
+    Attributes:
+        seed: of the series.
+        number: in the series.
+        size: (H, W).
+        image_id: unique within the source.
+    """
+
+    seed: int
+    number: int
+    size: tuple[int, int]
+    image_id: str
+
+    @property
+    def address(self) -> str:
+        """The series, the number in it and the size."""
+        return f"{self.image_id} {self.size[0]}x{self.size[1]}"
+
+    def state(self) -> list[Any]:
+        """Nothing changes."""
+        return []
+
+    def open(self) -> "RenderedScene":
+        """Render it."""
+        return RenderedScene(render_scene(self.seed, self.number, self.size).image, self.image_id)
+
+
+@dataclass(frozen=True)
+class RenderedScene:
+    """A scene's pixels, 8-bit RGB (H, W, 3); see ``OpenedImage``."""
+
+    pixels: NDArray[np.uint8]
+    image_id: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the pixels."""
+        data = f"{self.pixels.shape}".encode() + self.pixels.tobytes()
+        return hashlib.sha256(data).hexdigest()
+
+    def decode(self) -> SourceImage:
+        """The scene."""
+        return SourceImage(
+            pixels=self.pixels.astype(np.float32) / np.float32(255),
+            digest=self.digest,
+            image_id=self.image_id,
+            path=None,
+        )
 
 
 def _voc_name(word: str, img_path: str, suffix: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from trace_mm.datasets.image_sources import ImageCollection, SourceImage
+from trace_mm.datasets.image_references import ImageCollection, SourceImage
 from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
 from trace_mm.datasets.subset import choose_images
 from trace_mm.datasets.visits import Visit
@@ -30,8 +30,8 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
     counts. Which image takes the place does not depend on chance.
 
     Args:
-        source: config of a source (``ImageFolder``, ``CocoImages``, ``VocImages``,
-            ``SceneImages``), or a list of them, which are put one after another.
+        source: config of a source (``ImageFolder``, ``ImageShards``, ``CocoImages``,
+            ``VocImages``, ``SceneImages``), or a list of them, which are put one after another.
         size: side in pixels of the square that each image is resized to, like the paper (App. C.1),
             or (H, W); None leaves images as they are, for batches of one.
         flip: probability that an image is mirrored, together with its edges. It needs a sampler
@@ -73,6 +73,8 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         if limit is not None or per_class is not None:
             self._chosen = choose_images(self._names(), limit, per_class, seed)
         self.pseudo_edges = None if pseudo_edges is None else PseudoEdgeCache(**pseudo_edges)
+        if self.pseudo_edges is not None:
+            len(self.pseudo_edges.packed)  # opened before processes are forked, which then share it
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if self._chosen is None else len(self._chosen)

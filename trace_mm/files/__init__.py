@@ -26,7 +26,7 @@ from trace_mm.files.folders import (
     walk_images,
 )
 from trace_mm.files.images import decode_image, load_image, read_file
-from trace_mm.files.locking import locked, try_claim
+from trace_mm.files.locking import locked
 from trace_mm.files.orientation import (
     Orientation,
     Photo,
@@ -69,7 +69,6 @@ __all__ = [
     "remove_temporary_files",
     "same_shape",
     "temporary_path",
-    "try_claim",
     "walk_files",
     "walk_images",
     "write_atomically",

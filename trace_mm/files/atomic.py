@@ -110,15 +110,13 @@ def remove_temporary_files(
             path.unlink(missing_ok=True)
 
 
-def remove_abandoned(parent: Path, subfolders: bool = False) -> None:
+def remove_abandoned(parent: Path) -> None:
     """Remove what killed runs have left where others may be writing: what is a day old.
 
     Args:
         parent: folder in which they write; need not exist.
-        subfolders: search these too.
     """
-    search = parent.rglob if subfolders else parent.glob
-    for path in list(search(f".*{TEMPORARY_SUFFIX}")):
+    for path in list(parent.glob(f".*{TEMPORARY_SUFFIX}")):
         try:
             if time.time() - _last_change(path) < _ABANDONED:
                 continue

@@ -22,7 +22,7 @@ from trace_mm.jobs.edge_files import (
 from trace_mm.jobs.places import edge_places
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
-from trace_mm.runs.packed import Keys, PackedStrings
+from trace_mm.runs.packed import Keys, PackedStrings, sorted_keys
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
 from trace_mm.structures import EdgeDataSample
@@ -210,15 +210,8 @@ def _sorted(files: Iterable[tuple[str, Path]]) -> tuple[Keys, PackedStrings]:
     for name, path in files:
         names.append(name)
         paths.append(str(path))
-    keys, ordered = Keys(), PackedStrings()
-    numbers: Sequence[int] = range(len(names))
-    if any(names[number - 1] > names[number] for number in numbers[1:]):
-        numbers = sorted(numbers, key=names.__getitem__)
-    for number in numbers:
-        if not keys or keys[-1] != names[number]:
-            keys.append(names[number])
-            ordered.append(paths[number])
-    return keys, ordered
+    keys, places = sorted_keys(names)
+    return keys, PackedStrings(paths[number] for number in places)
 
 
 def _is_unchanged(known: Record, now: dict[str, Any]) -> bool:

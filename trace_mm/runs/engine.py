@@ -134,7 +134,9 @@ def check_places(places: Places) -> None:
 def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -> None:
     """Bring the journal to one file, without what does not belong to this run."""
     path, folders = places.top / JOURNAL, [places.top / folder for folder in places.folders]
-    remove_temporary_files(chain(places.files, places.named), folders, places.top)
+    remove_temporary_files(
+        chain(places.files, places.named), [*folders, *places.cleared], places.top
+    )
     if overwrite:
         for output in listed_outputs(path):
             _remove(places, output)

@@ -111,6 +111,8 @@ class Places:
         folders: within ``top``, those in which only the run writes.
         files: other files that are written.
         others: other folders in which files are written.
+        cleared: of these, those in which no other run writes, but where it does not matter who has
+            written what is there.
         named: of the files that are written there, those of this run; looked through once.
         read: files and folders that must stay as they are.
         searched: folders of which all files are read.
@@ -120,6 +122,7 @@ class Places:
     folders: Sequence[str] = ()
     files: Sequence[Path] = ()
     others: Sequence[Path | None] = ()
+    cleared: Sequence[Path] = ()
     named: Iterable[Path] = ()
     read: Any = ()
     searched: Sequence[Path] = ()

@@ -83,3 +83,23 @@ class Keys(PackedStrings):
             return expected
         number = bisect_left(self, key)
         return number if number < len(self) and self[number] == key else None
+
+
+def sorted_keys(texts: Sequence[str]) -> tuple[Keys, "array[int]"]:
+    """Strings as keys, each once.
+
+    Args:
+        texts: in any order.
+
+    Returns:
+        The keys, and the place of each among ``texts``, the first if it repeats.
+    """
+    keys, places = Keys(), array("Q")
+    numbers: Sequence[int] = range(len(texts))
+    if any(texts[number - 1] > texts[number] for number in numbers[1:]):
+        numbers = sorted(numbers, key=texts.__getitem__)
+    for number in numbers:
+        if not keys or keys[-1] != texts[number]:
+            keys.append(texts[number])
+            places.append(number)
+    return keys, places
