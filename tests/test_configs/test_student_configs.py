@@ -114,7 +114,7 @@ def test_cache_train_and_test(flow_folder, tmp_path):
     data += [f"{teacher}.size=16", f"{teacher}.region_cell=1"]
     one = ["train_dataloader.dataset.source.length=1"]
     output = run("tools/cache_pseudo_edges.py", config, "--cfg-options", *data, *one)
-    assert "1 done, 0 were there, 0 unreadable" in output
+    assert "1 done, 0 were done before, 0 failed" in output
     short = [
         *("train_dataloader.batch_size=2", "train_dataloader.num_workers=0"),
         *("train_dataloader.persistent_workers=False", "train_cfg.max_iters=2"),
@@ -126,7 +126,7 @@ def test_cache_train_and_test(flow_folder, tmp_path):
     ]
     options = ["--work-dir", work_dir, "--cfg-options", *data, *short]
     output = run("tools/train.py", config, "--amp", "--auto-scale-lr", "--fill-cache", *options)
-    assert "1 done, 1 were there, 0 unreadable" in output
+    assert "1 done, 1 were done before, 0 failed" in output
     assert "edges/ODS" in output
     log = next(work_dir.glob("*/*.log")).read_text()
     assert "LR is set based on batch size of 1 and the current batch size is 2" in log
@@ -147,5 +147,5 @@ def test_cache_train_and_test(flow_folder, tmp_path):
     student_data.append(f"{teacher}.checkpoint={checkpoint}")
     options = ["--work-dir", tmp_path / "next", "--cfg-options", *student_data, *short]
     output = run("tools/train.py", recursive, "--fill-cache", *options)
-    assert "2 done, 0 were there, 0 unreadable" in output
+    assert "2 done, 0 were done before, 0 failed" in output
     assert (tmp_path / "next" / "iter_2.pth").is_file()
