@@ -158,35 +158,65 @@ def test_killed_runs_go_on(job, expected):
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "srun"])
-def test_ranks_share_a_run(job, expected, launcher, tmp_path):
+def test_ranks_share_runs(job, expected, launcher, tmp_path):
+    outs = [str(job.out), str(tmp_path / "second")]
     program = tmp_path / "program.py"
     program.write_text(
         "from pathlib import Path\n"
         "from tests.test_runs.numbers_job import NumbersJob\n"
         "from trace_mm.runs.engine import run\n"
-        f"job = NumbersJob(Path({str(job.folder)!r}), Path({str(job.out)!r}))\n"
-        f"assert len(run(job, show_progress=False).done) == {COUNT}\n"
+        f"for out in {outs}:\n"
+        f"    job = NumbersJob(Path({str(job.folder)!r}), Path(out))\n"
+        f"    assert len(run(job, show_progress=False).done) == {COUNT}\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if launcher == "torchrun":
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
         command += ["--standalone", str(program)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run(command, env=environment, check=True, timeout=100)
     else:
-        scontrol = tmp_path / "bin/scontrol"
-        scontrol.parent.mkdir()
-        scontrol.write_text("#!/bin/sh\necho localhost\n")
-        scontrol.chmod(0o755)
-        environment |= {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
-        environment |= {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "node[1-2]"}
-        processes = [
-            subprocess.Popen(
-                [sys.executable, str(program)], env={**environment, "SLURM_PROCID": str(rank)}
-            )
-            for rank in range(2)
-        ]
-        assert [process.wait(100) for process in processes] == [0, 0]
-    assert _contents(job.out) == expected
+        assert [status for status, _ in _srun(program)] == [0, 0]
+    assert [_contents(Path(out)) for out in outs] == [expected, expected]
+
+
+def test_what_ends_one_rank_is_told_by_it_alone(job, tmp_path):
+    _run(job)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from pathlib import Path\n"
+        "from tests.test_runs.numbers_job import NumbersJob\n"
+        "from trace_mm.commands.command_line import run_command\n"
+        "from trace_mm.runs.engine import run\n"
+        f"job = NumbersJob(Path({str(job.folder)!r}), Path({str(job.out)!r}), seed=1)\n"
+        "raise SystemExit(run_command(lambda: run(job, show_progress=False)))\n"
+    )
+    (first, refused), (second, other) = _srun(program)
+    assert (first, second) == (2, 1)
+    assert "other settings" in refused
+    assert "another process of this run has ended" in other
+    assert "Traceback" not in refused + other
+
+
+def _srun(program):
+    """Exit status and errors of each of two processes that a program is, as Slurm starts them."""
+    scontrol = program.with_name("bin") / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text("#!/bin/sh\necho localhost\n")
+    scontrol.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment |= {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
+    environment |= {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "node[1-2]"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(program)],
+            env={**environment, "SLURM_PROCID": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=100)[1] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, errors, strict=True)]
 
 
 def _children(process):

@@ -15,17 +15,19 @@ from trace_mm.console import note
 
 _PATIENCE = timedelta(days=30)  # the slowest rank takes its time
 _SLURM_PORT = 29500
+_RUNS = count()  # of this process; all of a launch do the same ones
 _Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True)
 class Group:
-    """One process of those that share a run.
+    """One process of those that share a run. What it does with the others raises an ``OSError`` if
+    one of them has ended.
 
     Attributes:
         rank: of this process.
         size: how many there are.
-        store: what they have in common; None if there is one process.
+        store: what they have in common, of this run alone; None if there is one process.
     """
 
     rank: int = 0
@@ -43,26 +45,28 @@ class Group:
         So a slow process holds no other.
 
         Args:
-            name: of the list, used once.
+            name: of the list, used once a run.
             things: the same for all processes.
         """
         if self.store is None:
             yield from things
             return
-        taken = self.store.add(_name(name), 1) - 1
+        taken = self._next(name)
         for number, thing in zip(count(), things):
             if number == taken:
                 yield thing
-                taken = self.store.add(_name(name), 1) - 1
+                taken = self._next(name)
 
     def publish(self, name: str, data: bytes) -> None:
         """Tell the others something."""
         if self.store is not None:
-            self.store.set(_name(name), data)
+            with _others_there():
+                self.store.set(name, data)
 
     def learn(self, name: str) -> bytes:
         """Wait for what one of the others publishes."""
-        data: bytes = self.store.get(_name(name))
+        with _others_there():
+            data: bytes = self.store.get(name)
         return data
 
     def barrier(self) -> None:
@@ -70,7 +74,13 @@ class Group:
         if self.store is not None:
             import torch.distributed as dist
 
-            dist.barrier()
+            with _others_there():
+                dist.barrier()
+
+    def _next(self, name: str) -> int:
+        with _others_there():
+            number: int = self.store.add(name, 1) - 1
+        return number
 
 
 @contextmanager
@@ -84,10 +94,11 @@ def group() -> Iterator[Group]:
 
     if dist.is_initialized():  # by the program that calls us
         store = dist.distributed_c10d._get_default_store()
-        yield Group(dist.get_rank(), dist.get_world_size(), store)
+        yield Group(dist.get_rank(), dist.get_world_size(), _of_this_run(store))
         return
     _translate_slurm()
     store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+    store = _of_this_run(store)  # also for torch, or it looks for the peers of an earlier run
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield Group(rank, size, store)
@@ -138,9 +149,23 @@ def leave_group(status: int = 0) -> None:
     os._exit(status)
 
 
-def _name(name: str) -> str:
-    """Of our things among those of others in a store."""
-    return f"trace_mm/{name}"
+@contextmanager
+def _others_there() -> Iterator[None]:
+    """Within this context, what torch says if another process has ended is told in plain words."""
+    try:
+        yield
+    except RuntimeError as error:  # also that of a store or of gloo
+        raise OSError(
+            "another process of this run has ended, and says why; the same command goes on where "
+            "the run stopped"
+        ) from error
+
+
+def _of_this_run(store: Any) -> Any:
+    """A part of a store, apart from what others and earlier runs of this launch keep there."""
+    import torch.distributed as dist
+
+    return dist.PrefixStore(f"trace_mm/{next(_RUNS)}", store)
 
 
 def _slurm_tasks() -> int:
