@@ -105,7 +105,7 @@ class Journal:
                 else:
                     self._positions[number] = offset * _FILES
                 offset += stream.write(line)
-        self.close()
+            self.close()  # before the journal is replaced: Windows replaces no open file
         for part in parts:
             part.unlink()
         self._files, self._others, self._in_order = [self.path.open("rb")], others, True
@@ -131,7 +131,10 @@ class Journal:
         file = path.open("rb")
         number = len(self._files)
         self._files.append(file)
-        _check_header(path, file.readline(), self.settings)
+        line = file.readline()
+        if path != self.path and not line.endswith(b"\n"):
+            return  # a part of which nothing was written, or that has just been begun
+        _check_header(path, line, self.settings)
         offset = file.tell()
         for line in iter(file.readline, b""):
             record = read_record(line) if line.endswith(b"\n") else None
@@ -206,7 +209,9 @@ def is_empty(path: Path) -> bool:
     for file in journal_files(path):
         with file.open("rb") as stream:
             header = stream.readline()
-            if stream.readline().endswith(b"\n") or (header and _settings_of(header) is None):
+            if file != path and not header.endswith(b"\n"):
+                continue  # a part of which nothing was written
+            if stream.readline().endswith(b"\n") or _settings_of(header) is None:
                 return False
     return True
 
@@ -222,13 +227,12 @@ def listed_outputs(path: Path) -> Iterator[str]:
 
 
 def _check_header(path: Path, line: bytes, settings: dict[str, Any]) -> None:
-    if not line.endswith(b"\n"):
-        if line or path.stat().st_size:
-            raise _unknown(path)
-        return  # a part of which nothing was written
     previous = _settings_of(line)
     if previous is None:
-        raise _unknown(path)
+        raise ValueError(
+            f"{path} is damaged, or not a journal of this version of trace_mm: choose another "
+            f"place, or --overwrite to start anew"
+        )
     check_settings(path.parent, previous, settings)
 
 
@@ -239,10 +243,3 @@ def _settings_of(line: bytes) -> dict[str, Any] | None:
         return None
     settings = header.get("settings")
     return settings if isinstance(settings, dict) else None
-
-
-def _unknown(path: Path) -> ValueError:
-    return ValueError(
-        f"{path} is damaged, or not a journal of this version of trace_mm: choose another place, "
-        f"or --overwrite to start anew"
-    )
