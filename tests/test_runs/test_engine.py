@@ -16,6 +16,7 @@ import pytest
 from tests.test_runs.numbers_job import NumbersJob
 from trace_mm.runs.engine import run
 from trace_mm.runs.executors import LocalExecutor
+from trace_mm.runs.journal import JournalPart
 
 COUNT = 30
 TOTAL = sum(number**2 for number in range(COUNT))
@@ -122,6 +123,16 @@ def test_workers_that_all_die_end_the_run(job):
         path.write_text("1")
     with pytest.raises(OSError, match="die one after another"):
         _run(replace(job, deadly=1), LocalExecutor(2))
+
+
+def test_no_worker_outlives_a_run_that_an_error_ends(job, monkeypatch):
+    def full(part, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JournalPart, "add", full)
+    with pytest.raises(OSError, match="No space") as error:  # which holds the run's frames
+        _run(replace(job, seconds=0.01), LocalExecutor(2))
+    assert _children(os.getpid()) == [], error
 
 
 def test_killed_workers_cost_nothing(job, expected):

@@ -6,8 +6,8 @@ launcher has started share one run.
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -86,9 +86,12 @@ def run(
             task = Task(job.recipe(), job.sink(), batch_size)
             total = len(job.keys)
             shown = show_progress and ranks.leads
-            share = -(-len(waiting) // ranks.size)  # without any, no worker is started
-            records = iter((executor or LocalExecutor()).run(task, items, share) if share else ())
-            with JournalPart(path, f"rank-{ranks.rank:04d}", settings) as part:
+            share = -(-len(waiting) // ranks.size)
+            records = _records(executor or LocalExecutor(), task, items, share)
+            with (
+                JournalPart(path, f"rank-{ranks.rank:04d}", settings) as part,
+                closing(records),  # at once, whoever keeps an error: no worker outlives the lock
+            ):
                 first = next(records, None)  # before the bar: a model is loaded, or fails to be
                 with progress_bar(total, total - len(waiting), shown) as bar:
                     for record in chain([] if first is None else [first], records):
@@ -226,6 +229,14 @@ def _items(
             item = job.item(number, journal.record(number))
             if item is not None:
                 yield item
+
+
+def _records(
+    executor: Executor, task: Task, items: Iterator[Item], count: int
+) -> Generator[Record, None, None]:
+    """What an executor makes of items; without any, no worker is started."""
+    if count:
+        yield from executor.run(task, items, count)
 
 
 def _check_complete(job: Job, journal: Journal) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from trace_mm.console import is_quiet
 from trace_mm.runs.dispatch import ChunkDone, Died, Event, Ready
@@ -71,7 +71,7 @@ class Processes:
         """What happens next; see ``Crew``."""
         connections = [connection for _, connection in self._seats]
         if not self._ready:
-            self._ready.extend(one for one in wait(connections) if isinstance(one, Connection))
+            self._ready.extend(cast(list[Connection], wait(connections)))
         connection = self._ready.popleft()
         seat = connections.index(connection)
         try:
