@@ -16,6 +16,7 @@ from PIL import Image
 
 from trace_mm.apis import expand_inputs, run_folder
 from trace_mm.files import TEMPORARY_SUFFIX, locked, write_atomically
+from trace_mm.jobs.places import EDGE_FOLDERS
 from trace_mm.structures import EdgeDataSample
 
 SETTINGS = {"model": "stub", "seed": 0}
@@ -138,6 +139,19 @@ def test_other_kinds_are_added_of_what_is_stored(photos, tmp_path, first, then, 
     assert len(predict.batches) == predictions
     _run(photos, tmp_path / "at once", save=[*first, *then])
     assert _contents(out) == _contents(tmp_path / "at once")
+
+
+@pytest.mark.parametrize("kind", ["png", "npz"])
+def test_stored_edges_that_are_damaged_are_made_again(photos, tmp_path, kind):
+    out = tmp_path / "out"
+    _run(photos, out, save=[kind])
+    stored = out / f"{EDGE_FOLDERS[kind]}/2.{kind}"
+    data = stored.read_bytes()
+    stored.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    (reason,) = _run(photos, out, save=["overlay"]).failed.values()
+    assert f"2.{kind}" in reason
+    assert _run(photos, out, save=[kind, "overlay"]).done == ["2"]
+    assert stored.read_bytes() == data
 
 
 def test_a_changed_image_renews_all_that_was_made_of_it(photos, tmp_path):

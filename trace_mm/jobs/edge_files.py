@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.files import decode_image, write_atomically
+from trace_mm.files import write_atomically
 from trace_mm.files.png import encode_png
 from trace_mm.jobs.places import EDGE_FOLDERS
 from trace_mm.structures import EdgeDataSample, edges_of
@@ -73,24 +73,16 @@ def source_for(missing: Sequence[str], there: Sequence[str]) -> str | None:
     return "png" if "png" in there and set(missing) == {"overlay"} else None
 
 
-def encode_stored(kind: str, stored: str, data: bytes, image: NDArray[np.float32]) -> bytes:
-    """The bytes of one result file, made of another: the same as :func:`encode_result` gives.
+def encode_stored(kind: str, edges: NDArray[np.float32], image: NDArray[np.float32]) -> bytes:
+    """The bytes of one result file, made of stored edges: the same as :func:`encode_result` gives.
 
     Args:
         kind: ``"png"`` or ``"overlay"``.
-        stored: ``"npz"``, or ``"png"`` for an overlay.
-        data: of the stored file.
+        edges: (H, W) in [0, 1], as ``"npz"`` holds them, or ``"png"`` for an overlay.
         image: float32 (H, W, 3) RGB in [0, 1].
-
-    Raises:
-        ValueError: if the stored file cannot be read.
     """
-    if stored == "npz":
-        with np.load(io.BytesIO(data)) as content:
-            edges = edges_to_8_bit(content["edges"])
-    else:
-        edges = np.rint(decode_image(data, "edges")[:, :, 0] * 255).astype(np.uint8)
-    return encode_png(edges if kind == "png" else overlay_of(image, edges))
+    pixels = edges_to_8_bit(edges)
+    return encode_png(pixels if kind == "png" else overlay_of(image, pixels))
 
 
 def overlay_of(image: NDArray[np.float32], edges: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import decode_image, read_file
+from trace_mm.files.edge_maps import read_edge_map
 from trace_mm.files.file_state import file_state
 from trace_mm.jobs.edge_files import (
     SAVE_KINDS,
@@ -39,14 +40,13 @@ class EdgeTask:
         image: absolute path of its file, or the file's content.
         kinds: of results to write.
         record: of an earlier run, if its results still hold.
-        stored: kind and path of the result there is that the missing ones can be made of; else
-            None.
+        stored: the result there is that the missing ones can be made of; else None.
     """
 
     image: Path | bytes
     kinds: tuple[str, ...]
     record: Record | None = None
-    stored: tuple[str, Path] | None = None
+    stored: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class EdgeJob:
         if not missing:
             return None
         kind = source_for(missing, there)
-        stored = None if kind is None else (kind, self.out / paths[kind])
+        stored = None if kind is None else self.out / paths[kind]
         return replace(item, data=EdgeTask(path, missing, known, stored))
 
     def path(self, key: str) -> Path:
@@ -182,9 +182,9 @@ class EdgeWorker:
         image = decode_image(data, item.label)
         if task.stored is None:
             return _Loaded(item, record, image)
-        there, stored = task.stored[0], read_file(task.stored[1])
+        edges = read_edge_map(task.stored)
         paths = result_paths(item.key, task.kinds)
-        files = {path: encode_stored(kind, there, stored, image) for kind, path in paths.items()}
+        files = {path: encode_stored(kind, edges, image) for kind, path in paths.items()}
         return Finished(record, files)
 
     def group(self, loaded: _Loaded) -> None:
