@@ -183,7 +183,7 @@ def test_models_of_a_hub_are_not_asked_for(monkeypatch):
 def test_any_registered_model(tmp_path):
     @MODELS.register_module(force=True)
     class AnyEdges(RunnerModel):
-        def __init__(self, weights, strength=0.5, edges=None, mode="kl"):
+        def __init__(self, weights, strength=0.5, edges=None, mode="kl", preset=None):
             super().__init__()
 
     weights = tmp_path / "weights.bin"
@@ -192,6 +192,12 @@ def test_any_registered_model(tmp_path):
     before = describe_model(config)
     assert before["strength"] == 0.5 and before["mode"] == "kl"
     assert describe_model({"type": AnyEdges, "weights": weights, "strength": 0.5}) == before
+    # What such a name means to our own models, which do not count it, says nothing of others.
+    for name in ("preset", "edges"):
+        assert describe_model({**config, name: {"teacher": "large"}}) != before
+    assert describe_model({**config, "edges": {"lora": 8}}) != describe_model(
+        {**config, "edges": {"lora": 16}}
+    )
     moved = shutil.copy(weights, tmp_path / "moved.bin")
     assert describe_model({**config, "weights": moved}) == before
     weights.write_bytes(b"2")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_runs.numbers_job import NumbersJob
+from trace_mm.runs import processes
 from trace_mm.runs.engine import run
 from trace_mm.runs.executors import LocalExecutor
 from trace_mm.runs.journal import JournalPart
@@ -133,6 +134,28 @@ def test_no_worker_outlives_a_run_that_an_error_ends(job, monkeypatch):
     with pytest.raises(OSError, match="No space") as error:  # which holds the run's frames
         _run(replace(job, seconds=0.01), LocalExecutor(2))
     assert _children(os.getpid()) == [], error
+
+
+class _Pipe:
+    """A connection of another class, as on Windows."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
+def test_connections_of_any_kind_are_heard(job, expected, monkeypatch):
+    make = processes.CONTEXT.Pipe
+
+    def pipe():
+        ours, theirs = make()
+        return _Pipe(ours), theirs
+
+    monkeypatch.setattr(processes.CONTEXT, "Pipe", pipe)
+    _run(job, LocalExecutor(1))
+    assert _contents(job.out) == expected
 
 
 def test_killed_workers_cost_nothing(job, expected):

@@ -43,10 +43,9 @@ RESULTS = 1
 """Number of what models make of images: raised when a change of this package changes results, so
 that stored ones are not taken for those of today."""
 
-_NOT_OF_PREDICTIONS = {  # options of models that their edges do not depend on
-    "type",
-    "data_preprocessor",
-    "device",
+_OF_NO_PREDICTIONS = {"type", "data_preprocessor", "device"}  # options of any model
+_NOT_OF_PREDICTIONS = {  # options of our own models that their edges do not depend on
+    *_OF_NO_PREDICTIONS,
     "dice_smoothing",
     "gradient_checkpointing",
     "label_grid",
@@ -87,13 +86,14 @@ def describe_model(config: Mapping[str, Any]) -> Options:
     """
     given = as_trace_student(plain_config(config))
     kind = model_class(given)
-    describe = {
+    own = {
         "TraceStudent": _describe_student,
         "TraceTeacher": _describe_teacher,
         "VisionTeacher": _describe_vision_teacher,
-    }.get(class_name(given), _describe_other)
-    decided = describe(given, _defaults(kind, given))
-    relevant = {n: v for n, v in decided.items() if n not in _NOT_OF_PREDICTIONS and v is not None}
+    }.get(class_name(given))
+    decided = (own or _describe_other)(given, _defaults(kind, given))
+    ignored = _NOT_OF_PREDICTIONS if own else _OF_NO_PREDICTIONS  # others' names may mean anything
+    relevant = {n: v for n, v in decided.items() if n not in ignored and v is not None}
     return {"results": RESULTS, "model": kind.__name__, **_plain(relevant)}
 
 
@@ -250,7 +250,7 @@ def _identify(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         kind = {"type": class_name(dict(value))} if "type" in value else {}
         parts = {key: _identify(key, part) for key, part in value.items()}
-        kept = {k: part for k, part in parts.items() if k not in _NOT_OF_PREDICTIONS}
+        kept = {k: part for k, part in parts.items() if k not in _OF_NO_PREDICTIONS}
         return {**kind, **{key: part for key, part in kept.items() if part is not None}}
     if isinstance(value, (list, tuple)):
         return [_identify(name, part) for part in value]
