@@ -1,18 +1,20 @@
 """Locks: one process at a time, and none is left behind by a process that dies."""
 
+import errno
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from trace_mm.files import locked, walk_images
+from trace_mm.files import locked, locking, walk_images
 
 PROJECT = Path(__file__).parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
-from trace_mm.files import locked
+from trace_mm.files import locked, locking, walk_images
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
@@ -50,3 +52,12 @@ def test_walk_is_sorted_and_visits_a_folder_once(tmp_path):
     assert found == ["b/1.png", "b/2.JPG", "c.webp"]
     excluded = walk_images(tmp_path, exclude=[(tmp_path / "b").resolve()])
     assert [path.name for path in excluded] == ["c.webp"]
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(locking, "_lock", refuse)
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))), locked(tmp_path):
+        pass

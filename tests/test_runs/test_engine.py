@@ -249,7 +249,11 @@ def _srun(program):
         )
         for rank in range(2)
     ]
-    errors = [process.communicate(timeout=100)[1] for process in processes]
+    try:
+        errors = [process.communicate(timeout=100)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     return [(process.returncode, text) for process, text in zip(processes, errors, strict=True)]
 
 

@@ -30,10 +30,13 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         ValueError: if another process holds it.
+        OSError: if the file system has no locks; names the folder.
     """
     with (folder / LOCK_FILE).open("a+b") as file:
         try:
             _lock(file)
         except (BlockingIOError, PermissionError):
             raise ValueError(f"{folder}: another run is writing to this folder") from None
+        except OSError as error:  # some network file systems have none
+            raise OSError(error.errno, "its file system has no locks", str(folder)) from error
         yield

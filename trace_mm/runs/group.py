@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from typing import Any, TypeVar
 
@@ -90,15 +91,13 @@ def group() -> Iterator[Group]:
         yield Group()
         return
     import torch.distributed as dist
-    from torch.distributed.rendezvous import rendezvous
 
     if dist.is_initialized():  # by the program that calls us
         store = dist.distributed_c10d._get_default_store()
         yield Group(dist.get_rank(), dist.get_world_size(), _of_this_run(store))
         return
-    _translate_slurm()
-    store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
-    store = _of_this_run(store)  # also for torch, or it looks for the peers of an earlier run
+    launch, rank, size = _rendezvous()
+    store = _of_this_run(launch)  # also for torch, or it looks for the peers of an earlier run
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield Group(rank, size, store)
@@ -149,6 +148,19 @@ def leave_group(status: int = 0) -> None:
     os._exit(status)
 
 
+@cache
+def _rendezvous() -> tuple[Any, int, int]:
+    """The store of this launch, this process's rank, and how many there are.
+
+    Once: one process would find the store of an earlier run that another is just closing.
+    """
+    from torch.distributed.rendezvous import rendezvous
+
+    _translate_slurm()
+    store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+    return store, rank, size
+
+
 @contextmanager
 def _others_there() -> Iterator[None]:
     """Within this context, what torch says if another process has ended is told in plain words."""
@@ -165,7 +177,7 @@ def _of_this_run(store: Any) -> Any:
     """A part of a store, apart from what others and earlier runs of this launch keep there."""
     import torch.distributed as dist
 
-    return dist.PrefixStore(f"trace_mm/{next(_RUNS)}", store)
+    return dist.distributed_c10d.PrefixStore(f"trace_mm/{next(_RUNS)}", store)
 
 
 def _slurm_tasks() -> int:
