@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
@@ -124,7 +125,7 @@ def command(
 ) -> list[str]:
     """The command line of a job."""
     images, model = str(data / "images"), str(data / "sobel.py")
-    program, arguments = ["-m", "trace_mm.cli"], []
+    program, arguments = ["-m", "trace_mm"], []
     if job == "edges":
         arguments = ["edges", images, "--out", str(out), "--save", "png", "npz", "overlay"]
         arguments += ["--model", model]
@@ -155,14 +156,14 @@ def command(
     launcher = []
     if executor == "torchrun":
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        program = ["-m", "trace_mm.cli"] if program[0] == "-m" else program
+        program = ["-m", "trace_mm"] if program[0] == "-m" else program
     return [sys.executable, *launcher, *program, *arguments]
 
 
 def quiet() -> dict[str, object]:
-    """How processes are started: one thread each, without output."""
+    """How processes are started: with one thread each, without output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def run_disturbed(
@@ -180,33 +181,46 @@ def run_disturbed(
     """
     kills = Counter[str]()
     while True:
-        process = subprocess.Popen(started, start_new_session=True, **quiet())
-        own = False  # whether it is this that was killed
-        while kills.total() < MOST_KILLS:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(rng.uniform(0.05, 0.6 * seconds))
-                break
-            target = rng.choice(["process", "worker", "worker", "all"])
-            workers = workers_of(process.pid)
-            if target == "worker" and not workers:
-                continue
-            with suppress(ProcessLookupError):
-                if target == "worker":
-                    os.kill(rng.choice(workers), signal.SIGKILL)
-                elif target == "process":
-                    process.kill()
-                else:
-                    os.killpg(process.pid, signal.SIGKILL)
-                kills[target] += 1
-            if target != "worker":
-                own = True
-                break
-        _, said = process.communicate()
-        # A launcher ends with an error where one of its ranks was killed.
-        own |= "torch.distributed.run" in started and process.returncode != 0 and bool(kills)
-        if not own:
-            return kills, "" if process.returncode == 0 else said.decode(errors="replace")
+        with tempfile.TemporaryFile() as said:  # a pipe would be kept open by what outlives it
+            process = subprocess.Popen(
+                started, start_new_session=True, **{**quiet(), "stderr": said}
+            )
+            was_killed = kill_at_random(process, seconds, rng, kills)
+            process.wait()
+            said.seek(0)
+            text = said.read().decode(errors="replace")
+        if "torch.distributed.run" in started:
+            end_ranks(started)
+            # A launcher ends with an error where one of its ranks was killed.
+            was_killed |= process.returncode != 0 and bool(kills)
+        if not was_killed:
+            return kills, "" if process.returncode == 0 else text or f"exit {process.returncode}"
         wait_for_orphans(process.pid)
+
+
+def kill_at_random(
+    process: "subprocess.Popen[bytes]", seconds: float, rng: random.Random, kills: "Counter[str]"
+) -> bool:
+    """Kill a run and its workers at random moments, until it ends; whether itself was killed."""
+    while kills.total() < MOST_KILLS:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.05, 0.6 * seconds))
+            return False
+        target = rng.choice(["process", "worker", "worker", "all"])
+        workers = workers_of(process.pid)
+        if target == "worker" and not workers:
+            continue
+        with suppress(ProcessLookupError):
+            if target == "worker":
+                os.kill(rng.choice(workers), signal.SIGKILL)
+            elif target == "process":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+            kills[target] += 1
+        if target != "worker":
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -246,6 +260,15 @@ def workers_of(process: int) -> list[int]:
         for one in listed
         if not one.ended and (is_below(one.number) or one.command.startswith("ray::RayWorker"))
     ]
+
+
+def end_ranks(started: list[str]) -> None:
+    """End the ranks that a killed launcher has left behind, as a cluster's manager would."""
+    own = "\0".join(started[-6:])
+    for one in processes():
+        if own in one.command:
+            with suppress(ProcessLookupError):
+                os.kill(one.number, signal.SIGKILL)
 
 
 def wait_for_orphans(session: int) -> None:

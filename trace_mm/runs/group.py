@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from trace_mm.console import note
 
 _PATIENCE = timedelta(days=30)  # the slowest rank takes its time
+_MEETING = timedelta(minutes=5)  # in which all must have begun: their launcher may be dead
 _SLURM_PORT = 29500
 _RUNS = count()  # of this process; all of a launch do the same ones
 _Thing = TypeVar("_Thing")
@@ -157,7 +158,8 @@ def _rendezvous() -> tuple[Any, int, int]:
     from torch.distributed.rendezvous import rendezvous
 
     _translate_slurm()
-    store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+    store, rank, size = next(rendezvous("env://", timeout=_MEETING))
+    store.set_timeout(_PATIENCE)
     return store, rank, size
 
 
