@@ -6,7 +6,14 @@ from typing import Any
 
 from trace_mm.files.shard_names import ShardNames
 from trace_mm.jobs.edge_shards import edge_shard_job
+from trace_mm.jobs.edge_sources import EdgeSource
 from trace_mm.jobs.edges import Predict
+from trace_mm.jobs.panoptic_shards import panoptic_shard_job
+from trace_mm.jobs.refinement import UnusableMaskError
+from trace_mm.jobs.refinement_shards import refinement_shard_job
+from trace_mm.panoptic import PanopticClasses, PanopticLabeler
+from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refine.readers import BadMaskError
 from trace_mm.runs.executors import Executor
 from trace_mm.runs.shard_run import ShardSummary, run_shards
 
@@ -61,6 +68,125 @@ def edges_of_shards(
         OSError: if a result cannot be written.
     """
     job = edge_shard_job(shard_names(shards), os.fspath(out), predict, settings, save, image)
+    return run_shards(
+        job,
+        executor,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        show_progress=show_progress,
+    )
+
+
+def refine_shards(
+    images: Shards,
+    masks: Shards,
+    out: str | os.PathLike[str],
+    edges: EdgeSource | ShardNames,
+    refiner: BoundaryGuidedPropagation,
+    *,
+    crowds: str = "auto",
+    skip_bad: bool = False,
+    image: str | None = None,
+    batch_size: int = 1,
+    overwrite: bool = False,
+    show_progress: bool = True,
+    executor: Executor | None = None,
+) -> ShardSummary:
+    """Refine the masks of images in shards; go on where an earlier run stopped.
+
+    For each shard there is one of results, whose samples hold ``json``, the record with COCO
+    annotations. :func:`trace_mm.jobs.merge.merge_shards` makes a COCO file of all.
+
+    Args:
+        images: shards, see :func:`edges_of_shards`.
+        masks: shards called alike, whose samples have the keys of the images and their masks as
+            ``masks.json`` or ``json``: a list of COCO annotations, or an object with
+            ``annotations``. The shards of the images, if the masks are in these.
+        out: folder of the results, local or of a store.
+        edges: where edges come from, or shards that :func:`edges_of_shards` wrote.
+        refiner: what refines.
+        crowds: see :func:`trace_mm.apis.refine_masks.refine_masks`.
+        skip_bad: likewise.
+        image: see :func:`edges_of_shards`, also for the others.
+        batch_size: likewise.
+        overwrite: likewise.
+        show_progress: likewise.
+        executor: likewise.
+
+    Returns:
+        What was done, skipped and failed.
+
+    Raises:
+        ValueError: if a mask or option is bad; or see :func:`edges_of_shards`.
+        OSError: if a result cannot be written.
+    """
+    job = refinement_shard_job(
+        shard_names(images),
+        shard_names(masks),
+        os.fspath(out),
+        edges,
+        refiner,
+        crowds=crowds,
+        skip_bad=skip_bad,
+        image=image,
+    )
+    try:
+        return run_shards(
+            job,
+            executor,
+            batch_size=batch_size,
+            overwrite=overwrite,
+            show_progress=show_progress,
+        )
+    except UnusableMaskError as error:
+        raise BadMaskError(str(error)) from error
+
+
+def label_shards(
+    images: Shards,
+    semantic: Shards,
+    classes: PanopticClasses,
+    out: str | os.PathLike[str],
+    edges: EdgeSource | ShardNames | None,
+    labeler: PanopticLabeler,
+    *,
+    image: str | None = None,
+    batch_size: int = 1,
+    overwrite: bool = False,
+    show_progress: bool = True,
+    executor: Executor | None = None,
+) -> ShardSummary:
+    """Make panoptic labels of images in shards; go on where an earlier run stopped.
+
+    For each shard there is one of results, whose samples hold ``panoptic.png``, ``semantic.png``
+    and ``json``, the record with COCO annotations. :func:`trace_mm.jobs.merge.merge_shards` makes a
+    COCO panoptic dataset of all.
+
+    Args:
+        images: shards, see :func:`edges_of_shards`.
+        semantic: shards called alike, whose samples have the keys of the images and semantic maps
+            as ``semantic.png``, ``semantic.npy``, ``png`` or ``npy``. The shards of the images, if
+            these hold them, as ``semantic.png`` or ``semantic.npy``.
+        classes: what the ids in the maps mean.
+        out: folder of the results, local or of a store.
+        edges: where edges come from, or shards that :func:`edges_of_shards` wrote; None tells
+            things apart by connected components alone.
+        labeler: makes segments of classes and edges.
+        image: see :func:`edges_of_shards`, also for the others.
+        batch_size: likewise.
+        overwrite: likewise.
+        show_progress: likewise.
+        executor: likewise.
+
+    Returns:
+        What was done, skipped and failed.
+
+    Raises:
+        ValueError: if the first shard holds no map; or see :func:`edges_of_shards`.
+        OSError: if a result cannot be written, or the first shard cannot be read.
+    """
+    names, maps = shard_names(images), shard_names(semantic)
+    job = panoptic_shard_job(names, maps, classes, os.fspath(out), edges, labeler, image)
     return run_shards(
         job,
         executor,

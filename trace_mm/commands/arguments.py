@@ -91,7 +91,8 @@ def add_edges(parser: Any) -> None:
     parser.add_argument(
         "--edges",
         metavar="DIR",
-        help="read edges from this folder, such as what trace-mm edges wrote, instead of a model",
+        help="read edges from this folder, such as what trace-mm edges wrote, instead of a model; "
+        "of images in shards, from such shards",
     )
 
 
@@ -186,6 +187,17 @@ def named_device(arguments: argparse.Namespace) -> tuple[str | None, bool]:
     return devices[0], bool(getattr(arguments, "gpus_per_worker", None))
 
 
+def check_needs_no_model(arguments: argparse.Namespace) -> None:
+    """Refuse options of a model beside ``--edges``.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    given = [name for name in MODEL_OPTIONS if getattr(arguments, name) is not None]
+    if given:
+        raise ValueError(f"--edges needs no model: --{given[0].replace('_', '-')} has no effect")
+
+
 def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
     """Edges from the folder of :func:`add_edges`, else of the model of :func:`edge_model`.
 
@@ -196,10 +208,6 @@ def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
     from trace_mm.jobs.edge_sources import StoredEdges
 
     if arguments.edges is not None:
-        given = [name for name in MODEL_OPTIONS if getattr(arguments, name) is not None]
-        if given:
-            raise ValueError(
-                f"--edges needs no model: --{given[0].replace('_', '-')} has no effect"
-            )
+        check_needs_no_model(arguments)
         return StoredEdges(Path(arguments.edges))
     return edge_model(arguments)

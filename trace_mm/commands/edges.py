@@ -12,6 +12,7 @@ from trace_mm.commands.arguments import (
 )
 from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.shards import add_image_extension, names_shards
 from trace_mm.console import note
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ def add_subcommand(commands: Any) -> None:
         metavar="DIR",
         help="folder of the images that a list or a COCO file names (default: where that lies)",
     )
-    edges.add_argument(
-        "--image-extension",
-        metavar="EXT",
-        help="which member of a shard's sample is the image, such as jpg (default: the only one)",
-    )
+    add_image_extension(edges)
     edges.add_argument(
         "--out",
         required=True,
@@ -71,24 +68,16 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from trace_mm.files.shard_names import is_shard
-
     executor = build_executor(arguments)
-    shards = any(map(is_shard, arguments.inputs))
-    summary = _of_shards(arguments, executor) if shards else _of_images(arguments, executor)
-    return summary.report(arguments.out)
+    work = _of_shards if names_shards(arguments, *arguments.inputs) else _of_images
+    return work(arguments, executor).report(arguments.out)
 
 
 def _of_images(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
     from trace_mm.apis.inputs import expand_inputs
-    from trace_mm.files.addresses import is_address
     from trace_mm.jobs.places import edge_places, result_folders
     from trace_mm.runs.engine import check_places
 
-    for place in filter(is_address, [arguments.out, *arguments.inputs]):
-        raise ValueError(f"{place}: of stores, shards (.tar) are read, and written for these")
-    if arguments.image_extension is not None:
-        raise ValueError("--image-extension has no effect without shards")
     out = Path(arguments.out)
     sources = expand_inputs(
         arguments.inputs, exclude=result_folders(out), tell=note, root=arguments.root

@@ -1,7 +1,8 @@
 """``trace-mm panoptic``: a panoptic dataset out of semantic maps and instance edges."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trace_mm.commands.arguments import (
     MODEL_OPTIONS,
@@ -14,10 +15,13 @@ from trace_mm.commands.arguments import (
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.shards import add_image_extension, names_shards, shard_edge_source
 
 if TYPE_CHECKING:
-    from trace_mm.jobs.edge_sources import EdgeSource
+    from trace_mm.runs.executors import Executor
+    from trace_mm.runs.summary import RunSummary
 
+_Source = TypeVar("_Source")
 _LABELER = ClassOptions("trace_mm.panoptic.labels", "PanopticLabeler")
 
 
@@ -31,12 +35,20 @@ def add_subcommand(commands: Any) -> None:
         "interrupted goes on where it stopped when the same command is given again.",
         epilog=EXIT_STATUS,
     )
-    panoptic.add_argument("--images", required=True, metavar="DIR", help="folder of images")
+    panoptic.add_argument(
+        "--images",
+        required=True,
+        metavar="DIR",
+        help="folder of images, or shards: 'shards/{000000..000999}.tar', local or of a store "
+        "(s3://...)",
+    )
+    add_image_extension(panoptic)
     panoptic.add_argument(
         "--semantic",
         required=True,
         metavar="DIR",
-        help="folder of semantic maps, <stem>.png of ids or <stem>.npy of ids or scores",
+        help="folder of semantic maps, <stem>.png of ids or <stem>.npy of ids or scores; of images "
+        "in shards, shards with the same names and keys, or the same shards with KEY.semantic.png",
     )
     panoptic.add_argument(
         "--classes",
@@ -47,7 +59,12 @@ def add_subcommand(commands: Any) -> None:
         "coco2017-contiguous, coco2017-own, coco2017-from-0, cocostuff-own, cocostuff-pixelmaps, "
         "cocostuff-from-0",
     )
-    panoptic.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    panoptic.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder to write; of shards, one for trace-mm merge, local or of a store",
+    )
     add_edges(panoptic)
     panoptic.add_argument(
         "--no-edges",
@@ -72,11 +89,50 @@ def add_subcommand(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    executor = build_executor(arguments)
+    work = _of_shards if names_shards(arguments, arguments.images) else _of_folder
+    return work(arguments, executor).report(arguments.out)
+
+
+def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+    from trace_mm.files.shard_names import ShardNames
+    from trace_mm.runs.group import note_once
+    from trace_mm.runs.shard_run import check_shard_places
+
+    if arguments.annotations is not None:
+        raise ValueError("--annotations has no effect with shards")
+    images, semantic = ShardNames([arguments.images]), ShardNames([arguments.semantic])
+    for shards in (images, semantic):
+        check_shard_places(shards, arguments.out)
+    if not arguments.no_edges:
+        tell_model(arguments)
+    from trace_mm.apis.shard_runs import label_shards
+    from trace_mm.jobs.panoptic_shards import first_maps
+    from trace_mm.panoptic import PanopticLabeler, choose_classes
+
+    labeler = PanopticLabeler(**_LABELER.given(arguments))
+    maps = first_maps(images, semantic, arguments.image_extension)
+    classes, remark = choose_classes(arguments.classes, arguments.semantic, maps)
+    note_once(remark)
+    return label_shards(
+        [arguments.images],
+        [arguments.semantic],
+        classes,
+        arguments.out,
+        _edges(arguments, shard_edge_source),
+        labeler,
+        image=arguments.image_extension,
+        batch_size=arguments.batch_size,
+        overwrite=arguments.overwrite,
+        executor=executor,
+    )
+
+
+def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
     from trace_mm.jobs.places import panoptic_places
     from trace_mm.runs.engine import check_places
     from trace_mm.runs.group import note_once
 
-    executor = build_executor(arguments)
     read = [arguments.annotations, arguments.classes]
     # Before anything heavy is imported or loaded, which takes time.
     check_places(panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read))
@@ -88,25 +144,24 @@ def _run(arguments: argparse.Namespace) -> int:
     labeler = PanopticLabeler(**_LABELER.given(arguments))
     classes, remark = choose_classes(arguments.classes, arguments.semantic)
     note_once(remark)
-    summary = make_pseudo_panoptic(
+    return make_pseudo_panoptic(
         arguments.images,
         arguments.semantic,
         classes,
         arguments.out,
-        _edges(arguments),
+        _edges(arguments, edge_source),
         labeler,
         annotations=arguments.annotations,
         batch_size=arguments.batch_size,
         overwrite=arguments.overwrite,
         executor=executor,
     )
-    return summary.report(arguments.out)
 
 
-def _edges(arguments: argparse.Namespace) -> "EdgeSource | None":
+def _edges(arguments: argparse.Namespace, source: Callable[[Any], _Source]) -> _Source | None:
     if arguments.no_edges:
         given = [name for name in ("edges", *MODEL_OPTIONS) if getattr(arguments, name) is not None]
         if given:
             raise ValueError(f"--no-edges: --{given[0].replace('_', '-')} has no effect")
         return None
-    return edge_source(arguments)
+    return source(arguments)

@@ -1,7 +1,7 @@
 """``trace-mm refine``: better masks out of another method's."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trace_mm.commands.arguments import (
     add_edges,
@@ -13,6 +13,11 @@ from trace_mm.commands.arguments import (
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS, Listed
 from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.shards import add_image_extension, names_shards, shard_edge_source
+
+if TYPE_CHECKING:
+    from trace_mm.runs.executors import Executor
+    from trace_mm.runs.summary import RunSummary
 
 _REFINER = ClassOptions("trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation")
 
@@ -27,9 +32,28 @@ def add_subcommand(commands: Any) -> None:
         "is given again.",
         epilog=EXIT_STATUS,
     )
-    refine.add_argument("--masks", required=True, metavar="PATH", help="file or folder of masks")
-    refine.add_argument("--images", required=True, metavar="DIR", help="folder of their images")
-    refine.add_argument("--out", required=True, metavar="FILE", help="COCO JSON file to write")
+    refine.add_argument(
+        "--masks",
+        required=True,
+        metavar="PATH",
+        help="file or folder of masks; of images in shards, shards with the same names and keys, "
+        "or the same shards, that hold KEY.masks.json",
+    )
+    refine.add_argument(
+        "--images",
+        required=True,
+        metavar="DIR",
+        help="folder of their images, or shards: 'shards/{000000..000999}.tar', local or of a "
+        "store (s3://...)",
+    )
+    add_image_extension(refine)
+    refine.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="COCO JSON file to write; of shards, a folder, local or of a store, for trace-mm "
+        "merge",
+    )
     format = refine.add_argument(
         "--format",
         default="auto",
@@ -79,10 +103,46 @@ def _mask_formats() -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    executor = build_executor(arguments)
+    work = _of_shards if names_shards(arguments, arguments.images) else _of_folder
+    return work(arguments, executor).report(arguments.out)
+
+
+def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+    from trace_mm.files.shard_names import ShardNames
+    from trace_mm.runs.shard_run import check_shard_places
+
+    no_effect = ("annotations", "allow_pickle", "show_dir")
+    given = [name for name in no_effect if getattr(arguments, name)]
+    given += ["format"] if arguments.format != "auto" else []
+    if given:
+        raise ValueError(f"--{given[0].replace('_', '-')} has no effect with shards")
+    images, masks = ShardNames([arguments.images]), ShardNames([arguments.masks])
+    for shards in (images, masks):
+        check_shard_places(shards, arguments.out)
+    tell_model(arguments)
+    from trace_mm.apis.shard_runs import refine_shards
+    from trace_mm.refine import BoundaryGuidedPropagation
+
+    return refine_shards(
+        [arguments.images],
+        [arguments.masks],
+        arguments.out,
+        shard_edge_source(arguments),
+        BoundaryGuidedPropagation(**_REFINER.given(arguments)),
+        crowds=arguments.crowds,
+        skip_bad=arguments.skip_bad,
+        image=arguments.image_extension,
+        batch_size=arguments.batch_size,
+        overwrite=arguments.overwrite,
+        executor=executor,
+    )
+
+
+def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
     from trace_mm.jobs.places import refinement_places
     from trace_mm.runs.engine import check_places
 
-    executor = build_executor(arguments)
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
     # Before anything heavy is imported or loaded, which takes time.
     check_places(refinement_places(arguments.masks, arguments.images, arguments.out, **places))
@@ -91,7 +151,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.refine import BoundaryGuidedPropagation
 
     refiner = BoundaryGuidedPropagation(**_REFINER.given(arguments))
-    summary = refine_masks(
+    return refine_masks(
         arguments.masks,
         arguments.images,
         arguments.out,
@@ -107,4 +167,3 @@ def _run(arguments: argparse.Namespace) -> int:
         executor=executor,
         overwrite=arguments.overwrite,
     )
-    return summary.report(arguments.out)

@@ -7,7 +7,6 @@ since they repeat, count from 0 or are missing.
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from trace_mm.files.images import MAX_PIXELS
 from trace_mm.files.json_file import read_json
 from trace_mm.files.json_record import JsonRecord, OnBad, records_of, report
 from trace_mm.files.json_values import ImageId, as_finite, as_flag, as_whole_number, describe
+from trace_mm.files.members import AnyFile
 
 
 class CocoImage(JsonRecord):
@@ -195,7 +195,7 @@ class CocoFile:
         )
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
+    def read(cls, path: str | AnyFile) -> Self:
         """Read a file.
 
         Raises:

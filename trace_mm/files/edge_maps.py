@@ -1,5 +1,6 @@
 """A folder of edge maps, and which of them is an image's."""
 
+import io
 import os
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files.folders import IMAGE_SUFFIXES
+from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.orientation import Orientation
 
 MAP_SUFFIXES = (".png", ".npz", ".npy")
@@ -111,11 +113,7 @@ class EdgeMaps:
         if path is None:
             wanted = self.folder / f"{_without_suffix(name)}{MAP_SUFFIXES[0]}"
             raise FileNotFoundError(f"{wanted}: no such edge map (nor .npz or .npy)")
-        edges = read_edge_map(path)
-        if orientation is not None:
-            edges = orientation.fit(edges, size)
-        if edges.shape != tuple(size):
-            raise ValueError(f"{path}: edge map is {edges.shape} (H, W), but the image is {size}")
+        edges = read_edges_of(path, size, orientation)
         return 1 - edges if self.invert else edges
 
     def state(self, name: str) -> str:
@@ -152,7 +150,23 @@ class EdgeMaps:
         )
 
 
-def read_edge_map(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+def read_edges_of(
+    path: AnyFile, size: tuple[int, int], orientation: Orientation | None = None
+) -> NDArray[np.float32]:
+    """Edges of an image; see :meth:`EdgeMaps.read`, also for the arguments.
+
+    Raises:
+        ValueError: if the map cannot be read, or is of another size; names it.
+    """
+    edges = read_edge_map(path)
+    if orientation is not None:
+        edges = orientation.fit(edges, size)
+    if edges.shape != tuple(size):
+        raise ValueError(f"{path}: edge map is {edges.shape} (H, W), but the image is {size}")
+    return edges
+
+
+def read_edge_map(path: str | os.PathLike[str] | Member) -> NDArray[np.float32]:
     """A soft edge map from a grey PNG of 8 or 16 bits, or from floats in ``.npz`` or ``.npy``.
 
     Returns:
@@ -162,8 +176,8 @@ def read_edge_map(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read or holds anything else.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = path if isinstance(path, Member) else Path(path)
+    if isinstance(path, Path) and not path.is_file():
         raise FileNotFoundError(f"{path}: no such edge map")
     edges = _read_array(path) if path.suffix in (".npz", ".npy") else _read_grey(path)
     if edges.ndim != 2:
@@ -194,7 +208,7 @@ def _without_suffix(name: str) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else str(path)
 
 
-def _read_grey(path: Path) -> NDArray[np.float32]:
+def _read_grey(path: AnyFile) -> NDArray[np.float32]:
     # Not imread: OpenCV crashes on names that are no UTF-8.
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
@@ -211,9 +225,9 @@ def _read_grey(path: Path) -> NDArray[np.float32]:
     return pixels.astype(np.float32) / np.float32(white)
 
 
-def _read_array(path: Path) -> NDArray[np.float32]:
+def _read_array(path: AnyFile) -> NDArray[np.float32]:
     try:
-        content = np.load(path, allow_pickle=False)
+        content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         if isinstance(content, np.ndarray):
             return content.astype(np.float32)
         with content:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files.map_pixels import MapPixels, ids_in, read_pixels, square_blocks
+from trace_mm.files.members import AnyFile, as_file
 from trace_mm.files.palette import voc_palette
 
 VOID = 255
@@ -81,7 +82,7 @@ def decode_ids(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def read_id_map(
-    path: str | Path, size: tuple[int, int] | None = None, colors: str = "auto"
+    path: str | AnyFile, size: tuple[int, int] | None = None, colors: str = "auto"
 ) -> IdMap:
     """The ids of an image file.
 
@@ -96,7 +97,7 @@ def read_id_map(
         FileNotFoundError: if there is no such file.
         ValueError: if it cannot be read, has another size, or holds no ids but a picture.
     """
-    pixels = read_pixels(Path(path), size, opaque=colors != "ids")
+    pixels = read_pixels(as_file(path), size, opaque=colors != "ids")
     if pixels.values.ndim == 2:
         stored = GREY if pixels.levels <= 255 else DEEP_GREY
         stored = stored if pixels.palette is None else PALETTE
@@ -109,7 +110,7 @@ def read_id_map(
     return found
 
 
-def folder_colors(paths: Sequence[Path]) -> str:
+def folder_colors(paths: Sequence[AnyFile]) -> str:
     """What RGB pixels mean in a folder of maps: "voc" if some of its files show it, else "auto".
 
     By itself a map that holds nothing but cars in VOC's colours is one of grey 128. Files that
@@ -132,7 +133,7 @@ def glances(paths: Sequence[_Path]) -> Sequence[_Path]:
     return paths[:: max(1, len(paths) // _GLANCES)][:_GLANCES]
 
 
-def _some_maps(paths: Sequence[Path]) -> Iterator[IdMap]:
+def _some_maps(paths: Sequence[AnyFile]) -> Iterator[IdMap]:
     """A few maps of a folder; those that cannot be read are left out: reading them says so."""
     for path in glances(paths):
         try:

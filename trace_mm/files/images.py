@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from trace_mm.files.exif import orientation_in_file, orientation_of, take_orientation, turn
 from trace_mm.files.heif import is_heif, register_heif
+from trace_mm.files.members import AnyFile
 
 ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image
 
@@ -70,7 +71,7 @@ def load_image(source: ImageLike, name: str | None = None) -> NDArray[np.float32
     )
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: AnyFile) -> bytes:
     """The bytes of an image file.
 
     Raises:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from trace_mm.files.atomic import write_atomically
+from trace_mm.files.members import AnyFile, as_file
 
 
-def read_json(path: str | Path, kind: str = "file") -> Any:
+def read_json(path: str | AnyFile, kind: str = "file") -> Any:
     """What a JSON file holds, in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
     ``NaN`` and ``Infinity`` are read, as Python writes them; who needs a finite number checks it.
@@ -21,7 +22,7 @@ def read_json(path: str | Path, kind: str = "file") -> Any:
         ValueError: if it cannot be read or is not JSON; names the file and the cause.
     """
     try:
-        data = Path(path).read_bytes()
+        data = as_file(path).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such {kind}") from None
     except OSError as error:

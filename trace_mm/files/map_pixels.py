@@ -3,7 +3,6 @@
 import io
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from trace_mm.files.images import MAX_PIXELS
+from trace_mm.files.members import AnyFile
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def square_blocks(values: NDArray[Any], side: int) -> NDArray[Any]:
     return first[same]
 
 
-def read_pixels(path: Path, size: tuple[int, int] | None, opaque: bool = True) -> MapPixels:
+def read_pixels(path: AnyFile, size: tuple[int, int] | None, opaque: bool = True) -> MapPixels:
     """The pixels of an image file.
 
     Args:
@@ -87,7 +87,7 @@ class _Refused(Exception):
     """A sound image that is no map."""
 
 
-def _check_size(image: Image.Image, size: tuple[int, int] | None, path: Path) -> None:
+def _check_size(image: Image.Image, size: tuple[int, int] | None, path: AnyFile) -> None:
     own = (image.height, image.width)
     if size is not None and own != tuple(size):
         raise _Refused(f"{path}: is {own} (H, W), but the image is {tuple(size)}")
@@ -95,7 +95,7 @@ def _check_size(image: Image.Image, size: tuple[int, int] | None, path: Path) ->
         raise _Refused(f"{path}: a map of {own} (H, W) is too large or empty")
 
 
-def _pixels_of(image: Image.Image, data: bytes, path: Path, opaque: bool) -> MapPixels:
+def _pixels_of(image: Image.Image, data: bytes, path: AnyFile, opaque: bool) -> MapPixels:
     depth = data[24] if image.format == "PNG" else 8  # IHDR: width and height, then the bit depth
     mode = image.mode
     values = np.asarray(image)

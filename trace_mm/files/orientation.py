@@ -22,6 +22,7 @@ from trace_mm.files.coco import decode_rle
 from trace_mm.files.exif import turn, turn_back
 from trace_mm.files.images import MAX_PIXELS, decode_stored, read_file
 from trace_mm.files.json_values import as_integer
+from trace_mm.files.members import AnyFile, as_file
 
 Size = tuple[int, int]
 """(H, W)."""
@@ -121,7 +122,7 @@ class Photo:
         return [] if self.orientation.upright else [STORED]
 
 
-def read_photo(path: str | Path, evidence: Callable[[], SizeEvidence] | None = None) -> Photo:
+def read_photo(path: str | AnyFile, evidence: Callable[[], SizeEvidence] | None = None) -> Photo:
     """Read a photo, of any kind that :func:`trace_mm.files.load_image` reads, by the rule above.
 
     Args:
@@ -133,7 +134,7 @@ def read_photo(path: str | Path, evidence: Callable[[], SizeEvidence] | None = N
         FileNotFoundError: if there is no such file.
         ValueError: if it is not a readable image; names it and the cause.
     """
-    stored, exif = decode_stored(read_file(Path(path)), str(path))
+    stored, exif = decode_stored(read_file(as_file(path)), str(path))
     photo = Photo(np.ascontiguousarray(turn(stored, exif)), Orientation(exif))
     if evidence is not None and photo.orientation.other_fits(photo.size, evidence):
         return Photo(stored, Orientation(exif, upright=False))
@@ -163,7 +164,7 @@ def coco_evidence(annotations: Iterable[Any], stated: Size | None = None) -> Siz
     return SizeEvidence(maps, outlines, stated)
 
 
-def map_sizes(*paths: Path) -> list[Size]:
+def map_sizes(*paths: AnyFile) -> list[Size]:
     """Sizes of those of some images of masks, classes or ids that can be read; none is turned."""
     sizes = []
     for path in paths:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trace_mm.files import Orientation, absolute_path
 from trace_mm.files.edge_maps import EdgeMaps
+from trace_mm.files.members import Member
 from trace_mm.models import EdgeFolder
 from trace_mm.models.devices import check_device
 from trace_mm.models.identity import describe_model
@@ -39,11 +40,13 @@ class NamedImage(ShortRepr):
         name: path within the folder of images, with suffix.
         pixels: float32 (H, W, 3) RGB in [0, 1].
         orientation: in which they are.
+        stored: its edge map, where that comes along.
     """
 
     name: str
     pixels: Image
     orientation: Orientation = Orientation()  # noqa: RUF009 (it cannot be changed)
+    stored: Member | None = None
 
 
 class EdgeSource(Protocol):

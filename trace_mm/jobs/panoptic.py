@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trace_mm.files import absolute_path, read_photo
 from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
+from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png
 from trace_mm.files.png import encode_png
@@ -33,22 +34,24 @@ from trace_mm.visualization.panoptic import draw_panoptic
 
 PICTURES_SHOWN = 24  # in the summary
 UNTAGGED = "there is no semantic map of it"
-_RESULTS = 1  # counted up when labels change though no setting has
+RESULTS = 1  # counted up when labels change though no setting has
 
 
 @dataclass(frozen=True)
-class _Task:
+class PanopticTask:
     """What a worker needs of an image.
 
     Attributes:
-        path: of the image.
+        path: of the image, or its content.
         semantic: its map, if it has one.
         shown: whether its picture is in the summary.
+        edges: its edge map, where that comes along.
     """
 
-    path: Path
-    semantic: Path | None
-    shown: bool
+    path: AnyFile
+    semantic: AnyFile | None
+    shown: bool = False
+    edges: Member | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class PanopticJob:
         """Everything that labels depend on; see ``Job``."""
         listed = self._annotations
         return {
-            "results": _RESULTS,
+            "results": RESULTS,
             "semantic": str(absolute_path(self.inputs.semantic.folder)),
             "classes": self.classes.describe(),
             "annotations": None if listed is None else fingerprint(Path(listed)),
@@ -133,12 +136,12 @@ class PanopticJob:
             state["edges"] = self.edges.state(name)
         shown = name in self.shown
         if known is not None and known.error is None and known.state == state:
-            wanted = () if semantic is None else _outputs(name, shown)
+            wanted = () if semantic is None else label_paths(name, shown)
             if {*wanted} == {*known.outputs} and all(
                 file_state(self.out / file)["size"] == size for file, size in known.outputs.items()
             ):
                 return None
-        return Item(name, state, _Task(path, semantic, shown))
+        return Item(name, state, PanopticTask(path, semantic, shown))
 
     def recipe(self) -> "PanopticRecipe":
         """How workers are made; see ``Job``."""
@@ -188,13 +191,13 @@ class PanopticWorker:
 
     def load(self, item: Item) -> _Loaded | Finished:
         """Read an image, in the orientation that fits its map, and the map."""
-        task: _Task = item.data
+        task: PanopticTask = item.data
         semantic = task.semantic
         if semantic is None:
             return Finished(Record(item.key, item.state, notes=[UNTAGGED]))
         photo = read_photo(task.path, lambda: self._reader.evidence(semantic))
         classes = self._reader.read(semantic, photo.size)
-        image = NamedImage(item.key, photo.pixels, photo.orientation)
+        image = NamedImage(item.key, photo.pixels, photo.orientation, task.edges)
         return _Loaded(item, image, classes, photo.notes)
 
     def group(self, loaded: _Loaded) -> None:
@@ -225,13 +228,13 @@ class PanopticWorker:
                 segment_names=[names[number] for number in labels.classes.tolist()],
             )
             contents.append(encode_png(picture))
-        files = dict(zip(_outputs(item.key, item.data.shown), contents, strict=True))
+        files = dict(zip(label_paths(item.key, item.data.shown), contents, strict=True))
         height, width = labels.ids.shape
         result = {"height": height, "width": width, "annotations": annotations}
         return Finished(Record(item.key, item.state, result=result, notes=loaded.notes), files)
 
 
-def _outputs(name: str, shown: bool) -> list[str]:
+def label_paths(name: str, shown: bool) -> list[str]:
     """Paths of an image's files within the output folder; one more if it is shown."""
     folders = ("panoptic", "semantic", "pictures") if shown else ("panoptic", "semantic")
     return [output_path(folder, name) for folder in folders]

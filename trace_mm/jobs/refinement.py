@@ -15,6 +15,7 @@ from trace_mm.files.coco import decode_rle, instance_annotation
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
+from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.png import encode_png
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage
 from trace_mm.jobs.places import parts_folder, refinement_places
@@ -30,7 +31,7 @@ from trace_mm.runs.sinks import FolderSink
 from trace_mm.runs.threads import one_thread
 from trace_mm.visualization import draw_refinement
 
-_RESULTS = 1  # to be raised when the same settings no longer give the same masks
+RESULTS = 1  # to be raised when the same settings no longer give the same masks
 
 
 class UnusableMaskError(Exception):
@@ -38,27 +39,29 @@ class UnusableMaskError(Exception):
 
 
 @dataclass(frozen=True)
-class _Task:
+class RefinementTask:
     """What a worker needs of an image.
 
     Attributes:
-        path: of the image.
+        path: of the image, or its content.
         masks: where its masks are.
         picture: where its picture goes; None for none.
         refined: the record of an earlier run, if only the picture is missing.
+        edges: its edge map, where that comes along.
     """
 
-    path: Path
+    path: AnyFile
     masks: MaskRecord
     picture: str | None = None
     refined: Record | None = None
+    edges: Member | None = None
 
 
 @dataclass(frozen=True)
 class _Loaded:
     """An image with its masks, waiting for edges."""
 
-    task: _Task
+    task: RefinementTask
     record: Record
     image: NamedImage
     instances: InstanceMasks
@@ -131,7 +134,7 @@ class RefinementJob:
         """What refined masks depend on; see ``Job``. Pictures may be added later."""
         masks, notes = self._reader.path, self._annotations
         return {
-            "results": _RESULTS,
+            "results": RESULTS,
             "masks": {"path": str(absolute_path(masks)), "content": fingerprint(masks)},
             "format": type(self._reader).__name__,
             "crowds": self._reader.crowds,
@@ -159,12 +162,12 @@ class RefinementJob:
         state = {**file_state(path), "edges": self._edges.state(key)}
         picture = None if self._pictures is None else self._pictures[number]
         if known is None or known.error is not None or known.state != state:
-            return Item(key, state, _Task(path, masks, picture))
+            return Item(key, state, RefinementTask(path, masks, picture))
         if known.notes and not self._skip_bad:
-            return Item(key, state, _Task(path, masks, picture))
+            return Item(key, state, RefinementTask(path, masks, picture))
         if picture is None or self._is_drawn(picture, known):
             return None
-        return Item(key, state, _Task(path, masks, picture, known))
+        return Item(key, state, RefinementTask(path, masks, picture, known))
 
     def conclude(self, journal: Journal) -> None:
         """Write the COCO file; see ``Job``.
@@ -184,7 +187,7 @@ class RefinementJob:
             {"description": about, "version": __version__, **settings},
             (_image(number, record) for number, record in self._refined(journal)),
             _annotations(self._refined(journal)),
-            _categories(tally.labels, self._reader.categories),
+            categories_of(tally.labels, self._reader.categories),
         )
 
     def tally(self, journal: Journal) -> Tally:
@@ -241,7 +244,7 @@ class RefinementWorker:
         """Read an image, in the orientation that fits its masks, and these."""
         if isinstance(item.data, str):  # a record without an image
             return Finished(Record(item.key, item.state, notes=[item.data]))
-        task: _Task = item.data
+        task: RefinementTask = item.data
         reader = copy.copy(self._reader)  # with notes of its own: what it finds is this image's
         reader.notes, notes = [], list[str]()
 
@@ -260,7 +263,7 @@ class RefinementWorker:
         record = Record(item.key, item.state, {}, result, notes, photo.notes)
         if not len(instances) and task.picture is None:
             return Finished(record)
-        image = NamedImage(item.key, photo.pixels, photo.orientation)
+        image = NamedImage(item.key, photo.pixels, photo.orientation, task.edges)
         return _Loaded(task, record, image, instances)
 
     def group(self, loaded: _Loaded) -> None:
@@ -338,7 +341,7 @@ def _annotations(refined: Iterable[tuple[int, Record]]) -> Iterator[dict[str, An
             yield {"id": count, "image_id": number, **annotation}
 
 
-def _categories(labels: Iterable[int], names: dict[int, str]) -> list[dict[str, Any]]:
+def categories_of(labels: Iterable[int], names: dict[int, str]) -> list[dict[str, Any]]:
     """A name for each label of the refined masks; those of the source where it has names."""
     labels = set(labels)
     default = "object" if labels <= {1} else "class {}"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trace_mm.files.id_maps import numbering
+from trace_mm.files.members import AnyFile
 from trace_mm.panoptic.classes import DEEP_VOID_ID, VOID_ID, PanopticClasses, shipped_class_files
-from trace_mm.panoptic.semantic_maps import SeenMaps, see_maps
+from trace_mm.panoptic.semantic_maps import SeenMaps, look_at, see_maps
 
 _MOST_MAPS = 0.95  # of maps, that a numbering has to fit
 _CHANCE = 0.01  # a numbering that makes what is seen less likely than this is not meant
@@ -76,7 +77,9 @@ def class_names() -> list[str]:
 
 
 def choose_classes(
-    name: str | os.PathLike[str], folder: str | os.PathLike[str]
+    name: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    maps: Sequence[AnyFile] | None = None,
 ) -> tuple[PanopticClasses, str]:
     """The classes that semantic maps are of.
 
@@ -85,6 +88,7 @@ def choose_classes(
             or one of ``FAMILIES``, of whose numberings the one is taken that the ids in the maps
             show.
         folder: of the maps.
+        maps: some of them; None looks for them in the folder.
 
     Returns:
         The classes, and what was taken and how to say otherwise; empty if nothing was decided.
@@ -97,7 +101,7 @@ def choose_classes(
     text = os.fspath(name)
     family = FAMILIES.get(text)
     classes = None if family else _named(text)
-    seen = see_maps(folder)
+    seen = see_maps(folder) if maps is None else look_at(maps)
     _check_classes_are_seen(seen, () if classes is None else classes.ids, folder)
     if family is None:
         assert classes is not None

@@ -1,8 +1,9 @@
 """A folder with a semantic map for each image, as class numbers."""
 
+import io
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,12 +17,14 @@ from trace_mm.files.id_maps import ID_COLORS, VOID, folder_colors, glances, read
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.files.json_values import compose
 from trace_mm.files.map_pixels import ids_in
+from trace_mm.files.members import AnyFile
 from trace_mm.panoptic.classes import PanopticClasses
 from trace_mm.runs.packed import Keys, PackedStrings
 
 _SUFFIXES = (".png", ".npy")
 _NOBODY = -1
-_SEEN = 256  # maps of a folder that are looked at before the work begins
+MOST_SEEN = 256
+"""Maps of a folder that are looked at before the work begins."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,12 @@ def see_maps(folder: str | os.PathLike[str]) -> SeenMaps:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
     paths = PackedStrings(map(str, walk_files(Path(folder), _is_map_file)))
-    count = min(_SEEN, len(paths))
-    some = [Path(paths[number * len(paths) // count]) for number in range(count)]
+    count = min(MOST_SEEN, len(paths))
+    return look_at([Path(paths[number * len(paths) // count]) for number in range(count)])
+
+
+def look_at(some: Sequence[AnyFile]) -> SeenMaps:
+    """Look at maps; those that cannot be read are left out."""
     colors = folder_colors([path for path in some if _is_picture(path.name)])
     maps: list[frozenset[int]] = []
     scores: list[int] = []
@@ -89,7 +96,7 @@ class SemanticMapReader:
     classes: PanopticClasses
     colors: str
 
-    def read(self, path: Path, size: tuple[int, int]) -> NDArray[np.int32]:
+    def read(self, path: AnyFile, size: tuple[int, int]) -> NDArray[np.int32]:
         """The class numbers of a map.
 
         Args:
@@ -117,7 +124,7 @@ class SemanticMapReader:
             raise ValueError(f"{path}: is {values.shape}, but the image is {size} (H, W)")
         return self.classes.classes_of(values, str(path))
 
-    def evidence(self, path: Path) -> SizeEvidence:
+    def evidence(self, path: AnyFile) -> SizeEvidence:
         """What a map tells of its image's size; nothing if it is damaged."""
         if _is_picture(path.name):
             return SizeEvidence(map_sizes(path))
@@ -128,7 +135,9 @@ class SemanticMapReader:
         size = values.shape[-2], values.shape[-1]
         return SizeEvidence([size], scaled=values.ndim == 3)
 
-    def _best(self, scores: NDArray[Any], size: tuple[int, int], path: Path) -> NDArray[np.int32]:
+    def _best(
+        self, scores: NDArray[Any], size: tuple[int, int], path: AnyFile
+    ) -> NDArray[np.int32]:
         """The class with the highest score (C, h, w) of each pixel; of equal ones the first."""
         ids = sorted(self.classes.ids)
         if len(scores) != len(ids) or not scores.size:
@@ -239,9 +248,12 @@ def _is_map_file(path: Path) -> bool:
     return path.name.lower().endswith(_SUFFIXES) and path.is_file()
 
 
-def _load(path: Path) -> NDArray[Any]:
+def _load(path: AnyFile) -> NDArray[Any]:
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(path, Path):
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            values = np.load(io.BytesIO(path.data), allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on damaged headers
         raise ValueError(f"{path}: not a readable array: {error}") from error
     if not isinstance(values, np.ndarray) or values.ndim < 2:

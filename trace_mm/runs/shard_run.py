@@ -225,6 +225,21 @@ class _Header:
         return {name for address in every if (name := result_name(address, root)) in there}
 
 
+def settings_beside(folder: str) -> dict[str, Any]:
+    """The settings of the shards of results in a folder.
+
+    Raises:
+        FileNotFoundError: if there are none; names what is missing.
+        ValueError: if they are damaged, or of another version; names the file.
+    """
+    known = _known(folder, overwrite=False)
+    if known is None:
+        raise FileNotFoundError(
+            f"{join_address(folder, SETTINGS)}: no such file, which a run over shards leaves"
+        )
+    return known.settings
+
+
 def _known(out: str, overwrite: bool) -> _Header | None:
     """What stands beside earlier results; None if nothing does, or it is to go and unreadable."""
     place = join_address(out, SETTINGS)
