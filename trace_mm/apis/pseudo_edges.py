@@ -37,7 +37,7 @@ class FillSummary(RunSummary):
         failed: why others have no entry, by image.
         folder: of the entries.
         labels: what labels a student gets of the entries, in words; empty if no student is known,
-            and in other processes than the leading one.
+            if nothing was done, and in other processes than the leading one.
     """
 
     folder: Path = Path()
@@ -84,7 +84,9 @@ def fill_from_config(
     _check_shared(rank, world_size)
     summary = _fill(dataset, teacher, executor, batch_size)
     model = cfg.get("model", {})
-    if "type" not in model or method_of(model) != "student" or not is_leader():
+    if "type" not in model or method_of(model) != "student":
+        return summary
+    if not summary.done or not is_leader():
         return summary
     options = {"pseudo_label": model.get("pseudo_label"), "label_grid": model.get("label_grid")}
     labels = describe_labels(dataset, distillation(model.get("preset"), **options))

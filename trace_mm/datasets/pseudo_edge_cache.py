@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trace_mm.datasets.packed_entries import ENTRIES_A_SHARD, PackedEntries
-from trace_mm.files import write_atomically
+from trace_mm.files import remove_temporary_files, write_atomically
 from trace_mm.files.addresses import join_address, local_path
 from trace_mm.models.identity import describe_model
 from trace_mm.models.model_config import with_trained_dtype
@@ -210,6 +210,7 @@ class PseudoEdgeCache:
             ValueError: if an entry is damaged; names its file.
             OSError: if a shard cannot be written.
         """
+        remove_temporary_files(folders=[self.folder])
         return self.packed.take(self.folder, size, self._check)
 
     def _read(self, key: str) -> bytes | None:

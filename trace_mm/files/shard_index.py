@@ -136,9 +136,9 @@ def _indexed(shard: str | Path, folder: str | Path | None) -> list[Member] | Non
     if lines is None:
         return None
     try:
-        if json.loads(lines[0]) != header:
+        told, *entries = json.loads(b"[%s]" % b",".join(lines))  # quicker than line by line
+        if told != header:
             raise ValueError("it is of another file or version")
-        entries = [json.loads(line) for line in lines[1:]]
         return [Member(str(name), int(offset), int(size)) for name, offset, size in entries]
     except (ValueError, TypeError, IndexError) as error:
         raise ValueError(
