@@ -12,6 +12,7 @@ import pytest
 
 from tests.s3_server import FaultyProxy, s3_proxy
 from trace_mm.files import retries, stores
+from trace_mm.files.shard_index import read_member, shard_members, write_index
 from trace_mm.files.shards import ShardWriter, read_shard
 from trace_mm.files.stores import (
     list_files,
@@ -279,3 +280,20 @@ print(len(read_bytes("s3://bucket/n.bin")))
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert output == f"{len(DATA)}\n"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_member_of_a_shard_is_read_by_one_request(s3, fault):
+    with ShardWriter("s3://bucket/members.tar") as shard:
+        shard.add("a", {"bin": DATA * 3})
+        shard.add("b", {"bin": DATA})
+    write_index("s3://bucket/members.tar")
+    member = shard_members("s3://bucket/members.tar")[1]
+    s3.requests.clear()
+    assert read_member("s3://bucket/members.tar", member) == DATA
+    assert len(s3.requests) == 1
+    s3.faults.append(("GET", fault))
+    assert read_member("s3://bucket/members.tar", member) == DATA
+    put_bytes("s3://bucket/members.tar", DATA)
+    with pytest.raises(OSError, match=r"s3://bucket/members\.tar: cannot be read"):
+        read_member("s3://bucket/members.tar", member)
