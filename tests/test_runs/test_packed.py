@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_mm.runs.packed import Keys, PackedStrings
+from trace_mm.runs.packed import Keys, PackedStrings, sorted_keys
 
 TEXTS = st.lists(st.text() | st.sampled_from(["a", "b", "sub/a", "bad\udcff"]))
 
@@ -36,3 +36,10 @@ def test_keys_rise(texts):
 def test_it_ends_like_a_list():
     with pytest.raises(IndexError):
         PackedStrings(["a"])[1]
+
+
+@given(TEXTS)
+def test_strings_as_keys(texts):
+    keys, places = sorted_keys(PackedStrings(texts))
+    assert keys == sorted(set(texts))
+    assert list(places) == [texts.index(key) for key in keys]

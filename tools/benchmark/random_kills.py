@@ -35,7 +35,7 @@ SCENE_SEED = 12
 SIZES = ((64, 64), (64, 96), (96, 64), (48, 128))
 JOBS = ("edges", "refine", "panoptic", "pseudo-edges", "masks")
 EXECUTORS = ("process", "workers", "torchrun", "ray")
-NOT_RESULTS = (".trace-mm.lock", ".claims")
+NOT_RESULTS = (".trace-mm.lock",)
 PATIENCE = 60.0  # seconds that processes are given to end
 MOST_KILLS = 25  # of one run, which then may end
 
