@@ -14,7 +14,7 @@ from trace_mm.jobs.places import parts_folder
 from trace_mm.models.devices import check_device
 from trace_mm.refine import ImageIndex
 from trace_mm.runs.engine import JOURNAL, check_places, run
-from trace_mm.runs.executors import Executor, LocalExecutor
+from trace_mm.runs.executors import Executor, chosen
 from trace_mm.runs.group import note_once
 from trace_mm.runs.job import Places
 from trace_mm.runs.summary import RunSummary
@@ -77,7 +77,7 @@ def generate_masks(
         ValueError: if a setting is wrong, something would be written onto or among what is read, an
             earlier run had other settings, or another run is writing the same file.
     """
-    executor = executor or LocalExecutor(workers)
+    executor = chosen(executor, workers)
     found = list_images(images)
     places = Places(
         top=parts_folder(out),

@@ -61,7 +61,7 @@ def test_the_files_are_made_of_records_alone(data, tmp_path):
     records = [Record(job.keys[0], result=result), Record(job.keys[1], error="no such map")]
     records.append(Record(job.keys[2], result={**result, "annotations": [stuff]}))
     (tmp_path / "out").mkdir()
-    with JournalPart(tmp_path / "out/manifest.jsonl", "rank-0000", job.settings()) as part:
+    with JournalPart(tmp_path / "out/manifest.jsonl", 0, job.settings()) as part:
         for record in records:
             part.add(record)
     job.shown = frozenset()  # there are no pictures

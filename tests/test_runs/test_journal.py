@@ -19,8 +19,8 @@ def path(tmp_path):
     return tmp_path / "manifest.jsonl"
 
 
-def _write(path, writer, *records):
-    with JournalPart(path, writer, SETTINGS) as part:
+def _write(path, rank, *records):
+    with JournalPart(path, rank, SETTINGS) as part:
         for record in records:
             part.add(record)
 
@@ -31,8 +31,8 @@ def _merge(path, keys=KEYS, keep_others=False):
 
 
 def test_parts_become_one_file_in_the_order_of_keys(path):
-    _write(path, "rank-0000", Record("c"), Record("a", outputs={"edges/a.png": 7}))
-    _write(path, "rank-0001", Record("b", error="b: broken"))
+    _write(path, 0, Record("c"), Record("a", outputs={"edges/a.png": 7}))
+    _write(path, 1, Record("b", error="b: broken"))
     _merge(path)
     assert [file.name for file in path.parent.iterdir()] == ["manifest.jsonl"]
     assert path.read_text().splitlines() == [
@@ -45,9 +45,9 @@ def test_parts_become_one_file_in_the_order_of_keys(path):
 
 
 def test_a_later_record_replaces_an_earlier_one(path):
-    _write(path, "rank-0000", Record("a", {"size": 1}), Record("b"), Record("c", error="c: gone"))
+    _write(path, 0, Record("a", {"size": 1}), Record("b"), Record("c", error="c: gone"))
     _merge(path)
-    _write(path, "rank-0000", Record("c"), Record("a", {"size": 2}), Record("b", error="b: broken"))
+    _write(path, 0, Record("c"), Record("a", {"size": 2}), Record("b", error="b: broken"))
     with Journal(path, SETTINGS, KEYS) as journal:
         before = list(journal.records())
         assert [record.error for record in before] == [None, "b: broken", None]
@@ -59,7 +59,7 @@ def test_a_later_record_replaces_an_earlier_one(path):
 
 
 def test_a_journal_in_order_is_not_written_again(path):
-    _write(path, "rank-0000", Record("b"), Record("a"))
+    _write(path, 0, Record("b"), Record("a"))
     _merge(path)
     before = path.stat().st_ino
     _merge(path)
@@ -72,7 +72,7 @@ def test_a_journal_in_order_is_not_written_again(path):
 def test_a_torn_part_loses_what_is_torn_only(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("torn") / "manifest.jsonl"
     records = [Record(key, {"size": 10}, {f"{key}.png": 5}) for key in "abc"]
-    _write(path, "rank-0000", *records)
+    _write(path, 0, *records)
     part = path.with_name("manifest.rank-0000.jsonl")
     data = part.read_bytes()[:cut]
     part.write_bytes(data)
@@ -83,7 +83,7 @@ def test_a_torn_part_loses_what_is_torn_only(tmp_path_factory, cut):
 
 
 def test_records_of_other_items_stay_or_go(path):
-    _write(path, "rank-0000", *(Record(key) for key in ("0", "a", "b", "bb", "z")))
+    _write(path, 0, *(Record(key) for key in ("0", "a", "b", "bb", "z")))
     _merge(path, Keys(["b", "c"]), keep_others=True)
     assert [json.loads(line).get("key") for line in path.open()] == [None, *"0ab", "bb", "z"]
     with Journal(path, SETTINGS, Keys(["b"])) as journal:
@@ -93,7 +93,7 @@ def test_records_of_other_items_stay_or_go(path):
 
 
 def test_other_settings_and_files_are_refused(path):
-    _write(path, "rank-0000")
+    _write(path, 0, Record("a"))
     with pytest.raises(ValueError, match=r"other settings: seed 0, now 1"):
         Journal(path, {"seed": 1}, KEYS)
     for text in ('{"settings": {}}\n', '{"format"', ""):

@@ -161,7 +161,7 @@ def write_records(job: "PanopticJob", segments: int) -> None:
     ]
     path = job.out / "manifest.jsonl"
     path.parent.mkdir(parents=True)
-    with JournalPart(path, "rank-0000", as_json(job.settings())) as part:
+    with JournalPart(path, 0, as_json(job.settings())) as part:
         for number, name in enumerate(job.keys):
             files = {output_path(folder, name): 5000 for folder in ("panoptic", "semantic")}
             state = {"size": 200000, "modified": 10**18, "semantic": f"map.png 5000 {10**18}"}

@@ -108,7 +108,7 @@ def image_costs(folder: Path, count: int) -> Costs:
     present = folder / "present"
     present.touch()
     journal = folder / "manifest.jsonl"
-    with JournalPart(journal, "0", {}) as part:
+    with JournalPart(journal, 0, {}) as part:
         for name, path in zip(names, paths, strict=True):
             state = {"path": path, "size": 123456, "modified": 1_700_000_000_000_000_000}
             record = Record(name, {**state, "sha256": "0" * 64}, {f"edges/{name}.png": 34567})

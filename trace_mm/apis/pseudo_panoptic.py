@@ -12,7 +12,7 @@ from trace_mm.jobs.panoptic_tally import Tally
 from trace_mm.jobs.places import panoptic_places
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.runs.engine import RunResult, check_places, read_journal, run
-from trace_mm.runs.executors import Executor, LocalExecutor
+from trace_mm.runs.executors import Executor, chosen
 from trace_mm.runs.group import note_once
 from trace_mm.runs.summary import RunSummary
 
@@ -112,9 +112,7 @@ def make_pseudo_panoptic(
             writing to the folder. What is done so far is kept.
         OSError: if a result cannot be written.
     """
-    if workers and executor is not None:
-        raise ValueError("workers are those of the executor: give one of the two")
-    executor = LocalExecutor(workers) if executor is None else executor
+    executor = chosen(executor, workers)
     folders = () if edges is None else edges.folders()
     check_places(panoptic_places(images, semantic, out, folders, [annotations]))
     found = find_inputs(images, semantic, classes, annotations)

@@ -11,7 +11,7 @@ from trace_mm.jobs.refinement_summary import RefinementSummary
 from trace_mm.refine import BoundaryGuidedPropagation
 from trace_mm.refine.readers import BadMaskError, open_masks
 from trace_mm.runs.engine import check_places, run
-from trace_mm.runs.executors import Executor, LocalExecutor
+from trace_mm.runs.executors import Executor, chosen
 from trace_mm.runs.group import note_once
 
 
@@ -73,7 +73,7 @@ def refine_masks(
             another run is writing the same file. What is done so far is kept.
         OSError: if a result cannot be written.
     """
-    executor = LocalExecutor(workers) if executor is None else executor
+    executor = chosen(executor, workers)
     if scores is not None:
         refiner = type(refiner)(**{**refiner.settings(), "scores": scores})
     check_places(  # before anything is read

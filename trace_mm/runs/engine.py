@@ -89,7 +89,7 @@ def run(
             share = -(-len(waiting) // ranks.size)
             records = _records(executor or LocalExecutor(), task, items, share)
             with (
-                JournalPart(path, f"rank-{ranks.rank:04d}", settings) as part,
+                JournalPart(path, ranks.rank, settings) as part,
                 closing(records),  # at once, whoever keeps an error: no worker outlives the lock
             ):
                 first = next(records, None)  # before the bar: a model is loaded, or fails to be
@@ -143,8 +143,8 @@ def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -
     if overwrite:
         for output in listed_outputs(path):
             _remove(places, output)
-        for file in journal_files(path):
-            file.unlink()
+        for file in (*journal_files(path), *places.files):  # what concludes a run comes last again
+            file.unlink(missing_ok=True)
     elif not journal_files(path):
         _check_unclaimed(folders, places.top)
     elif is_empty(path) and _first_full(folders) is None:

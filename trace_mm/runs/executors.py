@@ -149,6 +149,17 @@ class RayExecutor:
             yield from dispatch(crew, chunked(items, size))
 
 
+def chosen(executor: Executor | None, workers: int) -> Executor:
+    """Where a function works that takes an executor or a number of workers.
+
+    Raises:
+        ValueError: if it is given both.
+    """
+    if executor is not None and workers:
+        raise ValueError("workers are those of the executor: give one of the two")
+    return LocalExecutor(workers) if executor is None else executor
+
+
 def chunk_size(count: int, batch_size: int, workers: int) -> int:
     """How many of so many items a worker is given at a time."""
     return max(batch_size, min(_MOST_A_CHUNK, count // (4 * workers)), 1)

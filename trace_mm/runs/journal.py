@@ -170,19 +170,24 @@ class Journal:
 class JournalPart:
     """What one process appends its records to; a context that closes it.
 
+    The file is begun with the first record: where nothing is done, the journal stays as it is.
+
     Args:
         path: of the journal.
-        writer: the process, such as ``"rank-0003"``.
+        rank: of the process among those that share the run.
         settings: of the run, as JSON values.
     """
 
-    def __init__(self, path: Path, writer: str, settings: dict[str, Any]) -> None:
-        self._file = (path.with_name(f"{path.stem}.{writer}{path.suffix}")).open("wb")
-        self._file.write(json_line({"format": FORMAT, "settings": settings}))
-        self._file.flush()
+    def __init__(self, path: Path, rank: int, settings: dict[str, Any]) -> None:
+        self._path = path.with_name(f"{path.stem}.rank-{rank:04d}{path.suffix}")
+        self._header = json_line({"format": FORMAT, "settings": settings})
+        self._file: BinaryIO | None = None
 
     def add(self, record: Record) -> None:
         """Append a record. A later one of the same key replaces it."""
+        if self._file is None:
+            self._file = self._path.open("wb")
+            self._file.write(self._header)
         self._file.write(record.line())
         self._file.flush()  # to the system, which outlives a killed process
 
@@ -195,12 +200,13 @@ class JournalPart:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def journal_files(path: Path) -> list[Path]:
     """A journal, if it is there, and its parts."""
-    parts = sorted(path.parent.glob(f"{path.stem}.*{path.suffix}"))
+    parts = sorted(path.parent.glob(f"{path.stem}.rank-*{path.suffix}"))
     return [*([path] if path.is_file() else []), *parts]
 
 
