@@ -6,7 +6,7 @@ launcher has started share one run.
 
 import hashlib
 from array import array
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trace_mm.files import check_outputs, locked, remove_temporary_files
-from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size
+from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size, records_of
 from trace_mm.runs.group import Group, group
 from trace_mm.runs.job import Item, Job, Places
 from trace_mm.runs.journal import Journal, JournalPart, is_empty, journal_files, listed_outputs
@@ -87,7 +87,7 @@ def run(
             total = len(job.keys)
             shown = show_progress and ranks.leads
             share = -(-len(waiting) // ranks.size)
-            records = _records(executor or LocalExecutor(), task, items, share)
+            records = records_of(executor or LocalExecutor(), task, items, share)
             with (
                 JournalPart(path, ranks.rank, settings) as part,
                 closing(records),  # at once, whoever keeps an error: no worker outlives the lock
@@ -229,14 +229,6 @@ def _items(
             item = job.item(number, journal.record(number))
             if item is not None:
                 yield item
-
-
-def _records(
-    executor: Executor, task: Task, items: Iterator[Item], count: int
-) -> Generator[Record, None, None]:
-    """What an executor makes of items; without any, no worker is started."""
-    if count:
-        yield from executor.run(task, items, count)
 
 
 def _check_complete(job: Job, journal: Journal) -> None:

@@ -1,6 +1,6 @@
 """Where a run's workers are: in this process, in others of this machine, or in a Ray cluster."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -147,6 +147,17 @@ class RayExecutor:
         ):
             tell_of_gpus(gpus)
             yield from dispatch(crew, chunked(items, size))
+
+
+def records_of(
+    executor: Executor, task: Task, items: Iterator[Item], count: int
+) -> Generator[Record, None, None]:
+    """What an executor makes of items; without any, no worker is started.
+
+    To be closed, whoever keeps an error: no worker outlives the lock of its run.
+    """
+    if count:
+        yield from executor.run(task, items, count)
 
 
 def chosen(executor: Executor | None, workers: int) -> Executor:

@@ -7,7 +7,7 @@ It can be killed at any moment, and goes on when it is called again.
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from trace_mm.files.addresses import join_address, local_path
 from trace_mm.files.brace_names import BraceNames
 from trace_mm.files.shard_names import ShardNames, is_shard, result_name
 from trace_mm.files.stores import list_files, put_bytes, read_bytes, remove_file
-from trace_mm.runs.executors import Executor, LocalExecutor, Task
+from trace_mm.runs.executors import Executor, LocalExecutor, Task, records_of
 from trace_mm.runs.group import Group, group
 from trace_mm.runs.job import Item, Recipe, Sink
 from trace_mm.runs.packed import PackedStrings
@@ -119,12 +119,13 @@ def run_shards(
         task = Task(recipe, sink, most_a_chunk=1)
         total, share = len(job.shards), -(-len(waiting) // ranks.size)
         tally = _Tally()
-        with progress_bar(
-            total, total - len(waiting), show_progress and ranks.leads, unit="shard"
-        ) as bar:
-            items = _items(job, ranks, waiting)
-            records = (executor or LocalExecutor()).run(task, items, share) if share else ()
-            for record in records:  # without any, no worker is started
+        items = _items(job, ranks, waiting)
+        shown = show_progress and ranks.leads
+        with (
+            closing(records_of(executor or LocalExecutor(), task, items, share)) as records,
+            progress_bar(total, total - len(waiting), shown, unit="shard") as bar,
+        ):
+            for record in records:
                 tally.add(record)
                 bar.set_postfix_str(f"{tally.images} images", refresh=False)
                 tell(bar, record, count=ranks.size)  # the others are about as fast
