@@ -110,7 +110,7 @@ def test_or_drawn_on_a_folder_of_photos(model_folder, photos, tmp_path, capsys):
     }
     sizes, checkpoints = train(config, options, tmp_path / "work")
     assert sizes == {
-        f"val_images_{number}.png_{step}.png": (2 * width, height)  # there is no truth
+        f"val_images%2F{number}.png_{step}.png": (2 * width, height)  # there is no truth
         for number, (height, width) in SIZES.items()
         for step in (1, 2)
     }
