@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.request import urlopen
 
 import pytest
 
@@ -152,7 +153,10 @@ def s3_proxy(patch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    proxy = FaultyProxy(*server.get_host_and_port())
+    host, port = server.get_host_and_port()
+    # All servers of a process share their buckets, so those of earlier tests are there.
+    urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
+    proxy = FaultyProxy(host, port)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         patch.delenv(name)
     patch.setenv("AWS_ENDPOINT_URL", proxy.url)
