@@ -130,7 +130,7 @@ def image_costs(folder: Path, count: int) -> Costs:
 
 
 def shard_costs(store: str, count: int) -> Costs:
-    """Of shards: the state of each result is asked for, or all are listed. Names are not held."""
+    """Of shards: the state of each result is asked for, or all are listed and their names held."""
     names = BraceNames(f"{store}/{{000000..{count - 1:06d}}}.tar")
     for name in names:
         put_bytes(name, b"shard")
@@ -140,7 +140,13 @@ def shard_costs(store: str, count: int) -> Costs:
     ask = (time.perf_counter() - start) / count
     start = time.perf_counter()
     assert len(list_files(store)) >= count
-    return Costs(0, 0, ask, (time.perf_counter() - start) / count)
+    listed = (time.perf_counter() - start) / count
+    tracemalloc.start()
+    held = set(list_files(store))  # as a run holds those that are there
+    memory = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held
+    return Costs(0, memory / count, ask, listed)
 
 
 def tar_overhead(path: Path) -> float:

@@ -19,7 +19,7 @@ from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size, r
 from trace_mm.runs.group import Group, group
 from trace_mm.runs.job import Item, Job, Places
 from trace_mm.runs.journal import Journal, JournalPart, is_empty, journal_files, listed_outputs
-from trace_mm.runs.packed import PackedStrings
+from trace_mm.runs.packed import PackedStrings, divided
 from trace_mm.runs.progress import progress_bar, tell
 from trace_mm.runs.records import Record, as_json
 
@@ -107,7 +107,7 @@ def run(
         ranks.barrier()
         with open_journal() as journal:
             failed = {one.key: one.error for one in journal.records() if one.error is not None}
-    return _result(job, waiting, failed, open_journal)
+    return RunResult(*divided(job.keys, waiting, failed), failed, open_journal)
 
 
 def read_journal(job: Job) -> Journal:
@@ -237,18 +237,3 @@ def _check_complete(job: Job, journal: Journal) -> None:
         record = journal.record(number)
         if record is None:
             raise ValueError(f"{key}: changed during the run; run again")
-
-
-def _result(
-    job: Job, waiting: "array[int]", failed: dict[str, str], journal: Callable[[], Journal]
-) -> RunResult:
-    done, skipped, numbers = PackedStrings(), PackedStrings(), iter(waiting)
-    following = next(numbers, None)
-    for number, key in enumerate(job.keys):
-        if number != following:
-            skipped.append(key)
-            continue
-        following = next(numbers, None)
-        if key not in failed:
-            done.append(key)
-    return RunResult(done, skipped, failed, journal)

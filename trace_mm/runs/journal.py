@@ -5,7 +5,8 @@ goes on, each process that writes has a part of its own beside the journal, so t
 the last line of a part only, which then counts as not written. At the end, parts are merged into
 the journal in the order of the keys: equal runs leave equal journals.
 
-In memory there are 8 bytes an item; records are read when they are asked for.
+In memory there are 8 bytes an item of the run; records are read when they are asked for. Of records
+of other items, which the same place may hold, the keys are in memory.
 """
 
 from array import array

@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 
@@ -54,6 +54,28 @@ class PackedStrings(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self)!r})"
+
+
+def divided(
+    names: Iterable[str], waiting: Iterable[int], failed: Container[str]
+) -> tuple[PackedStrings, PackedStrings]:
+    """What a run has done, and what it found done.
+
+    Args:
+        names: of all items.
+        waiting: numbers of those that were to be done, rising.
+        failed: names of those that failed.
+    """
+    done, skipped, numbers = PackedStrings(), PackedStrings(), iter(waiting)
+    following = next(numbers, None)
+    for number, name in enumerate(names):
+        if number != following:
+            skipped.append(name)
+            continue
+        following = next(numbers, None)
+        if name not in failed:
+            done.append(name)
+    return done, skipped
 
 
 class Keys(PackedStrings):

@@ -21,7 +21,7 @@ from trace_mm.files.stores import list_files, put_bytes, read_bytes, remove_file
 from trace_mm.runs.executors import Executor, LocalExecutor, Task, records_of
 from trace_mm.runs.group import Group, group
 from trace_mm.runs.job import Item, Recipe, Sink
-from trace_mm.runs.packed import PackedStrings
+from trace_mm.runs.packed import divided
 from trace_mm.runs.progress import progress_bar, tell
 from trace_mm.runs.records import Record, as_json, check_settings, json_line, parse_line
 from trace_mm.runs.shard_worker import ShardItems, ShardRecipe
@@ -308,16 +308,8 @@ def _together(ranks: Group, tally: _Tally) -> _Tally:
 
 
 def _summary(job: ShardJob, waiting: "array[int]", tally: _Tally) -> ShardSummary:
-    done, skipped, numbers = PackedStrings(), PackedStrings(), iter(waiting)
-    following = next(numbers, None)
-    for number, address in enumerate(job.shards):
-        name = job.shards.name_of(address)
-        if number != following:
-            skipped.append(name)
-            continue
-        following = next(numbers, None)
-        if name not in tally.failed:
-            done.append(name)
+    names = map(job.shards.name_of, job.shards)
+    done, skipped = divided(names, waiting, tally.failed)
     return ShardSummary(
         done=done,
         skipped=skipped,
