@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from tests.touching_squares import SIZE, image_name, square_edges, write_edges, write_image
+from trace_mm.apis import expand_inputs, run_folder
 from trace_mm.files import load_image
 from trace_mm.jobs.edge_sources import (
     EdgeModel,
+    ImagePredictions,
     NamedImage,
     PredictedEdges,
     StoredEdges,
@@ -20,6 +22,7 @@ from trace_mm.jobs.edge_sources import (
 )
 from trace_mm.models import CannyDetector
 from trace_mm.models.identity import RESULTS
+from trace_mm.runs.executors import LocalExecutor
 from trace_mm.structures import EdgeDataSample
 
 
@@ -189,3 +192,25 @@ def test_a_run_may_go_on_on_another_gpu():
         other.device = torch.device(f"cuda:{number}")
         settings.append(other.settings())
     assert settings[0] == settings[1] == {**model.settings(), "device": "cuda"}
+
+
+class Unbuildable(torch.nn.Module):
+    """A model whose checkpoint does not fit, as is found once it is loaded."""
+
+    def __init__(self):
+        raise ValueError("the checkpoint does not fit")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_model_that_cannot_be_loaded_is_no_images_fault(tmp_path, workers):
+    write_image(tmp_path / "photos", 0)
+    model = EdgeModel({"type": Unbuildable})
+    with pytest.raises(ValueError, match="the checkpoint does not fit"):
+        run_folder(
+            ImagePredictions(model),
+            expand_inputs(tmp_path / "photos"),
+            tmp_path / "out",
+            settings=model.settings(),
+            executor=LocalExecutor(workers),
+        )
+    assert "does not fit" not in (tmp_path / "out/manifest.jsonl").read_text()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from trace_mm.jobs.edge_sources import EdgeSource
 from trace_mm.jobs.places import refinement_places
-from trace_mm.jobs.refinement import RefinementJob, UnusableMaskError
+from trace_mm.jobs.refinement import RefinementJob
 from trace_mm.jobs.refinement_inputs import find_inputs
 from trace_mm.jobs.refinement_summary import RefinementSummary
 from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.refine.readers import BadMaskError, open_masks
+from trace_mm.refine.readers import open_masks
 from trace_mm.runs.engine import check_places, run
 from trace_mm.runs.executors import Executor, chosen
 from trace_mm.runs.group import note_once
@@ -98,16 +98,13 @@ def refine_masks(
     edges.expect(inputs.names(), inputs.others)
     for remark in inputs.notes:  # before the bar, which would be on the same line
         note_once(remark)
-    try:
-        result = run(
-            job,
-            executor,
-            batch_size=batch_size,
-            overwrite=overwrite,
-            show_progress=show_progress,
-        )
-    except UnusableMaskError as error:
-        raise BadMaskError(str(error)) from error
+    result = run(
+        job,
+        executor,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        show_progress=show_progress,
+    )
     with result.journal() as journal:
         tally = job.tally(journal)
     return RefinementSummary(

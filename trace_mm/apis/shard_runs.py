@@ -9,11 +9,9 @@ from trace_mm.jobs.edge_shards import edge_shard_job
 from trace_mm.jobs.edge_sources import EdgeSource
 from trace_mm.jobs.edges import Predict
 from trace_mm.jobs.panoptic_shards import panoptic_shard_job
-from trace_mm.jobs.refinement import UnusableMaskError
 from trace_mm.jobs.refinement_shards import refinement_shard_job
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.refine.readers import BadMaskError
 from trace_mm.runs.executors import Executor
 from trace_mm.runs.shard_run import ShardSummary, run_shards
 
@@ -130,16 +128,13 @@ def refine_shards(
         skip_bad=skip_bad,
         image=image,
     )
-    try:
-        return run_shards(
-            job,
-            executor,
-            batch_size=batch_size,
-            overwrite=overwrite,
-            show_progress=show_progress,
-        )
-    except UnusableMaskError as error:
-        raise BadMaskError(str(error)) from error
+    return run_shards(
+        job,
+        executor,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        show_progress=show_progress,
+    )
 
 
 def label_shards(

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from trace_mm.models.model_config import (
     plain_config,
     with_dtype,
 )
+from trace_mm.runs.job import UnusableError
 from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample, edges_of
 
@@ -47,6 +48,20 @@ class NamedImage(ShortRepr):
     pixels: Image
     orientation: Orientation = Orientation()  # noqa: RUF009 (it cannot be changed)
     stored: Member | None = None
+
+
+Placed = TypeVar("Placed")
+
+
+def placed(source: Placed, device: str | None) -> Placed:
+    """What makes edges, on a device; as it is for None, or if it cannot be moved."""
+    on = getattr(source, "on", None)
+    return source if device is None or on is None else on(device)
+
+
+def is_accelerated(source: object) -> bool:
+    """Whether what makes edges says that it computes elsewhere than on the CPU."""
+    return bool(getattr(source, "uses_accelerator", False))
 
 
 class EdgeSource(Protocol):
@@ -185,10 +200,15 @@ class EdgeModel:
 
         Raises:
             FileNotFoundError: if the model cannot be loaded; see :attr:`model`.
-            ValueError: likewise, or if an image has no edges, or the model is no edge model.
+            UnusableError: likewise.
+            ValueError: if an image has no edges, or the model is no edge model.
         """
         inputs = [torch.from_numpy(image.pixels).permute(2, 0, 1).contiguous() for image in images]
-        samples, model = [_sample_of(image) for image in images], self.model
+        samples = [_sample_of(image) for image in images]
+        try:
+            model = self.model
+        except ValueError as error:  # else it would be taken for the fault of these images
+            raise UnusableError(str(error)) from error
         try:
             return predict_samples(model, inputs, samples, self.device)
         except FileNotFoundError as missing:

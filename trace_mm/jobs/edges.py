@@ -20,6 +20,7 @@ from trace_mm.jobs.edge_files import (
     result_paths,
     source_for,
 )
+from trace_mm.jobs.edge_sources import is_accelerated, placed
 from trace_mm.jobs.places import edge_places
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
@@ -158,12 +159,11 @@ class EdgeRecipe:
     @property
     def overlaps(self) -> bool:
         """Whether predictions are made on an accelerator."""
-        return bool(getattr(self.predict, "uses_accelerator", False))
+        return is_accelerated(self.predict)
 
     def worker(self, device: str | None) -> "EdgeWorker":
         """A worker; see ``Recipe``."""
-        on = getattr(self.predict, "on", None)
-        return EdgeWorker(self.predict if device is None or on is None else on(device))
+        return EdgeWorker(placed(self.predict, device))
 
 
 class EdgeWorker:

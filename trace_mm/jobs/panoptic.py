@@ -15,7 +15,7 @@ from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png
 from trace_mm.files.png import encode_png
-from trace_mm.jobs.edge_sources import EdgeSource, NamedImage
+from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
 from trace_mm.jobs.panoptic_files import write_panoptic_files
 from trace_mm.jobs.panoptic_inputs import PanopticInputs
 from trace_mm.jobs.panoptic_summary import write_summary
@@ -173,14 +173,11 @@ class PanopticRecipe:
     @property
     def overlaps(self) -> bool:
         """Whether edges are found on an accelerator."""
-        return bool(getattr(self.edges, "uses_accelerator", False))
+        return is_accelerated(self.edges)
 
     def worker(self, device: str | None) -> "PanopticWorker":
         """A worker; see ``Recipe``."""
-        on = getattr(self.edges, "on", None)
-        if device is None or on is None:
-            return PanopticWorker(self)
-        return PanopticWorker(replace(self, edges=on(device)))
+        return PanopticWorker(replace(self, edges=placed(self.edges, device)))
 
 
 class PanopticWorker:

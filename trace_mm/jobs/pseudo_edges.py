@@ -15,7 +15,7 @@ from trace_mm.datasets.pseudo_edge_cache import encode_entry, entry_of
 from trace_mm.datasets.unlabelled_dataset import resize_pixels
 from trace_mm.files.addresses import local_path
 from trace_mm.files.file_state import file_state
-from trace_mm.jobs.edge_sources import EdgeModel, NamedImage
+from trace_mm.jobs.edge_sources import EdgeModel, NamedImage, is_accelerated, placed
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import PackedStrings, sorted_keys
@@ -55,16 +55,9 @@ class TeacherEntries:
         """Whether the teacher computes elsewhere than on the CPU."""
         return self._teacher.uses_accelerator
 
-    def on(self, device: str | None) -> "TeacherEntries":
-        """The same on another device, or where it is for None, loaded: a fault of it is no image's.
-
-        Raises:
-            FileNotFoundError: if a checkpoint or backbone is missing.
-            ValueError: if there is no such device, or the model cannot be built.
-        """
-        teacher = self._teacher if device is None else self._teacher.on(device)
-        _ = teacher.model
-        return TeacherEntries(teacher)
+    def on(self, device: str) -> "TeacherEntries":
+        """The same on another device; see ``EdgeModel.on``."""
+        return TeacherEntries(self._teacher.on(device))
 
     def __call__(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Entries (h, w) of images (3, H, W)."""
@@ -159,12 +152,11 @@ class PseudoEdgeRecipe:
     @property
     def overlaps(self) -> bool:
         """Whether edges are predicted on an accelerator."""
-        return bool(getattr(self.predict, "uses_accelerator", False))
+        return is_accelerated(self.predict)
 
     def worker(self, device: str | None) -> "PseudoEdgeWorker":
         """A worker; see ``Recipe``."""
-        on = getattr(self.predict, "on", None)
-        return PseudoEdgeWorker(self.cache, self.size, self.predict if on is None else on(device))
+        return PseudoEdgeWorker(self.cache, self.size, placed(self.predict, device))
 
 
 class PseudoEdgeWorker:

@@ -17,13 +17,13 @@ from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
 from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.png import encode_png
-from trace_mm.jobs.edge_sources import EdgeSource, NamedImage
+from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
 from trace_mm.jobs.places import parts_folder, refinement_places
 from trace_mm.jobs.refinement_inputs import RefinementInputs
 from trace_mm.jobs.refinement_summary import Tally, is_refined
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord
-from trace_mm.runs.job import Finished, Item, Places
+from trace_mm.runs.job import Finished, Item, Places, UnusableError
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.runs.records import Record
@@ -32,10 +32,6 @@ from trace_mm.runs.threads import one_thread
 from trace_mm.visualization import draw_refinement
 
 RESULTS = 1  # to be raised when the same settings no longer give the same masks
-
-
-class UnusableMaskError(Exception):
-    """A mask that cannot be used, where such masks are not to be left out: it ends the run."""
 
 
 @dataclass(frozen=True)
@@ -223,14 +219,11 @@ class RefinementRecipe:
     @property
     def overlaps(self) -> bool:
         """Whether edges are predicted on an accelerator."""
-        return bool(getattr(self.edges, "uses_accelerator", False))
+        return is_accelerated(self.edges)
 
     def worker(self, device: str | None) -> "RefinementWorker":
         """A worker; see ``Recipe``."""
-        on = getattr(self.edges, "on", None)
-        return RefinementWorker(
-            self if device is None or on is None else replace(self, edges=on(device))
-        )
+        return RefinementWorker(replace(self, edges=placed(self.edges, device)))
 
 
 class RefinementWorker:
@@ -257,7 +250,7 @@ class RefinementWorker:
         except BadMaskError as error:
             if self._skip_bad:
                 raise
-            raise UnusableMaskError(str(error)) from error
+            raise UnusableError(str(error)) from error
         height, width = photo.size
         result = {"height": height, "width": width, "annotations": [], "told": reader.notes}
         record = Record(item.key, item.state, {}, result, notes, photo.notes)

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from trace_mm.runs.dispatch import dispatch
-from trace_mm.runs.job import Item, Recipe, Sink, Worker
+from trace_mm.runs.job import Item, Recipe, Sink, UnusableError, Worker
 from trace_mm.runs.pipeline import work
 from trace_mm.runs.records import Record
 
@@ -155,9 +155,15 @@ def records_of(
     """What an executor makes of items; without any, no worker is started.
 
     To be closed, whoever keeps an error: no worker outlives the lock of its run.
+
+    Raises:
+        ValueError: if a worker cannot work at all.
     """
-    if count:
-        yield from executor.run(task, items, count)
+    try:
+        if count:
+            yield from executor.run(task, items, count)
+    except UnusableError as error:
+        raise ValueError(str(error)) from error
 
 
 def chosen(executor: Executor | None, workers: int) -> Executor:

@@ -10,6 +10,10 @@ from trace_mm.runs.packed import Keys
 from trace_mm.runs.records import Record
 
 
+class UnusableError(Exception):
+    """A worker cannot work at all, such as without its model: no item's fault, and ends the run."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One thing to do, on its way to a worker; it can be pickled.
