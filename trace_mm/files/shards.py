@@ -146,15 +146,14 @@ class StrictHeader(tarfile.TarInfo):
     """Refuses what :mod:`tarfile` takes for the end: no header at all, and a damaged one."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """The header that a block holds; see :class:`tarfile.TarInfo`."""
+    def fromtarfile(cls, archive: Any) -> Self:
+        """The next header of an archive, with what belongs to it; see :class:`tarfile.TarInfo`."""
         try:
-            return super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
-                raise  # the mark of its end
-            cause = "it ends too early" if len(buf) < tarfile.BLOCKSIZE else f"{error}"
-            raise tarfile.ReadError(cause) from None
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise  # the mark of its end
+        except tarfile.HeaderError as error:  # also of what belongs to a header
+            raise tarfile.ReadError(str(error)) from None
 
 
 def _members(address: str | Path) -> Iterator[tuple[str, bytes]]:
