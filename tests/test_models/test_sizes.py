@@ -17,7 +17,7 @@ def test_images_keep_their_aspect_ratio():
 def test_any_image_fits(height, width):
     size = working_size((height, width), 256, 8)
     assert all(side > 0 and side % 8 == 0 for side in size)
-    assert size[0] * size[1] <= 1.3 * 256**2
+    assert size[0] * size[1] <= 1.35 * 256**2  # 12 pixels become 16
 
 
 @given(st.integers(1, 500), st.integers(1, 200), st.floats(0, 0.9))
