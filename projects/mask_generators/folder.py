@@ -117,9 +117,12 @@ def list_images(images: str) -> Images:
 
     Raises:
         FileNotFoundError: if a path does not exist.
-        ValueError: if there is no image.
+        ValueError: if there is no image, or they lie in a store.
     """
     sources = expand_inputs(images, tell=note_once)
+    for source in sources:
+        if not isinstance(source.image, Path):
+            raise ValueError(f"{source.label}: masks are made of this machine's images only")
     paths = sorted({absolute_path(Path(source.label)) for source in sources})
     folder = Path(images).expanduser()
     root = (

@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 
 from projects.mask_generators import backbones, job, methods
 from projects.mask_generators.folder import generate_masks
+from trace_mm.files.stores import put_file
 
 SCRIPT = Path(__file__).parents[2] / "projects" / "mask_generators" / "generate.py"
 SIZES = {"a.png": (40, 24), "b/c.png": (24, 40), "b/d.jpg": (32, 32), "e.png": (50, 30)}
@@ -304,3 +305,11 @@ def test_nothing_is_written_onto_or_among_what_is_read(images, flow_folder, tmp_
         with pytest.raises(ValueError, match="which is read"):
             generate_masks("maskcut", str(images), out, backbone=str(flow_folder), ids=ids)
     assert ids.read_text() == "{}"
+
+
+def test_images_of_a_store_are_refused(images, flow_folder, tmp_path):
+    put_file(images / "a.png", "memory://generator/a.png")
+    with pytest.raises(ValueError, match=r"^memory://generator/a\.png: masks are made of this"):
+        generate_masks(
+            "maskcut", "memory://generator", tmp_path / "out.json", backbone=str(flow_folder)
+        )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_mm.files import absolute_path
+from trace_mm.files.store_paths import FilePath, StorePath, packed_path, unpacked_path
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.short_repr import ShortRepr
 
@@ -23,16 +24,30 @@ class ImageSource(ShortRepr):
     Attributes:
         name: of its results, without suffix: a relative path with forward slashes. Two different
             files never share one, not even on file systems that ignore case.
-        image: a path, an array or a PIL image, as :func:`trace_mm.apis.load_image` takes it.
+        image: a path, a file of a store, an array or a PIL image, as
+            :func:`trace_mm.apis.load_image` takes it.
     """
 
     name: str
-    image: Path | NDArray[Any] | Image.Image
+    image: FilePath | NDArray[Any] | Image.Image
+
+    @property
+    def file(self) -> FilePath | None:
+        """Where its file is, if it is one."""
+        return self.image if isinstance(self.image, (Path, StorePath)) else None
 
     @property
     def label(self) -> str:
-        """What messages call it: the path where there is one."""
-        return str(self.image) if isinstance(self.image, Path) else self.name
+        """What messages call it: the path or address where there is one."""
+        return self.name if self.file is None else str(self.file)
+
+    @property
+    def place(self) -> PurePath | None:
+        """The same for each of its file's names, to compare it by; None if it is no file."""
+        file = self.file
+        if isinstance(file, Path):
+            return absolute_path(file)
+        return None if file is None else file.pure
 
 
 class ImageSources(Sequence[ImageSource]):
@@ -50,10 +65,10 @@ class ImageSources(Sequence[ImageSource]):
 
     def append(self, source: ImageSource) -> None:
         """Add an image at the end."""
-        if not isinstance(source.image, Path):
+        if source.file is None:
             self._pixels[len(self)] = source.image
         self._names.append(source.name)
-        self._paths.append(str(source.image) if isinstance(source.image, Path) else "")
+        self._paths.append("" if source.file is None else packed_path(source.file))
 
     def __len__(self) -> int:
         return len(self._names)
@@ -67,23 +82,36 @@ class ImageSources(Sequence[ImageSource]):
             return ImageSources(self[number] for number in range(*index.indices(len(self))))
         number = range(len(self))[index]
         pixels = self._pixels.get(number)
-        image = Path(self._paths[number]) if pixels is None else pixels
+        image = unpacked_path(self._paths[number]) if pixels is None else pixels
         return ImageSource(self._names[number], image)
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """Name and absolute path of each file.
+    def files(self) -> Iterator[tuple[str, FilePath]]:
+        """Name and absolute path of each file; of a store, its address.
 
         Raises:
             ValueError: if an image is no file.
         """
         for source in self:
-            if not isinstance(source.image, Path):
+            file = source.file
+            if file is None:
                 raise ValueError(f"{source.label}: this takes files only")
-            yield source.name, absolute_path(source.image)
+            yield source.name, absolute_path(file) if isinstance(file, Path) else file
 
     def paths(self) -> Iterator[Path]:
-        """The files among the images."""
-        return (Path(path) for path in self._paths if path)
+        """The local files among the images."""
+        files = (unpacked_path(path) for path in self._paths if path)
+        return (file for file in files if isinstance(file, Path))
+
+    def in_order(self) -> "ImageSources":
+        """The same, sorted by folders and names in these."""
+
+        def place(number: int) -> str:
+            return self._paths[number].partition("\0")[0].replace("/", "\0")
+
+        numbers = range(len(self))
+        if all(place(number - 1) <= place(number) for number in numbers[1:]):
+            return self
+        return ImageSources(self[number] for number in sorted(numbers, key=place))
 
     def distinct(self) -> "ImageSources":
         """The same, but different files have different names.
@@ -111,13 +139,11 @@ def _with_distinct_names(sources: list[ImageSource]) -> list[ImageSource] | None
     """Sources renamed so that different files have different names; None if they have them."""
     if not _ambiguous(sources):
         return None
-    paths = [absolute_path(s.image) for s in sources if isinstance(s.image, Path)]
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    if len({path.parent for path in paths}) > 1:
+    places = [place for place in (source.place for source in sources) if place is not None]
+    root = PurePath(os.path.commonpath([place.parent for place in places]))
+    if len({place.parent for place in places}) > 1:
         sources = [
-            replace(s, name=stem_of(absolute_path(s.image).relative_to(root)))
-            if isinstance(s.image, Path)
-            else s
+            s if s.place is None else replace(s, name=stem_of(s.place.relative_to(root)))
             for s in sources
         ]
     suffixed: set[int] = set()
@@ -126,14 +152,14 @@ def _with_distinct_names(sources: list[ImageSource]) -> list[ImageSource] | None
         chosen = {
             number
             for number, source in enumerate(sources)
-            if source.name.casefold() in clashing and isinstance(source.image, Path)
+            if source.name.casefold() in clashing and source.file is not None
         }
         if chosen <= suffixed:
             labels = sorted({s.label for s in sources if s.name.casefold() in clashing})
             raise ValueError(f"results of {' and '.join(labels[:2])} would have the same name")
         sources = [
-            replace(source, name=source.name + source.image.suffix)
-            if number in chosen - suffixed and isinstance(source.image, Path)
+            replace(source, name=source.name + source.file.suffix)
+            if number in chosen - suffixed and source.file is not None
             else source
             for number, source in enumerate(sources)
         ]
@@ -143,9 +169,6 @@ def _with_distinct_names(sources: list[ImageSource]) -> list[ImageSource] | None
 
 def _ambiguous(sources: Sequence[ImageSource]) -> set[str]:
     """Case-folded names that more than one file would get."""
-    identities = {
-        (s.name.casefold(), absolute_path(s.image) if isinstance(s.image, Path) else id(s))
-        for s in sources
-    }
+    identities = {(s.name.casefold(), s.place or id(s)) for s in sources}
     counts = Counter(name for name, _ in identities)
     return {name for name, count in counts.items() if count > 1}

@@ -246,7 +246,7 @@ def _load_batch(sources: Sequence[ImageSource]) -> dict[str, Any]:
     images, samples = [], []
     for source in sources:
         pixels = load_image(source.image, source.label)
-        path = source.label if isinstance(source.image, Path) else None
+        path = None if source.file is None else source.label
         meta = {"image_id": source.name, "img_path": path, "ori_shape": pixels.shape[:2]}
         images.append(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())  # (3, H, W)
         samples.append(EdgeDataSample(metainfo=meta))

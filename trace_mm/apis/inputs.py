@@ -19,8 +19,14 @@ from trace_mm.files import (
     is_image_file,
     walk_images,
 )
+from trace_mm.files.addresses import is_address
 from trace_mm.files.coco_file import CocoFile, by_rising_id
-from trace_mm.files.file_names import ListedImages
+from trace_mm.files.file_names import ListedImages, find_listed
+from trace_mm.files.json_values import ImageId
+from trace_mm.files.members import content_of
+from trace_mm.files.store_paths import FilePath, StorePath, as_path, pure_path, with_states
+from trace_mm.files.stored_images import StoredImages
+from trace_mm.files.stores import state_of
 
 _LISTS = {".json", ".txt"}
 
@@ -37,15 +43,19 @@ def expand_inputs(
     folders are left out. A pattern with ``*``, ``?``, ``[...]`` or ``**`` is searched likewise. A
     ``.txt`` file lists an image a line, a ``.json`` file is a COCO file whose ``images`` are meant.
 
+    Folders, lists and images may lie in a store: an address such as ``s3://bucket/photos`` stands
+    for the same as a path, and a list may hold addresses. One that ends in ``/`` is a folder. There
+    are no patterns of addresses.
+
     Results are named after the path within the folder or pattern, without the suffix. If two files
     would share a name, all are named after their path from the folder that holds all of them, and
     files that differ in nothing but the suffix keep it. A file that is given twice is listed twice
     under one name.
 
     Args:
-        inputs: a path, folder, pattern, array, tensor, PIL image, or a list of these. Arrays are as
-            :func:`trace_mm.apis.load_image` takes them; tensors are RGB, (3, H, W), (1, 3, H, W) or
-            (H, W, 3), uint8 or float in [0, 1], on any device.
+        inputs: a path, folder, pattern, address, array, tensor, PIL image, or a list of these.
+            Arrays are as :func:`trace_mm.apis.load_image` takes them; tensors are RGB, (3, H, W),
+            (1, 3, H, W) or (H, W, 3), uint8 or float in [0, 1], on any device.
         exclude: folders that are not searched, such as those that results go to.
         tell: called with what was passed over in a folder or pattern, a line each; None for nobody.
         root: folder of the images that a list or a COCO file names; None is where that file lies.
@@ -58,6 +68,7 @@ def expand_inputs(
         ValueError: if a folder, pattern or list holds no image, a list cannot be read, a tensor is
             of another shape, or there is no input at all.
         TypeError: if an input is of another type.
+        OSError: if a store cannot be listed or asked; names the address.
     """
     items = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if not items:
@@ -112,17 +123,28 @@ def _tensor_pixels(tensor: Any, name: str) -> NDArray[Any]:
 
 def _expand_path(
     text: str, skipped: set[Path], others: OtherFiles, root: str | os.PathLike[str] | None
-) -> Iterator[ImageSource]:
-    path = Path(text).expanduser()
+) -> Iterable[ImageSource]:
+    place = as_path(text)
+    if isinstance(place, StorePath):
+        return _expand_address(text, place, others, root)
+    path = place.expanduser()
     if text and path.is_dir():
         return _expand_folder(path, skipped, others)
     if text and path.exists():
-        if path.suffix.lower() in _LISTS:
-            return _expand_list(path, path.parent if root is None else Path(root).expanduser())
-        return iter([ImageSource(path.stem, path)])
+        return _expand_file(path, path.parent, root)
     if glob.has_magic(text):
         return _expand_pattern(str(path), skipped, others)
     raise FileNotFoundError(f"{text or repr(text)}: no such file or folder")
+
+
+def _expand_file(
+    path: FilePath, folder: FilePath, root: str | os.PathLike[str] | None
+) -> Iterable[ImageSource]:
+    """A file that is there, in a folder."""
+    if path.suffix.lower() not in _LISTS:
+        return [ImageSource(stem_of(PurePath(path.name)), path)]
+    place = folder if root is None else as_path(root)
+    return _expand_list(path, place.expanduser() if isinstance(place, Path) else place)
 
 
 def _expand_folder(folder: Path, skipped: set[Path], others: OtherFiles) -> Iterator[ImageSource]:
@@ -131,24 +153,57 @@ def _expand_folder(folder: Path, skipped: set[Path], others: OtherFiles) -> Iter
         found = True
         yield ImageSource(stem_of(file.relative_to(folder)), file)
     if not found:
-        told = "; ".join([f"{folder}: the folder holds no images", *others.describe("in it")])
-        raise ValueError(f"{told} (images are {_suffixes()})")
+        raise _no_images(folder, others)
 
 
-def _expand_list(file: Path, root: Path) -> Iterator[ImageSource]:
+def _expand_address(
+    text: str, place: StorePath, others: OtherFiles, root: str | os.PathLike[str] | None
+) -> Iterable[ImageSource]:
+    state = None if text.endswith("/") else state_of(text)
+    if state is not None:
+        return _expand_file(StorePath(text, state), place.parent, root)
+    files = with_states(walk_images(place, others=others), place)
+    sources = ImageSources(
+        ImageSource(stem_of(pure_path(file).relative_to(place.pure)), file) for file in files
+    )
+    if sources:
+        return sources.in_order()
+    if others:
+        raise _no_images(place, others)
+    remark = " (patterns are of local files only)" if glob.has_magic(text) else ""
+    raise FileNotFoundError(f"{text}: no such file or folder{remark}")
+
+
+def _no_images(folder: FilePath, others: OtherFiles) -> ValueError:
+    told = "; ".join([f"{folder}: the folder holds no images", *others.describe("in it")])
+    return ValueError(f"{told} (images are {_suffixes()})")
+
+
+def _expand_list(file: FilePath, root: FilePath) -> Iterator[ImageSource]:
     """The images that a list of paths or a COCO file names."""
-    if file.suffix.lower() == ".json":
+    annotations = file.suffix.lower() == ".json"
+    if annotations:
         listed = by_rising_id(CocoFile.read(file).require("images").images())
         names = ((image.name, key) for key, image in listed.items())
     else:
-        lines = os.fsdecode(file.read_bytes().removeprefix(codecs.BOM_UTF8)).splitlines()
+        lines = os.fsdecode(content_of(file).removeprefix(codecs.BOM_UTF8)).splitlines()
         names = ((line.strip(), line.strip()) for line in lines if line.strip())
-    paths = ListedImages(root).find_all(names, file)
+    images = ListedImages(root) if isinstance(root, Path) else StoredImages(root)
+    # Annotations of local images may have the addresses that these once came from.
+    local = annotations and isinstance(root, Path)
+
+    def find(name: str, key: ImageId) -> FilePath | None:
+        found = images.find(name, key) if local or not is_address(name) else None
+        return as_path(name) if found is None and is_address(name) else found
+
+    paths: list[FilePath] = find_listed(find, names, root, file)
     if not paths:
         raise ValueError(f"{file}: lists no images")
-    for path in paths:
-        inside = path.is_relative_to(root)
-        yield ImageSource(stem_of(path.relative_to(root)) if inside else path.stem, path)
+    top = pure_path(root)
+    for path in with_states(paths, file):
+        pure = pure_path(path)
+        inside = pure.is_relative_to(top)
+        yield ImageSource(stem_of(pure.relative_to(top) if inside else PurePath(pure.name)), path)
 
 
 def _expand_pattern(pattern: str, skipped: set[Path], others: OtherFiles) -> Iterator[ImageSource]:

@@ -35,12 +35,13 @@ def add_subcommand(commands: Any) -> None:
         nargs="+",
         metavar="INPUT",
         help="image, folder, 'pattern', list of images (.txt), COCO file (.json), or shards: "
-        "'shards/{000000..000999}.tar', local or of a store (s3://...)",
+        "'shards/{000000..000999}.tar'; all but patterns local or of a store (s3://...)",
     )
     edges.add_argument(
         "--root",
         metavar="DIR",
-        help="folder of the images that a list or a COCO file names (default: where that lies)",
+        help="folder of the images that a list or a COCO file names, local or of a store "
+        "(default: where that lies)",
     )
     add_image_extension(edges)
     edges.add_argument(
@@ -69,7 +70,7 @@ def add_subcommand(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     executor = build_executor(arguments)
-    work = _of_shards if names_shards(arguments, *arguments.inputs) else _of_images
+    work = _of_shards if names_shards(arguments, *arguments.inputs, stored=True) else _of_images
     return work(arguments, executor).report(arguments.out)
 
 

@@ -90,7 +90,9 @@ def add_subcommand(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     executor = build_executor(arguments)
-    work = _of_shards if names_shards(arguments, arguments.images) else _of_folder
+    work = (
+        _of_shards if names_shards(arguments, arguments.images, arguments.semantic) else _of_folder
+    )
     return work(arguments, executor).report(arguments.out)
 
 

@@ -104,7 +104,7 @@ def _mask_formats() -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     executor = build_executor(arguments)
-    work = _of_shards if names_shards(arguments, arguments.images) else _of_folder
+    work = _of_shards if names_shards(arguments, arguments.images, arguments.masks) else _of_folder
     return work(arguments, executor).report(arguments.out)
 
 

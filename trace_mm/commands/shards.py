@@ -19,19 +19,29 @@ def add_image_extension(parser: Any) -> None:
     )
 
 
-def names_shards(arguments: argparse.Namespace, *inputs: str) -> bool:
-    """Whether inputs are shards; if not, neither may they lie in a store, nor results go to one.
+def names_shards(arguments: argparse.Namespace, *inputs: str, stored: bool = False) -> bool:
+    """Whether inputs are shards; if not, their results may not go to a store.
+
+    Args:
+        arguments: of the command line.
+        inputs: of them, what is read.
+        stored: whether single images of a store are read, too.
 
     Raises:
-        ValueError: if they do, or an option has no effect.
+        ValueError: if they should, something of a store is not read, or an option has no effect.
     """
     from trace_mm.files.addresses import is_address
     from trace_mm.files.shard_names import is_shard
 
     if any(map(is_shard, inputs)):
         return True
-    for place in filter(is_address, [arguments.out, *inputs]):
-        raise ValueError(f"{place}: of stores, shards (.tar) are read, and written for these")
+    if is_address(arguments.out):
+        raise ValueError(
+            f"{arguments.out}: only shards are written to a store, for shards (.tar) of images; "
+            f"results of single images go to a local folder"
+        )
+    for place in () if stored else filter(is_address, inputs):
+        raise ValueError(f"{place}: of stores, this command reads shards (.tar)")
     if arguments.image_extension is not None:
         raise ValueError("--image-extension has no effect without shards")
     return False

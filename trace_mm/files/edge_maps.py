@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files.folders import IMAGE_SUFFIXES
-from trace_mm.files.members import AnyFile, Member
+from trace_mm.files.members import AnyFile, as_file
 from trace_mm.files.orientation import Orientation
 
 MAP_SUFFIXES = (".png", ".npz", ".npy")
@@ -166,7 +166,7 @@ def read_edges_of(
     return edges
 
 
-def read_edge_map(path: str | os.PathLike[str] | Member) -> NDArray[np.float32]:
+def read_edge_map(path: str | os.PathLike[str] | AnyFile) -> NDArray[np.float32]:
     """A soft edge map from a grey PNG of 8 or 16 bits, or from floats in ``.npz`` or ``.npy``.
 
     Returns:
@@ -176,7 +176,7 @@ def read_edge_map(path: str | os.PathLike[str] | Member) -> NDArray[np.float32]:
         FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read or holds anything else.
     """
-    path = path if isinstance(path, Member) else Path(path)
+    path = as_file(path)
     if isinstance(path, Path) and not path.is_file():
         raise FileNotFoundError(f"{path}: no such edge map")
     edges = _read_array(path) if path.suffix in (".npz", ".npy") else _read_grey(path)

@@ -8,13 +8,14 @@ package finds files here, so that what one part finds the others find too.
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from trace_mm.files.folders import IMAGE_SUFFIXES, walk_images
 from trace_mm.files.json_values import ImageId, compose
+from trace_mm.files.store_paths import FilePath, joined
 
 _SHOWN = 3  # files that a message names
 _DIGITS = re.compile("[0-9]+")
@@ -23,6 +24,7 @@ _CITYSCAPES = re.compile("_gt(Fine|Coarse)(?=_leftImg8bit)")
 _LEADING = ("", ".", "..")
 
 _Key = TypeVar("_Key", bound=Hashable)
+_File = TypeVar("_File", bound=Hashable)
 _Table = dict[_Key, int | list[int]]  # a list only where there are several: there are millions
 
 
@@ -42,15 +44,29 @@ def plain_name(name: str) -> str:
     return path.with_name(_CITYSCAPES.sub("", stem)).as_posix() if stem else ""
 
 
-class Listings:
-    """Finds files by a path from a folder; each folder is looked into once."""
+def _names_in(folder: str) -> list[str]:
+    """Names in a folder; none if it is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError:
+        return []
 
-    def __init__(self) -> None:
+
+class Listings:
+    """Finds files by a path from a folder; each folder is looked into once.
+
+    Args:
+        names_in: what a folder holds, local ones by default.
+    """
+
+    def __init__(self, names_in: Callable[[str], Iterable[str]] = _names_in) -> None:
+        self._names_in = names_in
         self._names: dict[str, dict[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without names: another process looks for itself."""
-        return {"_names": {}}
+        return {**vars(self), "_names": {}}
 
     def find(self, folder: str | os.PathLike[str], name: str) -> Path | None:
         """The file ``name`` in a folder, whatever its slashes and the form of its letters.
@@ -58,10 +74,15 @@ class Listings:
         Returns:
             None if there is none; a name that leads out of the folder has none.
         """
+        found = self.find_text(os.fspath(folder), name)
+        return None if found is None else Path(found)
+
+    def find_text(self, folder: str, name: str) -> str | None:
+        """The same, as text that begins with the folder."""
         for path in dict.fromkeys((name, name.replace("\\", "/"))):
-            found = self._walk(os.fspath(folder), path.split("/"))
+            found = self._walk(folder, path.split("/"))
             if found is not None:
-                return Path(found)
+                return found
         return None
 
     def _walk(self, folder: str, parts: Sequence[str]) -> str | None:
@@ -80,11 +101,7 @@ class Listings:
     def _list(self, folder: str) -> dict[str, str]:
         """Names in a folder, as they are and in composed letters; none if it is no folder."""
         if folder not in self._names:
-            try:
-                with os.scandir(folder) as entries:
-                    names = [entry.name for entry in entries]
-            except OSError:
-                names = []
+            names = list(self._names_in(folder))
             composed = {compose(name): name for name in sorted(names)}
             self._names[folder] = composed | {name: name for name in names}
         return self._names[folder]
@@ -122,6 +139,18 @@ class FileIndex:
                 return found
         starts = isinstance(image_id, str) and last.startswith(f"{image_id}_")
         return self._starting(f"{image_id}_") if starts else []
+
+    def find_one(self, name: str, image_id: ImageId | None = None) -> str | None:
+        """The path of the file that a name may mean; None if there is none.
+
+        Raises:
+            ValueError: if there are several; names them.
+        """
+        indices = self.find(name, image_id)
+        if len(indices) > 1:
+            shown = ", ".join(self.paths[index] for index in indices[:_SHOWN])
+            raise ValueError(f"image {name!r} may be any of {len(indices)} files: {shown}")
+        return self.paths[indices[0]] if indices else None
 
     def numbered(self, number: int) -> list[int]:
         """Indices of the files whose name is, ends with, or joins its digits to a number."""
@@ -210,11 +239,8 @@ class ListedImages:
         exact = self.folder / name
         if "\0" not in name and (exact.is_absolute() or ".." in exact.parts) and exact.is_file():
             return exact
-        indices = self._index.find(name, image_id)
-        if len(indices) > 1:
-            shown = ", ".join(self._index.paths[index] for index in indices[:_SHOWN])
-            raise ValueError(f"image {name!r} may be any of {len(indices)} files: {shown}")
-        return Path(self._index.paths[indices[0]]) if indices else None
+        path = self._index.find_one(name, image_id)
+        return None if path is None else Path(path)
 
     def find_all(self, listed: Iterable[tuple[str, ImageId]], origin: object) -> list[Path]:
         """The files of many images, by name and id.
@@ -227,31 +253,48 @@ class ListedImages:
             FileNotFoundError: if some do not exist; names the first and their number.
             ValueError: if a name may mean several files, or two images mean one.
         """
-        found: dict[Path, ImageId] = {}
-        missing: list[str] = []
-        for name, image_id in listed:
-            try:
-                path = self.find(name, image_id)
-            except ValueError as error:
-                raise ValueError(f"{origin}: {error}") from error
-            if path is None:
-                missing.append(name)
-            elif found.setdefault(path, image_id) != image_id:
-                raise ValueError(
-                    f"{origin}: the images {found[path]!r} and {image_id!r} would both be {path}"
-                )
-        if missing:
-            raise FileNotFoundError(
-                f"{self.folder / missing[0]}: no such image ({len(missing)} of "
-                f"{len(missing) + len(found)} that {origin} lists do not exist)"
-            )
-        return list(found)
+        return find_listed(self.find, listed, self.folder, origin)
 
     @cached_property
     def _index(self) -> FileIndex:
         folder = self.folder
         images = walk_images(folder) if folder.is_dir() else []
         return FileIndex([path.as_posix() for path in images])
+
+
+def find_listed(
+    find: Callable[[str, ImageId], _File | None],
+    listed: Iterable[tuple[str, ImageId]],
+    folder: FilePath,
+    origin: object,
+) -> list[_File]:
+    """The files of many images, by name and id; see :meth:`ListedImages.find_all`.
+
+    Args:
+        find: the file of one; None if there is none.
+        listed: name and id of each.
+        folder: of the images, for messages.
+        origin: what lists them, for messages.
+    """
+    found: dict[_File, ImageId] = {}
+    missing: list[str] = []
+    for name, image_id in listed:
+        try:
+            path = find(name, image_id)
+        except ValueError as error:
+            raise ValueError(f"{origin}: {error}") from error
+        if path is None:
+            missing.append(name)
+        elif found.setdefault(path, image_id) != image_id:
+            raise ValueError(
+                f"{origin}: the images {found[path]!r} and {image_id!r} would both be {path}"
+            )
+    if missing:
+        raise FileNotFoundError(
+            f"{joined(folder, missing[0])}: no such image ({len(missing)} of "
+            f"{len(missing) + len(found)} that {origin} lists do not exist)"
+        )
+    return list(found)
 
 
 def _other_names(name: str, image_id: ImageId | None) -> list[str]:

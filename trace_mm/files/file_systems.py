@@ -55,6 +55,11 @@ def file_system(address: str) -> tuple[Any, str]:
     return system, path
 
 
+def is_s3(address: str) -> bool:
+    """Whether a store is S3, or speaks as it does."""
+    return scheme_of(address) in _S3
+
+
 def renames(system: Any) -> bool:
     """Whether it has files and names for them, where object stores have whole objects only."""
     from fsspec import AbstractFileSystem

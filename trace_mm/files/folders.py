@@ -3,7 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import overload
+
+from trace_mm.files.store_paths import FilePath, StorePath
+from trace_mm.files.store_walk import walk_store
 
 IMAGE_SUFFIXES = frozenset(
     [".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"]
@@ -16,7 +20,12 @@ _KINDS = 5  # suffixes that a message names
 
 def is_image_file(path: Path) -> bool:
     """Whether a path is a file that is called like an image."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    return is_image_name(path) and path.is_file()
+
+
+def is_image_name(path: PurePath | StorePath) -> bool:
+    """Whether a path is called like an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def absolute_path(path: Path) -> Path:
@@ -50,11 +59,11 @@ def distinct_stems(names: Sequence[str]) -> dict[str, str]:
 class OtherFiles(Counter[str]):
     """How many files of a folder were passed over because of their suffix, by suffix."""
 
-    def add(self, path: Path) -> None:
+    def add(self, path: FilePath) -> None:
         """Count a file."""
         self[path.suffix.lower()] += 1
 
-    def describe(self, place: Path | str, wanted: str = "images") -> list[str]:
+    def describe(self, place: FilePath | str, wanted: str = "images") -> list[str]:
         """A line that tells what was passed over, if anything was."""
         if not self:
             return []
@@ -68,11 +77,29 @@ class OtherFiles(Counter[str]):
         ]
 
 
+@overload
 def walk_images(
     folder: Path, exclude: Iterable[Path] = (), others: OtherFiles | None = None
-) -> Iterator[Path]:
-    """Images in a folder and its subfolders, sorted; see ``walk_files``."""
-    yield from walk_files(folder, is_image_file, exclude, others)
+) -> Iterator[Path]: ...
+@overload
+def walk_images(
+    folder: FilePath, exclude: Iterable[Path] = (), others: OtherFiles | None = None
+) -> Iterator[FilePath]: ...
+def walk_images(
+    folder: FilePath, exclude: Iterable[Path] = (), others: OtherFiles | None = None
+) -> Iterator[FilePath]:
+    """Images in a folder and its subfolders: of this machine, sorted, see ``walk_files``.
+
+    Of a store, they come in its order, see :func:`trace_mm.files.store_walk.walk_store`.
+    """
+    if isinstance(folder, Path):
+        yield from walk_files(folder, is_image_file, exclude, others)
+        return
+    for _, file in walk_store(folder.address):
+        if is_image_name(file):
+            yield file
+        elif others is not None:
+            others.add(file)
 
 
 def walk_files(

@@ -8,7 +8,6 @@ by pillow-heif, an extra.
 import io
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,9 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from trace_mm.files.exif import orientation_in_file, orientation_of, take_orientation, turn
 from trace_mm.files.heif import is_heif, register_heif
-from trace_mm.files.members import AnyFile
+from trace_mm.files.members import AnyFile, as_file, content_of
+from trace_mm.files.store_paths import StorePath
 
-ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image
+ImageLike = str | os.PathLike[str] | StorePath | NDArray[Any] | Image.Image
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused as decompression bombs; it is the limit at which Pillow does so too."""
@@ -43,9 +43,10 @@ def load_image(source: ImageLike, name: str | None = None) -> NDArray[np.float32
     :func:`trace_mm.files.read_photo`, which turns it unless the annotation is of stored pixels.
 
     Args:
-        source: a path, an array or a PIL image. Arrays are (H, W) or (H, W, C) with C = 1 (grey),
-            2 (grey, alpha), 3 (RGB) or 4 (RGBA), in uint8, uint16, bool, or float in [0, 1].
-            Channels are RGB: reverse what ``cv2.imread`` or ``mmcv.imread`` return.
+        source: a path, an address of a store, an array or a PIL image. Arrays are (H, W) or
+            (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA), in uint8, uint16,
+            bool, or float in [0, 1]. Channels are RGB: reverse what ``cv2.imread`` or
+            ``mmcv.imread`` return.
         name: what error messages call it; by default the path.
 
     Returns:
@@ -62,8 +63,8 @@ def load_image(source: ImageLike, name: str | None = None) -> NDArray[np.float32
         label = name or str(getattr(source, "filename", "")) or "PIL image"
         _check_size(source, label)
         return _from_pil(source, label)
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+    if isinstance(source, (str, os.PathLike, StorePath)):
+        path = as_file(source)
         return decode_image(read_file(path), name or str(path))
     raise TypeError(
         f"{name or 'an image'} must be a path, a numpy array or a PIL image, got "
@@ -72,18 +73,8 @@ def load_image(source: ImageLike, name: str | None = None) -> NDArray[np.float32
 
 
 def read_file(path: AnyFile) -> bytes:
-    """The bytes of an image file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read; names the file and the cause.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+    """The bytes of an image file; see :func:`trace_mm.files.members.content_of`."""
+    return content_of(path)
 
 
 def decode_image(data: bytes, name: str) -> NDArray[np.float32]:

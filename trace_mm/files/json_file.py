@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_mm.files.atomic import write_atomically
-from trace_mm.files.members import AnyFile, as_file
+from trace_mm.files.members import AnyFile, as_file, content_of
 
 
 def read_json(path: str | AnyFile, kind: str = "file") -> Any:
@@ -21,12 +21,7 @@ def read_json(path: str | AnyFile, kind: str = "file") -> Any:
         FileNotFoundError: if there is no such file.
         ValueError: if it cannot be read or is not JSON; names the file and the cause.
     """
-    try:
-        data = as_file(path).read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such {kind}") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = content_of(as_file(path), kind)
     try:
         return json.loads(data)  # of bytes, it finds the encoding itself
     except (ValueError, RecursionError) as error:

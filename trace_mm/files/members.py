@@ -1,7 +1,10 @@
-"""Files that are in memory already, such as members of a shard, read like those of a folder."""
+"""Files wherever they are: of a folder, of a store, or in memory, such as members of a shard."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from trace_mm.files.store_paths import StorePath, as_path
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,31 @@ class Member:
         return self.data
 
 
-AnyFile = Path | Member
+AnyFile = Path | StorePath | Member
 """A file, wherever it is."""
 
 
-def as_file(path: str | AnyFile) -> AnyFile:
-    """A file by its path, or as it is."""
-    return Path(path) if isinstance(path, str) else path
+def as_file(path: str | os.PathLike[str] | AnyFile) -> AnyFile:
+    """A file by its path or address, or as it is."""
+    return path if isinstance(path, Member) else as_path(path)
+
+
+def content_of(path: AnyFile, kind: str = "file") -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: the file.
+        kind: what a message calls a file that is not there.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read; names the file and the cause.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such {kind}") from None
+    except OSError as error:
+        if isinstance(path, StorePath):
+            raise ValueError(str(error)) from error  # which names the address
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error

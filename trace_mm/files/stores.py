@@ -64,7 +64,7 @@ def state_of(address: str | Path) -> FileState | None:
         info = persistently(str(address), "read", _info)
     except FileNotFoundError:
         return None
-    return _state(info) if info["type"] == "file" else None
+    return state_in(info) if info["type"] == "file" else None
 
 
 def open_stream(address: str | Path) -> BinaryIO:
@@ -86,7 +86,7 @@ def open_stream(address: str | Path) -> BinaryIO:
     info = persistently(str(address), "read", _info)
     if info["type"] != "file":
         raise IsADirectoryError(f"{address}: a folder, not a file")
-    state = _state(info)
+    state = state_in(info)
     if state.size is None or scheme_of(str(address)) in _WITHOUT_RANGES:
         return persistently(str(address), "read", partial(_copied, size=state.size))
     return io.BufferedReader(_Blocks(str(address), state), 1 << 20)
@@ -298,7 +298,7 @@ def _rename(system: Any, unfinished: str, path: str) -> None:
 
 
 def _remove_there(system: Any, path: str) -> None:
-    _forget_listings(system, path)
+    forget_listings(system, path)
     system.rm_file(path)
 
 
@@ -310,7 +310,7 @@ def _remove(system: Any, path: str) -> None:
 
 
 def _check_size(system: Any, path: str, source: Path) -> None:
-    _forget_listings(system, path)
+    forget_listings(system, path)
     stored, size = system.info(path)["size"], source.stat().st_size
     if stored != size:
         raise ShortAnswerError(f"the store has {stored} of {size} bytes")
@@ -318,12 +318,13 @@ def _check_size(system: Any, path: str, source: Path) -> None:
 
 def _info(system: Any, path: str) -> dict[str, Any]:
     # Not exists(), which takes an error for no.
-    _forget_listings(system, path)
+    forget_listings(system, path)
     info: dict[str, Any] = system.info(path)
     return info
 
 
-def _state(info: dict[str, Any]) -> FileState:
+def state_in(info: dict[str, Any]) -> FileState:
+    """What a file system's description of a file says of its state."""
     version = next((str(info[key]) for key in _VERSIONS if info.get(key)), "")
     return FileState(info.get("size"), version)
 
@@ -343,20 +344,10 @@ def _list_local(folder: Path, subfolders: bool) -> dict[str, int]:
 
 
 def _list(system: Any, path: str, subfolders: bool) -> dict[str, int]:
-    # By ls(): find() and walk() take a folder that cannot be listed for an empty one.
-    _forget_listings(system, path)
-    try:
-        entries = system.ls(path, detail=True)
-    except FileNotFoundError as error:
-        if error.__cause__ is None:
-            return {}
-        raise  # not the folder is missing, but what it would be in: a bucket
-    top = path.rstrip("/") + "/"
     sizes = {}
-    for entry in entries:
-        name = entry["name"].rstrip("/").removeprefix(top)
-        if name == entry["name"].rstrip("/") or name.endswith(TEMPORARY_SUFFIX):
-            continue  # the folder itself, or what is still being written
+    for name, entry in list_entries(system, path):
+        if name.endswith(TEMPORARY_SUFFIX):
+            continue
         if entry["type"] == "file":
             sizes[name] = entry["size"]
         elif subfolders:
@@ -365,6 +356,26 @@ def _list(system: Any, path: str, subfolders: bool) -> dict[str, int]:
     return sizes
 
 
-def _forget_listings(system: Any, path: str) -> None:
+def list_entries(system: Any, path: str) -> list[tuple[str, dict[str, Any]]]:
+    """Name and description of what a folder of a file system holds; none if it is not there.
+
+    Raises:
+        FileNotFoundError: if what it would be in is missing, such as a bucket.
+    """
+    # By ls(): find() and walk() take a folder that cannot be listed for an empty one.
+    forget_listings(system, path)
+    try:
+        entries = system.ls(path, detail=True)
+    except FileNotFoundError as error:
+        if error.__cause__ is None:
+            return []
+        raise
+    top = path.rstrip("/") + "/"
+    names = ((entry["name"].rstrip("/"), entry) for entry in entries)
+    # The folder itself may be among them.
+    return [(name.removeprefix(top), entry) for name, entry in names if name.startswith(top)]
+
+
+def forget_listings(system: Any, path: str) -> None:
     """File systems answer from listings that may be old, made before others wrote there."""
     system.invalidate_cache(path)

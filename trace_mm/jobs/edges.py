@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trace_mm.files import decode_image, read_file
 from trace_mm.files.edge_maps import read_edge_map
 from trace_mm.files.file_state import file_state
+from trace_mm.files.store_paths import FilePath, packed_path, unpacked_path
 from trace_mm.jobs.edge_files import (
     SAVE_KINDS,
     check_save_kinds,
@@ -38,13 +39,13 @@ class EdgeTask:
     """What a worker needs of an image.
 
     Attributes:
-        image: absolute path of its file, or the file's content.
+        image: its file, or that one's content.
         kinds: of results to write.
         record: of an earlier run, if its results still hold.
         stored: the result there is that the missing ones can be made of; else None.
     """
 
-    image: Path | bytes
+    image: FilePath | bytes
     kinds: tuple[str, ...]
     record: Record | None = None
     stored: Path | None = None
@@ -63,7 +64,8 @@ class EdgeJob:
     """Edges of image files, as PNG and in other kinds (see ``encode_result``).
 
     Args:
-        files: name of the results and absolute path of each image; a name that repeats counts once.
+        files: name of the results, and absolute path or file of a store, of each image; a name that
+            repeats counts once.
         out: folder to write.
         predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions; or what has ``on`` and
             ``uses_accelerator``, as :class:`trace_mm.jobs.edge_sources.EdgeModel`. For workers in
@@ -79,7 +81,7 @@ class EdgeJob:
 
     def __init__(
         self,
-        files: Iterable[tuple[str, Path]],
+        files: Iterable[tuple[str, FilePath]],
         out: Path,
         predict: Predict,
         settings: dict[str, Any],
@@ -91,7 +93,8 @@ class EdgeJob:
 
     def places(self) -> Places:
         """The folders of results; see ``Job``."""
-        return edge_places(map(Path, self._paths), self.out)
+        files = map(unpacked_path, self._paths)
+        return edge_places((file for file in files if isinstance(file, Path)), self.out)
 
     def settings(self) -> dict[str, Any]:
         """What predictions depend on; see ``Job``. More kinds of results may be added later."""
@@ -107,14 +110,14 @@ class EdgeJob:
 
     def item(self, number: int, known: Record | None) -> Item | None:
         """An image, unless its results are there, and are its own; see ``Job``."""
-        name, path = self.keys[number], Path(self._paths[number])
+        name, path = self.keys[number], unpacked_path(self._paths[number])
         now = {"path": str(path), **file_state(path)}
         before = tuple(self._recorded_kinds(name, known))
         kinds = tuple(kind for kind in SAVE_KINDS if kind in {*self.kinds, *before})
         item = Item(name, now, EdgeTask(path, kinds), str(path))
         if known is None or known.error is not None:
             return item
-        if not _is_unchanged(known, now):
+        if not _is_unchanged(known, now, path):
             if known.state["path"] != str(path):
                 raise ValueError(
                     f"{self.out} holds the results of {known.state['path']} under the name "
@@ -131,8 +134,8 @@ class EdgeJob:
         stored = None if kind is None else self.out / paths[kind]
         return replace(item, data=EdgeTask(path, missing, known, stored))
 
-    def path(self, key: str) -> Path:
-        """The path of an image, by the name of its results.
+    def path(self, key: str) -> FilePath:
+        """Where an image is, by the name of its results.
 
         Raises:
             KeyError: if there is none.
@@ -140,7 +143,7 @@ class EdgeJob:
         number = self.keys.find(key)
         if number is None:
             raise KeyError(key)
-        return Path(self._paths[number])
+        return unpacked_path(self._paths[number])
 
     def conclude(self, journal: Journal) -> None:
         """Nothing: see ``Job``."""
@@ -204,22 +207,22 @@ class EdgeWorker:
         )
 
 
-def _sorted(files: Iterable[tuple[str, Path]]) -> tuple[Keys, PackedStrings]:
-    """Names in their order, and the path of each."""
+def _sorted(files: Iterable[tuple[str, FilePath]]) -> tuple[Keys, PackedStrings]:
+    """Names in their order, and where each is."""
     names, paths = PackedStrings(), PackedStrings()
     for name, path in files:
         names.append(name)
-        paths.append(str(path))
+        paths.append(packed_path(path))
     keys, places = sorted_keys(names)
     return keys, PackedStrings(paths[number] for number in places)
 
 
-def _is_unchanged(known: Record, now: dict[str, Any]) -> bool:
+def _is_unchanged(known: Record, now: dict[str, Any], path: FilePath) -> bool:
     """Whether an image is the one that a record is of, or has its content."""
     if all(known.state.get(name) == value for name, value in now.items()):
         return True
     try:
-        return hashlib.sha256(read_file(Path(now["path"]))).hexdigest() == known.state.get("sha256")
+        return hashlib.sha256(read_file(path)).hexdigest() == known.state.get("sha256")
     except (ValueError, OSError):
         return False
 

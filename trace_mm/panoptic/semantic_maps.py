@@ -253,7 +253,7 @@ def _load(path: AnyFile) -> NDArray[Any]:
         if isinstance(path, Path):
             values = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
-            values = np.load(io.BytesIO(path.data), allow_pickle=False)
+            values = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on damaged headers
         raise ValueError(f"{path}: not a readable array: {error}") from error
     if not isinstance(values, np.ndarray) or values.ndim < 2:
