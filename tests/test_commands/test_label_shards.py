@@ -2,15 +2,22 @@
 
 import io
 import json
+from itertools import count, cycle
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.s3_server import s3_proxy
 from trace_mm.cli import main
+from trace_mm.files import retries
+from trace_mm.files.addresses import join_address
 from trace_mm.files.shards import ShardWriter, read_shard
+from trace_mm.files.stores import list_files, put_file, read_bytes
 
 SHARDS, SAMPLES = 2, 3
+FAULTS = [503, "cut", "reset", 500, "hang"]
 
 
 def _png(pixels):
@@ -168,3 +175,85 @@ def test_masks_of_other_samples_fail_the_shard(inputs, sobel, capsys):
     _run(*given, "--out", inputs / "out", "--model", sobel, status=1)
     assert "sample 'other' is not in" in capsys.readouterr().err
     assert [path.name for path in (inputs / "out").glob("*.tar")] == ["0.tar"]
+
+
+@pytest.fixture
+def s3(inputs, monkeypatch):
+    """A server with the same shards, of whose requests each fourth fails in some way."""
+    with s3_proxy(monkeypatch) as proxy:
+        for path in inputs.glob("*/*.tar"):
+            put_file(path, f"s3://bucket/{path.relative_to(inputs).as_posix()}")
+        monkeypatch.setattr(retries, "WAITS", (0.0, 0.0, 0.0, 0.0))
+        options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": 2}}
+        monkeypatch.setitem(fsspec.config.conf, "s3", options)
+        kinds, requests = cycle(FAULTS), count(1)
+        proxy.failed = []
+
+        def take_fault(method):
+            if next(requests) % 4:
+                return None
+            proxy.failed.append(next(kinds))
+            return proxy.failed[-1]
+
+        monkeypatch.setattr(proxy, "take_fault", take_fault)
+        yield proxy
+
+
+def _shards(folder):
+    names = [name for name in list_files(folder) if name.endswith(".tar")]
+    return {name: read_bytes(join_address(folder, name)) for name in names}
+
+
+def test_a_store_that_fails_gives_the_refined_shards_of_a_local_folder(inputs, sobel, s3):
+    for top in (inputs, "s3://bucket"):
+        shards = f"{top}/all/{{0..1}}.tar"
+        _run("edges", shards, "--out", f"{top}/edges", "--model", sobel)
+        given = ["refine", "--images", shards, "--masks", f"{top}/masks/{{0..1}}.tar"]
+        _run(*given, "--edges", f"{top}/edges/{{0..1}}.tar", "--out", f"{top}/refined")
+        out = inputs / ("local.json" if top is inputs else "stored.json")
+        _run("merge", f"{top}/refined/{{0..1}}.tar", "--out", out)
+    for folder in ("edges", "refined"):
+        found = _shards(f"s3://bucket/{folder}")
+        assert sorted(found) == ["0.tar", "1.tar"]
+        assert found == _shards(inputs / folder)
+    assert _parts(inputs / "stored.json") == _parts(inputs / "local.json")
+    assert {*FAULTS} <= {*s3.failed}
+
+
+def test_a_store_that_fails_gives_the_labels_of_a_local_folder(inputs, sobel, s3):
+    for top in (inputs, "s3://bucket"):
+        given = [
+            "--images",
+            f"{top}/all/{{0..1}}.tar",
+            "--semantic",
+            f"{top}/semantic/{{0..1}}.tar",
+        ]
+        given += ["--classes", inputs / "classes.json", "--model", sobel]
+        _run("panoptic", *given, "--out", f"{top}/labels")
+        out = inputs / ("local" if top is inputs else "stored")
+        _run("merge", f"{top}/labels/{{0..1}}.tar", "--out", out)
+    assert _shards("s3://bucket/labels") == _shards(inputs / "labels")
+    for path in (inputs / "local").rglob("*.png"):
+        stored = inputs / "stored" / path.relative_to(inputs / "local")
+        assert stored.read_bytes() == path.read_bytes()
+    for file in ("panoptic.json", "instances.json"):
+        assert _parts(inputs / "stored" / file) == _parts(inputs / "local" / file)
+    assert {*FAULTS} <= {*s3.failed}
+
+
+def test_a_store_that_stays_away_is_one_line(inputs, sobel, s3, monkeypatch, capsys):
+    monkeypatch.setattr(s3, "take_fault", lambda method: 503)
+    given = ["--masks", "s3://bucket/all/{0..1}.tar", "--out", inputs / "out", "--model", sobel]
+    _run("refine", "--images", "s3://bucket/all/{0..1}.tar", *given, status=1)
+    captured = capsys.readouterr()
+    assert captured.out.startswith("0 shards done (0 images, 0 of them failed), 0 were done before")
+    for shard in (0, 1):
+        assert (
+            f"s3://bucket/all/{shard}.tar: cannot be read: Service Unavailable (tried 5 times)"
+            in captured.err
+        )
+    assert [*(inputs / "out").glob("*.tar")] == []
+    _run("merge", "s3://bucket/all/{0..1}.tar", "--out", inputs / "out.json", status=1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("trace-mm: error: s3://bucket/all/trace_mm.json: cannot be read: ")
+    assert not (inputs / "out.json").exists()

@@ -6,10 +6,10 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
+from tests.ray_cluster import NODE, two_nodes, worker_processes
 from tests.test_runs.numbers_job import NumbersJob, NumbersRecipe
 from trace_mm.console import note
 from trace_mm.runs import ray_crew
@@ -21,22 +21,12 @@ pytest.importorskip("ray", reason="Ray is an extra")
 pytestmark = pytest.mark.slow
 
 COUNT = 30
-ROOT = Path(__file__).parents[2]
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes, with room for one worker each."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        cluster.add_node(**NODE)
+    with two_nodes() as cluster:
         yield cluster
-        cluster.shutdown()
 
 
 @pytest.fixture
@@ -84,25 +74,6 @@ def _lines(out):
     return sum(part.read_bytes().count(b"\n") - 1 for part in parts)
 
 
-def _workers(cluster):
-    """Processes of the cluster's workers."""
-    raylets = {
-        info.process.pid
-        for node in cluster.list_all_nodes()
-        for info in node.all_processes["raylet"]
-    }
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            command = path.with_name("cmdline").read_text()
-        except OSError:
-            continue
-        if parent in raylets and command.startswith("ray::RayWorker"):
-            found.append(int(path.parent.name))
-    return found
-
-
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_files_are_those_of_a_local_run(cluster, job, expected, batch_size, capfd):
     result = _run(job, cluster.address, batch_size=batch_size)
@@ -115,7 +86,7 @@ def test_killed_workers_cost_nothing(cluster, job, expected):
     process, rng = _start(replace(job, seconds=0.1), cluster.address), random.Random(0)
     for kill in range(4):
         _wait_for(process, job, 3 * kill + 2)
-        os.kill(rng.choice(_workers(cluster)), signal.SIGKILL)
+        os.kill(rng.choice(worker_processes(cluster)), signal.SIGKILL)
     process.join()
     assert process.exitcode == 0
     assert _contents(job.out) == expected
