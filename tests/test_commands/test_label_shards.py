@@ -257,3 +257,64 @@ def test_a_store_that_stays_away_is_one_line(inputs, sobel, s3, monkeypatch, cap
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("trace-mm: error: s3://bucket/all/trace_mm.json: cannot be read: ")
     assert not (inputs / "out.json").exists()
+
+
+@pytest.mark.parametrize("store", ["memory", "s3"])
+def test_single_photos_and_maps_of_a_store_give_the_local_labels(inputs, sobel, store, request):
+    top = "memory://labels" if store == "memory" else "s3://bucket"
+    if store == "s3":
+        request.getfixturevalue("s3")
+    for folder in ("photos", "maps"):
+        for path in (inputs / folder).rglob("*.png"):
+            put_file(path, f"{top}/{path.relative_to(inputs).as_posix()}")
+
+    def label(place, out):
+        given = ["--images", f"{place}/photos", "--model", sobel]
+        masks = ["--masks", inputs / "masks.json", "--show-dir", inputs / out / "shown"]
+        _run("refine", *given, *masks, "--out", inputs / out / "refined.json")
+        maps = ["--semantic", f"{place}/maps", "--classes", inputs / "classes.json"]
+        _run("panoptic", *given, *maps, "--out", inputs / out / "labels")
+
+    label(inputs, "local")
+    label(top, "stored")
+    pngs = {path.relative_to(inputs / "local") for path in (inputs / "local").rglob("*.png")}
+    assert len(pngs) == 6 * (1 + 3)  # shown, panoptic, semantic, pictures
+    for path in pngs:
+        assert (inputs / "stored" / path).read_bytes() == (inputs / "local" / path).read_bytes()
+    for file in ("refined.json", "labels/panoptic.json", "labels/instances.json"):
+        assert _parts(inputs / "stored" / file) == _parts(inputs / "local" / file)
+
+    def times():
+        return {path: (inputs / "stored" / path).stat().st_mtime_ns for path in pngs}
+
+    before = times()
+    label(top, "stored")
+    assert times() == before  # nothing was done again
+    for folder in ("photos", "maps"):
+        put_file(inputs / folder / f"{_key(1)}.png", f"{top}/{folder}/{_key(0)}.png")
+    label(top, "stored")
+    changed = {path.stem for path, time in times().items() if time != before[path]}
+    assert changed == {_key(0).rpartition("/")[2]}
+    for folder in ("panoptic", "semantic"):
+        first, second = (f"labels/{folder}/{_key(number)}.png" for number in (0, 1))
+        assert (inputs / "stored" / first).read_bytes() == (inputs / "local" / second).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--images", "photos", "--masks", "memory://x/masks.json"], "x/masks.json: must be local"),
+        (["--images", "memory://none", "--masks", "masks.json"], "none: there is no image in it"),
+        (
+            ["--images", "memory://none", "--masks", "masks.json", "--out", "s3://b/o"],
+            "only shards",
+        ),
+    ],
+)
+def test_what_a_store_does_not_serve_is_one_line(
+    inputs, sobel, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(inputs)
+    _run("refine", "--out", "out.json", *arguments, "--model", sobel, status=2)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("trace-mm: error: ") and message in line

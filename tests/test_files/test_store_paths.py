@@ -1,5 +1,6 @@
 """Places of files, local ones and those of stores, as one kind of thing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from trace_mm.files.store_paths import (
     as_path,
     joined,
     packed_path,
+    packed_within,
     unpacked_path,
+    unpacked_within,
     with_states,
 )
 from trace_mm.files.stores import FileState, put_bytes, state_of
@@ -95,3 +98,16 @@ def test_what_cannot_be_read_is_one_line():
     put_bytes("memory://states/1.jpg", b"one")
     with pytest.raises(ValueError, match=r"^memory://states/1\.jpg: not an image"):
         load_image("memory://states/1.jpg")
+
+
+@given(st.lists(names, min_size=1), names)
+def test_files_are_packed_within_their_folder(parts, version):
+    inside = "/".join(parts)
+    for folder in (Path("/photos"), StorePath("s3://bucket/photos"), StorePath("s3://bucket/p/")):
+        file = as_path(joined(folder, inside))
+        if isinstance(file, StorePath):
+            file = replace(file, state=FileState(3, version))
+        text = packed_within(file, folder)
+        assert text.partition("\0")[0] == inside
+        again = unpacked_within(text, folder)
+        assert again == file and getattr(again, "state", None) == getattr(file, "state", None)

@@ -10,7 +10,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.s3_server import s3_proxy, served
-from trace_mm.files import TEMPORARY_SUFFIX, OtherFiles, retries, store_walk, walk_images
+from trace_mm.files import TEMPORARY_SUFFIX, OtherFiles, retries, store_walk
+from trace_mm.files.folders import images_in
 from trace_mm.files.store_paths import StorePath
 from trace_mm.files.store_walk import entries_in, walk_store
 from trace_mm.files.stores import put_bytes, state_of
@@ -63,7 +64,7 @@ def test_files_of_all_folders_are_found_with_their_states(top, end):
         assert file.read_bytes() == name.encode()
     assert list(entries_in(top + end)) != []
     others = OtherFiles()
-    images = [str(file) for file in walk_images(StorePath(top), others=others)]
+    images = [str(file) for file in images_in(StorePath(top), others)]
     assert sorted(images) == [f"{top}/{name}" for name in sorted(found) if name[-3:] in "jpg png"]
     assert others == {".txt": 1, "": 1}
 

@@ -95,7 +95,7 @@ class ImageSources(Sequence[ImageSource]):
             file = source.file
             if file is None:
                 raise ValueError(f"{source.label}: this takes files only")
-            yield source.name, absolute_path(file) if isinstance(file, Path) else file
+            yield source.name, absolute_path(file)
 
     def paths(self) -> Iterator[Path]:
         """The local files among the images."""

@@ -22,6 +22,7 @@ from trace_mm.files import (
 from trace_mm.files.addresses import is_address
 from trace_mm.files.coco_file import CocoFile, by_rising_id
 from trace_mm.files.file_names import ListedImages, find_listed
+from trace_mm.files.folders import images_in
 from trace_mm.files.json_values import ImageId
 from trace_mm.files.members import content_of
 from trace_mm.files.store_paths import FilePath, StorePath, as_path, pure_path, with_states
@@ -162,9 +163,9 @@ def _expand_address(
     state = None if text.endswith("/") else state_of(text)
     if state is not None:
         return _expand_file(StorePath(text, state), place.parent, root)
-    files = with_states(walk_images(place, others=others), place)
     sources = ImageSources(
-        ImageSource(stem_of(pure_path(file).relative_to(place.pure)), file) for file in files
+        ImageSource(stem_of(pure_path(file).relative_to(place.pure)), file)
+        for file in images_in(place, others)
     )
     if sources:
         return sources.in_order()

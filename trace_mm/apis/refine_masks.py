@@ -44,7 +44,7 @@ def refine_masks(
 
     Args:
         masks: file or folder of another method, see :func:`trace_mm.refine.open_masks`.
-        images: folder of the images.
+        images: folder of the images, local or of a store (``s3://bucket/photos``).
         out: COCO JSON file to write.
         edges: where edges come from.
         refiner: what refines.
@@ -86,7 +86,7 @@ def refine_masks(
     job = RefinementJob(
         reader,
         inputs,
-        Path(images),
+        images,
         Path(out),
         edges,
         refiner,

@@ -70,7 +70,7 @@ def add_subcommand(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     executor = build_executor(arguments)
-    work = _of_shards if names_shards(arguments, *arguments.inputs, stored=True) else _of_images
+    work = _of_shards if names_shards(arguments, *arguments.inputs) else _of_images
     return work(arguments, executor).report(arguments.out)
 
 

@@ -39,7 +39,7 @@ def add_subcommand(commands: Any) -> None:
         "--images",
         required=True,
         metavar="DIR",
-        help="folder of images, or shards: 'shards/{000000..000999}.tar', local or of a store "
+        help="folder of images, or shards: 'shards/{000000..000999}.tar'; both local or of a store "
         "(s3://...)",
     )
     add_image_extension(panoptic)
@@ -90,9 +90,9 @@ def add_subcommand(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     executor = build_executor(arguments)
-    work = (
-        _of_shards if names_shards(arguments, arguments.images, arguments.semantic) else _of_folder
-    )
+    local = [arguments.edges, arguments.annotations]
+    shards = names_shards(arguments, arguments.images, local=local)
+    work = _of_shards if shards else _of_folder
     return work(arguments, executor).report(arguments.out)
 
 

@@ -43,7 +43,7 @@ def add_subcommand(commands: Any) -> None:
         "--images",
         required=True,
         metavar="DIR",
-        help="folder of their images, or shards: 'shards/{000000..000999}.tar', local or of a "
+        help="folder of their images, or shards: 'shards/{000000..000999}.tar'; both local or of a "
         "store (s3://...)",
     )
     add_image_extension(refine)
@@ -104,7 +104,9 @@ def _mask_formats() -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     executor = build_executor(arguments)
-    work = _of_shards if names_shards(arguments, arguments.images, arguments.masks) else _of_folder
+    local = [arguments.masks, arguments.edges, arguments.annotations, arguments.show_dir]
+    shards = names_shards(arguments, arguments.images, local=local)
+    work = _of_shards if shards else _of_folder
     return work(arguments, executor).report(arguments.out)
 
 

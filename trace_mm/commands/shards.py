@@ -1,6 +1,7 @@
 """What subcommands that read shards have in common."""
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trace_mm.commands.arguments import check_needs_no_model, edge_model
@@ -19,16 +20,18 @@ def add_image_extension(parser: Any) -> None:
     )
 
 
-def names_shards(arguments: argparse.Namespace, *inputs: str, stored: bool = False) -> bool:
+def names_shards(
+    arguments: argparse.Namespace, *inputs: str, local: Sequence[str | None] = ()
+) -> bool:
     """Whether inputs are shards; if not, their results may not go to a store.
 
     Args:
         arguments: of the command line.
-        inputs: of them, what is read.
-        stored: whether single images of a store are read, too.
+        inputs: of them, images.
+        local: of them, what must not lie in a store, unless inputs are shards.
 
     Raises:
-        ValueError: if they should, something of a store is not read, or an option has no effect.
+        ValueError: if something cannot lie where it does, or an option has no effect.
     """
     from trace_mm.files.addresses import is_address
     from trace_mm.files.shard_names import is_shard
@@ -40,8 +43,8 @@ def names_shards(arguments: argparse.Namespace, *inputs: str, stored: bool = Fal
             f"{arguments.out}: only shards are written to a store, for shards (.tar) of images; "
             f"results of single images go to a local folder"
         )
-    for place in () if stored else filter(is_address, inputs):
-        raise ValueError(f"{place}: of stores, this command reads shards (.tar)")
+    for place in (place for place in local if place is not None and is_address(place)):
+        raise ValueError(f"{place}: must be local, as the images are not in shards (.tar)")
     if arguments.image_extension is not None:
         raise ValueError("--image-extension has no effect without shards")
     return False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import overload
 
-from trace_mm.files.store_paths import FilePath, StorePath
+from trace_mm.files.store_paths import FilePath, StorePath, with_states
 from trace_mm.files.store_walk import walk_store
 
 IMAGE_SUFFIXES = frozenset(
@@ -28,8 +28,14 @@ def is_image_name(path: PurePath | StorePath) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def absolute_path(path: Path) -> Path:
-    """An absolute path without ``..``; links are not resolved."""
+@overload
+def absolute_path(path: Path) -> Path: ...
+@overload
+def absolute_path(path: FilePath) -> FilePath: ...
+def absolute_path(path: FilePath) -> FilePath:
+    """An absolute path without ``..``, or an address; links are not resolved."""
+    if isinstance(path, StorePath):
+        return path
     return Path(os.path.normpath(path.absolute()))
 
 
@@ -77,29 +83,56 @@ class OtherFiles(Counter[str]):
         ]
 
 
-@overload
 def walk_images(
     folder: Path, exclude: Iterable[Path] = (), others: OtherFiles | None = None
-) -> Iterator[Path]: ...
-@overload
-def walk_images(
-    folder: FilePath, exclude: Iterable[Path] = (), others: OtherFiles | None = None
-) -> Iterator[FilePath]: ...
-def walk_images(
-    folder: FilePath, exclude: Iterable[Path] = (), others: OtherFiles | None = None
-) -> Iterator[FilePath]:
-    """Images in a folder and its subfolders: of this machine, sorted, see ``walk_files``.
+) -> Iterator[Path]:
+    """Images in a folder and its subfolders, sorted; see ``walk_files``."""
+    yield from walk_files(folder, is_image_file, exclude, others)
 
-    Of a store, they come in its order, see :func:`trace_mm.files.store_walk.walk_store`.
+
+def images_in(folder: FilePath, others: OtherFiles) -> Iterator[FilePath]:
+    """Images in a folder and its subfolders; see :func:`files_in`.
+
+    Raises:
+        FileNotFoundError: if there is no such folder on this machine.
+        OSError: if a store cannot be listed or asked; names the address.
+    """
+    yield from files_in(folder, is_image_name, others, "images")
+
+
+def files_in(
+    folder: FilePath, is_called: Callable[[FilePath], bool], others: OtherFiles, wanted: str
+) -> Iterator[FilePath]:
+    """Files of a kind in a folder and its subfolders, wherever it is; a store's with their states.
+
+    Those of this machine are sorted, a store's come in its order. Hidden ones are left out.
+
+    Args:
+        folder: if a store has no such folder, it has no files.
+        is_called: whether a file of a name is of the kind.
+        others: files of other kinds are counted here.
+        wanted: what they are, for messages.
+
+    Raises:
+        FileNotFoundError: if there is no such folder on this machine.
+        OSError: if a store cannot be listed or asked; names the address.
     """
     if isinstance(folder, Path):
-        yield from walk_files(folder, is_image_file, exclude, others)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of {wanted}")
+        yield from walk_files(
+            folder, lambda path: is_called(path) and path.is_file(), others=others
+        )
         return
-    for _, file in walk_store(folder.address):
-        if is_image_name(file):
-            yield file
-        elif others is not None:
-            others.add(file)
+
+    def called() -> Iterator[StorePath]:
+        for _, file in walk_store(folder.address):
+            if is_called(file):
+                yield file
+            else:
+                others.add(file)
+
+    yield from with_states(called(), folder)
 
 
 def walk_files(

@@ -120,21 +120,42 @@ def pure_path(path: FilePath) -> PurePath:
     return path if isinstance(path, Path) else path.pure
 
 
+def name_within(path: FilePath, folder: FilePath) -> str:
+    """The path of a file within a folder, with forward slashes."""
+    return pure_path(path).relative_to(pure_path(folder)).as_posix()
+
+
 def packed_path(path: FilePath) -> str:
     """A place, and the state of a store's file, as one string for many in little memory."""
-    if isinstance(path, Path):
-        return str(path)
-    state = path.state or FileState(None, "")
-    size = "" if state.size is None else state.size
-    return f"{path.address}\0{size}\0{state.version}"
+    return f"{path}{_packed_state(path)}"
 
 
 def unpacked_path(text: str) -> FilePath:
     """What :func:`packed_path` was given."""
     address, *state = text.split("\0", 2)
     if not state:
-        return Path(address)
+        return as_path(address)
     return StorePath(address, FileState(int(state[0]) if state[0] else None, state[1]))
+
+
+def packed_within(path: FilePath, folder: FilePath) -> str:
+    """The path of a file within a folder, and its state, as :func:`packed_path` packs them.
+
+    It begins with the path, and many of them are in the order of these.
+    """
+    return f"{name_within(path, folder)}{_packed_state(path)}"
+
+
+def unpacked_within(text: str, folder: FilePath) -> FilePath:
+    """What :func:`packed_within` was given."""
+    return folder / text if isinstance(folder, Path) else unpacked_path(joined(folder, text))
+
+
+def _packed_state(path: FilePath) -> str:
+    if isinstance(path, Path):
+        return ""
+    state = path.state or FileState(None, "")
+    return f"\0{'' if state.size is None else state.size}\0{state.version}"
 
 
 def with_states(paths: Iterable[FilePath], origin: object) -> Iterator[FilePath]:

@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from trace_mm.files.file_names import FileIndex, Listings
-from trace_mm.files.folders import walk_images
+from trace_mm.files.folders import OtherFiles, images_in
 from trace_mm.files.json_values import ImageId
 from trace_mm.files.store_paths import StorePath
 from trace_mm.files.store_walk import entries_in
@@ -44,4 +44,4 @@ class StoredImages:
 
     @cached_property
     def _index(self) -> FileIndex:
-        return FileIndex([file.as_posix() for file in walk_images(self.folder)])
+        return FileIndex([file.as_posix() for file in images_in(self.folder, OtherFiles())])

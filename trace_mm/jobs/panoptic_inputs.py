@@ -4,12 +4,22 @@ import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from trace_mm.files import OtherFiles, walk_images
+from trace_mm.files import OtherFiles
 from trace_mm.files.file_state import file_state
+from trace_mm.files.folders import images_in
+from trace_mm.files.store_paths import (
+    FilePath,
+    StorePath,
+    as_path,
+    joined,
+    name_within,
+    packed_within,
+    unpacked_within,
+)
 from trace_mm.jobs.places import AnyPath
 from trace_mm.panoptic import PanopticClasses, SemanticMaps
 from trace_mm.refine import ImageIndex
@@ -26,39 +36,42 @@ class PanopticInputs:
         root: folder of the images.
         names: path of each within it, sorted.
         semantic: the folder of maps.
-        maps: path of each image's map within that; empty if it has none.
+        maps: each image's map within that, see ``SemanticMaps.match``; empty if it has none.
         ids: the image id of each.
         notes: what was passed over.
+        states: of the images, if a store has them, as its listing told them; else empty.
     """
 
-    root: Path
+    root: FilePath
     names: Keys
     semantic: SemanticMaps
     maps: PackedStrings
     ids: "array[int]"
     notes: list[str] = field(default_factory=list)
+    states: PackedStrings = field(default_factory=PackedStrings)
 
     @property
     def unused_maps(self) -> int:
         """How many maps have no image."""
         return len(self.semantic) - sum(map(bool, self.maps))
 
-    def image(self, number: int) -> Path:
+    def image(self, number: int) -> FilePath:
         """An image's file."""
-        return self.root / self.names[number]
+        state = self.states[number] if self.states else ""
+        return unpacked_within(self.names[number] + state, self.root)
 
-    def map(self, number: int) -> Path | None:
+    def map(self, number: int) -> FilePath | None:
         """An image's map, if it has one."""
         name = self.maps[number]
-        return self.semantic.folder / name if name else None
+        return self.semantic.path(name) if name else None
 
     def map_state(self, number: int) -> str:
         """What changes with an image's map; empty if it has none."""
         path = self.map(number)
         if path is None:
             return ""
-        state = file_state(path)
-        return f"{self.maps[number]} {state['size']} {state['modified']}"
+        size, changed = file_state(path).values()
+        return f"{name_within(path, self.semantic.folder)} {size} {changed}"
 
     def with_map(self) -> PackedStrings:
         """Names of the images that have a map."""
@@ -93,8 +106,8 @@ def find_inputs(
     """Find the images and their maps.
 
     Args:
-        images: folder, which is searched with its subfolders.
-        semantic: folder of semantic maps, see :class:`SemanticMaps`.
+        images: folder, local or of a store, which is searched with its subfolders.
+        semantic: folder of semantic maps, likewise, see :class:`SemanticMaps`.
         classes: what the ids in them mean.
         annotations: a COCO file whose image ids are used, by file name. None: images count from 1
             by name, those without a map as well.
@@ -104,12 +117,9 @@ def find_inputs(
         ValueError: if two images would share results, no image has a map, or ``annotations`` lacks
             an image that has one.
     """
-    root = Path(images)
-    if not root.is_dir():
-        raise FileNotFoundError(f"{images}: no such folder of images")
-    others = OtherFiles()
-    found = (path.relative_to(root).as_posix() for path in walk_images(root, others=others))
-    names = Keys(sorted(found))
+    root, others = as_path(images), OtherFiles()
+    found = PackedStrings(sorted(packed_within(path, root) for path in images_in(root, others)))
+    names = Keys(text.partition("\0")[0] for text in found)
     if not names:
         lacking = f"{images}: there is no image in it"
         raise FileNotFoundError("; ".join([lacking, *others.describe("in it")]))
@@ -125,10 +135,14 @@ def find_inputs(
     if annotations is not None:
         ids = _listed_ids(root, names, maps, annotations)
     notes = [*others.describe(root), *known.others.describe(known.folder, "maps")]
-    return PanopticInputs(root, names, known, maps, ids, notes)
+    states = PackedStrings()
+    if isinstance(root, StorePath):
+        pairs = zip(found, names, strict=True)
+        states = PackedStrings(text.removeprefix(name) for text, name in pairs)
+    return PanopticInputs(root, names, known, maps, ids, notes, states)
 
 
-def _check_distinct(names: Keys, root: Path) -> None:
+def _check_distinct(names: Keys, root: FilePath) -> None:
     """Refuse images that differ only in suffix or case: one file could not hold the labels of both.
 
     Raises:
@@ -141,7 +155,8 @@ def _check_distinct(names: Keys, root: Path) -> None:
     for name in (names[number] for number in suspects):
         owner = owners.setdefault(_stem(name), name)
         if owner != name:
-            raise ValueError(f"{root / owner} and {root / name}: their labels would have one name")
+            one, other = joined(root, owner), joined(root, name)
+            raise ValueError(f"{one} and {other}: their labels would have one name")
 
 
 def _stem(name: str) -> str:
@@ -149,11 +164,12 @@ def _stem(name: str) -> str:
 
 
 def _listed_ids(
-    root: Path, names: Keys, maps: PackedStrings, annotations: str | os.PathLike[str]
+    root: FilePath, names: Keys, maps: PackedStrings, annotations: str | os.PathLike[str]
 ) -> "array[int]":
     """The ids that a COCO file has for the images."""
-    listed = ImageIndex([root / name for name in names], annotations).ids()
-    ids = array("q", (listed.get(root / name, _NO_ID) for name in names))
+    paths = [unpacked_within(name, root) for name in names]
+    listed = ImageIndex(paths, annotations).ids()
+    ids = array("q", (listed.get(path, _NO_ID) for path in paths))
     missing = [
         name for name, file, id in zip(names, maps, ids, strict=True) if file and id == _NO_ID
     ]

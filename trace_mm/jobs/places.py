@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from trace_mm.files import check_outputs
+from trace_mm.files.store_paths import StorePath, as_path
 from trace_mm.runs.job import Places
 
 AnyPath = str | os.PathLike[str]
@@ -16,6 +17,11 @@ EDGE_FOLDERS = {"png": "edges", "npz": "npz", "overlay": "overlay"}
 
 PANOPTIC_FOLDERS = ("panoptic", "semantic", "pictures")
 PANOPTIC_FILES = ("panoptic.json", "instances.json", "summary.html")
+
+
+def local_places(*places: AnyPath | StorePath) -> list[Path]:
+    """Those of places that are of this machine: onto others nothing is written."""
+    return [place for place in map(as_path, places) if isinstance(place, Path)]
 
 
 def result_folders(out: Path) -> list[Path]:
@@ -73,13 +79,13 @@ def refinement_places(
         files=[Path(out)],
         others=[None if show_dir is None else Path(show_dir)],
         read=[annotations],
-        searched=[Path(masks), Path(images), *edges],
+        searched=[*local_places(masks, images), *edges],
     )
 
 
 def panoptic_places(
-    images: AnyPath,
-    semantic: AnyPath,
+    images: AnyPath | StorePath,
+    semantic: AnyPath | StorePath,
     out: AnyPath,
     edges: Iterable[AnyPath] = (),
     read: Iterable[AnyPath | None] = (),
@@ -87,8 +93,8 @@ def panoptic_places(
     """The places of a run of panoptic labels.
 
     Args:
-        images: folder of images.
-        semantic: folder of semantic maps.
+        images: folder of images, local or of a store.
+        semantic: folder of semantic maps, likewise.
         out: folder to write.
         edges: folders of stored edges.
         read: files that are read; None is left out.
@@ -98,7 +104,7 @@ def panoptic_places(
         folders=PANOPTIC_FOLDERS,
         files=[Path(out) / name for name in PANOPTIC_FILES],
         read=read,
-        searched=[Path(folder) for folder in (images, semantic, *edges)],
+        searched=local_places(images, semantic, *edges),
     )
 
 

@@ -17,8 +17,9 @@ from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
 from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.png import encode_png
+from trace_mm.files.store_paths import unpacked_path
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
-from trace_mm.jobs.places import parts_folder, refinement_places
+from trace_mm.jobs.places import AnyPath, parts_folder, refinement_places
 from trace_mm.jobs.refinement_inputs import RefinementInputs
 from trace_mm.jobs.refinement_summary import Tally, is_refined
 from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
@@ -77,7 +78,7 @@ class RefinementJob:
     Args:
         reader: of the masks.
         inputs: the images and their masks.
-        images: folder of the images.
+        images: folder of the images, local or of a store.
         out: COCO JSON file to write.
         edges: where edges come from. For workers in other processes it must be possible to pickle
             it; it may have ``on`` and ``uses_accelerator``, as
@@ -94,7 +95,7 @@ class RefinementJob:
         self,
         reader: MaskReader,
         inputs: RefinementInputs,
-        images: Path,
+        images: AnyPath,
         out: Path,
         edges: EdgeSource,
         refiner: BoundaryGuidedPropagation,
@@ -154,7 +155,7 @@ class RefinementJob:
             state: dict[str, Any] = {"missing": masks}
             same = known is not None and known.error is None and known.state == state
             return None if same else Item(key, state, masks)
-        path = Path(self._inputs.paths[number])
+        path = unpacked_path(self._inputs.paths[number])
         state = {**file_state(path), "edges": self._edges.state(key)}
         picture = None if self._pictures is None else self._pictures[number]
         if known is None or known.error is not None or known.state != state:

@@ -2,8 +2,9 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from trace_mm.files.store_paths import FilePath, as_path, name_within, packed_path
+from trace_mm.jobs.places import AnyPath
 from trace_mm.refine.image_index import ImageIndex
 from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord
 from trace_mm.runs.packed import Keys, PackedStrings
@@ -16,7 +17,7 @@ class RefinementInputs:
     Attributes:
         keys: names of images, which are their paths within the folder, and the numbers of records
             that have no image, such as ``"record 3"``.
-        paths: of each key's image; empty for a record without.
+        paths: of each key's image, packed; empty for a record without.
         records: masks of each key's image; why there is no image for a record without.
         ids: of each key's image; 0 for a record without.
         others: names of the images in the folder that the masks do not mention.
@@ -38,7 +39,7 @@ class RefinementInputs:
 
 def find_inputs(
     reader: MaskReader,
-    images: str | os.PathLike[str],
+    images: AnyPath,
     annotations: str | os.PathLike[str] | None,
     skip_bad: bool,
 ) -> RefinementInputs:
@@ -46,7 +47,7 @@ def find_inputs(
 
     Args:
         reader: of the masks.
-        images: folder of the images.
+        images: folder of the images, local or of a store.
         annotations: a COCO file whose ``images`` tell names and ids; None for none.
         skip_bad: leave records without an image out.
 
@@ -55,16 +56,16 @@ def find_inputs(
         ValueError: if a record has no image and they are not skipped, none has one, or there is no
             record at all; names the file and the record.
     """
-    root, index = Path(images), ImageIndex(images, annotations)
+    root, index = as_path(images), ImageIndex(images, annotations)
     records = reader.records(index.has)
     if not records:
         raise ValueError(f"{reader.path}: there are no masks in it")
-    found: list[tuple[Path, MaskRecord]] = []
+    found: list[tuple[FilePath, MaskRecord]] = []
     missing: dict[str, str] = {}
     masked = [(number, record) for number, record in enumerate(records) if not _is_empty(record)]
     matched = index.match(record for _, record in masked)
     for (number, record), path in zip(masked, matched, strict=True):
-        if isinstance(path, Path):
+        if not isinstance(path, BadMaskError):
             found.append((path, record))
         elif not skip_bad:
             raise BadMaskError(f"{reader.path}: {path} (--skip-bad leaves such records out)")
@@ -77,8 +78,8 @@ def find_inputs(
         )
     known = None if annotations is None else index.ids()
     empty, absent = _find_empty(index, records, {path for path, _ in found}, known)
-    names = {path.relative_to(root).as_posix(): (path, record) for path, record in found + empty}
-    every = (path.relative_to(root).as_posix() for path in index.paths())
+    names = {name_within(path, root): (path, record) for path, record in found + empty}
+    every = (name_within(path, root) for path in index.paths())
     others = PackedStrings(name for name in every if name not in names)
     notes = [*reader.notes, *index.others.describe(root)]
     if absent:
@@ -95,7 +96,7 @@ def find_inputs(
     keys = Keys(sorted([*names, *missing]))
     return RefinementInputs(
         keys=keys,
-        paths=PackedStrings(str(names[key][0]) if key in names else "" for key in keys),
+        paths=PackedStrings(packed_path(names[key][0]) if key in names else "" for key in keys),
         records=[names[key][1] if key in names else missing[key] for key in keys],
         ids=[ids.get(key, 0) for key in keys],
         others=others,
@@ -108,20 +109,25 @@ def _is_empty(record: MaskRecord) -> bool:
 
 
 def _find_empty(
-    index: ImageIndex, records: list[MaskRecord], taken: set[Path], known: dict[Path, int] | None
-) -> tuple[list[tuple[Path, MaskRecord]], int]:
+    index: ImageIndex,
+    records: list[MaskRecord],
+    taken: set[FilePath],
+    known: dict[FilePath, int] | None,
+) -> tuple[list[tuple[FilePath, MaskRecord]], int]:
     """Images that are listed without masks, and how many of these are not there."""
     empty = [record for record in records if _is_empty(record)]
     found = [
         (path, record)
         for record, path in zip(empty, index.match(empty), strict=True)
-        if isinstance(path, Path) and path not in taken and (known is None or path in known)
+        if not isinstance(path, BadMaskError)
+        and path not in taken
+        and (known is None or path in known)
     ]
     return found, len(empty) - len(found)
 
 
 def _image_ids(
-    names: dict[str, tuple[Path, MaskRecord]], known: dict[Path, int] | None
+    names: dict[str, tuple[FilePath, MaskRecord]], known: dict[FilePath, int] | None
 ) -> dict[str, int]:
     """Ids by name: those that are known, else the source's if it has one each, else from 1 up.
 

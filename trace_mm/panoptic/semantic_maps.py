@@ -12,12 +12,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape, walk_files
+from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape
+from trace_mm.files.folders import files_in
 from trace_mm.files.id_maps import ID_COLORS, VOID, folder_colors, glances, read_id_map
 from trace_mm.files.images import MAX_PIXELS
 from trace_mm.files.json_values import compose
 from trace_mm.files.map_pixels import ids_in
 from trace_mm.files.members import AnyFile
+from trace_mm.files.store_paths import (
+    FilePath,
+    as_path,
+    name_within,
+    packed_path,
+    packed_within,
+    unpacked_path,
+    unpacked_within,
+)
 from trace_mm.panoptic.classes import PanopticClasses
 from trace_mm.runs.packed import Keys, PackedStrings
 
@@ -50,12 +60,11 @@ def see_maps(folder: str | os.PathLike[str]) -> SeenMaps:
 
     Raises:
         FileNotFoundError: if there is no such folder.
+        OSError: if a store cannot be listed.
     """
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
-    paths = PackedStrings(map(str, walk_files(Path(folder), _is_map_file)))
+    paths = PackedStrings(map(packed_path, _maps_in(as_path(folder), OtherFiles())))
     count = min(MOST_SEEN, len(paths))
-    return look_at([Path(paths[number * len(paths) // count]) for number in range(count)])
+    return look_at([unpacked_path(paths[number * len(paths) // count]) for number in range(count)])
 
 
 def look_at(some: Sequence[AnyFile]) -> SeenMaps:
@@ -168,7 +177,7 @@ class SemanticMaps:
     In memory there are some dozen bytes a map besides its name.
 
     Args:
-        folder: searched with its subfolders.
+        folder: local or of a store; searched with its subfolders.
         classes: what the ids mean.
 
     Attributes:
@@ -181,14 +190,12 @@ class SemanticMaps:
     """
 
     def __init__(self, folder: str | os.PathLike[str], classes: PanopticClasses) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of semantic maps")
+        self.folder = as_path(folder)
         self.others = OtherFiles()
         self._stems, self._files = Keys(), PackedStrings()
         for stem, file in sorted(self._walk()):
             if len(self._stems) and self._stems[-1] == stem:
-                first, second = self.folder / self._files[-1], self.folder / file
+                first, second = self.path(self._files[-1]), self.path(file)
                 raise ValueError(f"{first} and {second}: two semantic maps of one name")
             self._stems.append(stem)
             self._files.append(file)
@@ -196,14 +203,21 @@ class SemanticMaps:
             lacking = f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})"
             raise ValueError("; ".join([lacking, *self.others.describe("in it", "maps")]))
         pictures = PackedStrings(file for file in self._files if _is_picture(file))
-        some = [self.folder / file for file in glances(pictures)]
+        some = [self.path(file) for file in glances(pictures)]
         self.reader = SemanticMapReader(classes, folder_colors(some))
 
     def __len__(self) -> int:
         return len(self._files)
 
+    def path(self, packed: str) -> FilePath:
+        """Where a map is, as :meth:`match` gives it."""
+        return unpacked_within(packed, self.folder)
+
     def match(self, names: Iterable[str]) -> PackedStrings:
         """The maps of images, as paths within the folder; empty for images without one.
+
+        Those of a store are packed with their states, see
+        :func:`trace_mm.files.store_paths.packed_within`.
 
         A map has the image's path without its suffix, or only the last part of it, where all maps
         of a dataset with subfolders lie in one folder.
@@ -220,7 +234,7 @@ class SemanticMaps:
             given.append(name)
             index = self._find(PurePosixPath(compose(name)).with_suffix(""))
             if index is not None and owners[index] != _NOBODY:
-                path = self.folder / self._files[index]
+                path = self.path(self._files[index])
                 raise ValueError(
                     f"images {given[owners[index]]} and {name} would both have the map {path}"
                 )
@@ -235,17 +249,20 @@ class SemanticMaps:
 
     def _walk(self) -> Iterator[tuple[str, str]]:
         """Each map's name without suffix, letters in one form, and its path within the folder."""
-        for path in walk_files(self.folder, _is_map_file, others=self.others):
-            inside = path.relative_to(self.folder)
-            yield compose(inside.with_suffix("").as_posix()), inside.as_posix()
+        for path in _maps_in(self.folder, self.others):
+            stem = PurePosixPath(name_within(path, self.folder)).with_suffix("")
+            yield compose(stem.as_posix()), packed_within(path, self.folder)
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(".png")
+    return name.partition("\0")[0].lower().endswith(".png")
 
 
-def _is_map_file(path: Path) -> bool:
-    return path.name.lower().endswith(_SUFFIXES) and path.is_file()
+def _maps_in(folder: FilePath, others: OtherFiles) -> Iterator[FilePath]:
+    def is_called(path: FilePath) -> bool:
+        return path.name.lower().endswith(_SUFFIXES)
+
+    return files_in(folder, is_called, others, "semantic maps")
 
 
 def _load(path: AnyFile) -> NDArray[Any]:

@@ -5,12 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from trace_mm.files import OtherFiles, walk_images
+from trace_mm.files import OtherFiles
 from trace_mm.files.coco_file import CocoFile, CocoImage
 from trace_mm.files.file_names import FileIndex, name_parts
+from trace_mm.files.folders import images_in
 from trace_mm.files.json_record import records_of
 from trace_mm.files.json_values import ImageId, as_id, compose
+from trace_mm.files.store_paths import FilePath, StorePath, as_path, packed_path, unpacked_path
 from trace_mm.refine.readers.base import BadMaskError, MaskRecord
+from trace_mm.runs.packed import PackedStrings
 
 _SHOWN = 3  # files or records that a message names
 
@@ -27,7 +30,8 @@ class ImageIndex:
     A search takes the same time however many images there are.
 
     Args:
-        images: a folder, which is searched with its subfolders, or image files.
+        images: a folder, local or of a store, which is searched with its subfolders; or image
+            files.
         annotations: a COCO file whose ``images`` tell the names of ids; None for none.
 
     Attributes:
@@ -40,22 +44,29 @@ class ImageIndex:
 
     def __init__(
         self,
-        images: str | os.PathLike[str] | Sequence[Path],
+        images: str | os.PathLike[str] | StorePath | Sequence[FilePath],
         annotations: str | os.PathLike[str] | None = None,
     ) -> None:
         self.others = OtherFiles()
-        self._files = FileIndex(_image_files(images, self.others))
+        self._places = PackedStrings()  # with the states of stores' files
+        texts: list[str] = []  # as text, since there may be millions
+        for path in _image_files(images, self.others):
+            texts.append(path.as_posix())
+            if isinstance(path, StorePath):
+                self._places.append(packed_path(path))
+        assert len(self._places) in (0, len(texts)), "all are local, or none"
+        self._files = FileIndex(texts)
         self._annotations = annotations
         self._names_of_ids = None if annotations is None else _names_by_id(Path(annotations))
 
     def __len__(self) -> int:
         return len(self._files.paths)
 
-    def paths(self) -> Iterator[Path]:
+    def paths(self) -> Iterator[FilePath]:
         """All image files."""
-        return map(Path, self._files.paths)
+        return map(self._path, range(len(self)))
 
-    def find(self, record: MaskRecord) -> Path:
+    def find(self, record: MaskRecord) -> FilePath:
         """The image file of a record.
 
         Raises:
@@ -79,13 +90,13 @@ class ImageIndex:
         """Whether there is an image, or several, of a name with or without suffix."""
         return bool(self._files.find(name))
 
-    def ids(self) -> dict[Path, int]:
+    def ids(self) -> dict[FilePath, int]:
         """The ids that the COCO file has for images; those that it does not list are left out.
 
         Raises:
             ValueError: if an id is no integer, or two ids mean one image; names the file.
         """
-        found: dict[Path, int] = {}
+        found: dict[FilePath, int] = {}
         for number, name in (self._names_of_ids or {}).items():
             if not isinstance(number, int):
                 raise ValueError(f"{self._annotations}: image id {number!r} is no integer")
@@ -100,7 +111,7 @@ class ImageIndex:
                 )
         return found
 
-    def match(self, records: Iterable[MaskRecord]) -> list[Path | BadMaskError]:
+    def match(self, records: Iterable[MaskRecord]) -> list[FilePath | BadMaskError]:
         """The image files of many records, none of them twice.
 
         Names that differ in their folders only lead to one file where the others' images are
@@ -110,8 +121,8 @@ class ImageIndex:
             For each record its file, or why it has none.
         """
         listed = list(records)
-        found: list[Path | BadMaskError] = []
-        claims: dict[Path, list[int]] = defaultdict(list)
+        found: list[FilePath | BadMaskError] = []
+        claims: dict[FilePath, list[int]] = defaultdict(list)
         for number, record in enumerate(listed):
             try:
                 path = self.find(record)
@@ -131,9 +142,12 @@ class ImageIndex:
                     )
         return found
 
-    def _one(self, indices: list[int], record: MaskRecord) -> Path:
+    def _path(self, index: int) -> FilePath:
+        return unpacked_path((self._places or self._files.paths)[index])
+
+    def _one(self, indices: list[int], record: MaskRecord) -> FilePath:
         if len(indices) == 1:
-            return Path(self._files.paths[indices[0]])
+            return self._path(indices[0])
         if not indices:
             raise BadMaskError(
                 f"{record.name}: there is no such image; the first of the {len(self)} is "
@@ -143,21 +157,21 @@ class ImageIndex:
         raise BadMaskError(f"{record.name}: it may be any of {len(indices)} images: {shown}")
 
 
-def _image_files(images: str | os.PathLike[str] | Sequence[Path], others: OtherFiles) -> list[str]:
-    """Paths with forward slashes; as text, since there may be millions."""
-    if not isinstance(images, (str, os.PathLike)):
-        paths = [path.as_posix() for path in images]
-        origin = "the list of images"
+def _image_files(
+    images: str | os.PathLike[str] | StorePath | Sequence[FilePath], others: OtherFiles
+) -> Iterator[FilePath]:
+    """The image files, of which there is one at least."""
+    if isinstance(images, (str, os.PathLike, StorePath)):
+        paths, origin = images_in(as_path(images), others), str(images)
     else:
-        folder = Path(images)
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of images")
-        paths = [path.as_posix() for path in walk_images(folder, others=others)]
-        origin = str(folder)
-    if not paths:
+        paths, origin = iter(images), "the list of images"
+    found = False
+    for path in paths:
+        found = True
+        yield path
+    if not found:
         lacking = f"{origin}: there is no image in it"
         raise FileNotFoundError("; ".join([lacking, *others.describe("in it")]))
-    return paths
 
 
 def _names_by_id(path: Path) -> dict[ImageId, str]:
@@ -175,9 +189,10 @@ def _names_by_id(path: Path) -> dict[ImageId, str]:
     return names
 
 
-def _agreement(path: Path, record: MaskRecord) -> int:
+def _agreement(path: FilePath, record: MaskRecord) -> int:
     """In how many of its last parts a record's name agrees with a path, from the folder on."""
-    folders = path.absolute().parent.parts[::-1]
+    whole = path.absolute() if isinstance(path, Path) else path.pure
+    folders = whole.parent.parts[::-1]
     agreeing = 0
     for mine, theirs in zip(name_parts(record.image or "")[-2::-1], folders, strict=False):
         if mine != compose(theirs):
