@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trace_mm.apis import expand_inputs
+from trace_mm.apis import expand_inputs, load_image
+from trace_mm.files.stores import put_file
 
 
 def _make(root, *names):
@@ -26,6 +27,21 @@ def test_folder_is_searched_in_order(tmp_path):
     _make(tmp_path, "._a.png")
     assert _names(tmp_path) == ["a", "b", "sub/c.d", "sub/deep/x"]
     assert _names(str(tmp_path)) == _names([tmp_path]) == _names(tmp_path)
+
+
+def test_a_folder_of_a_store_gives_the_names_of_a_local_one(tmp_path):
+    _make(tmp_path, "a.png", "a/1.png", "a-b/2.png", "a.b/3.png", "A.bmp", "z/y/4.png", ".h/5.png")
+    for path in tmp_path.rglob("*.*"):
+        if path.is_file():
+            put_file(path, f"memory://names/{path.relative_to(tmp_path).as_posix()}")
+    names = _names(tmp_path)
+    assert _names("memory://names") == _names("memory://names/") == names
+    (local,) = expand_inputs(tmp_path / "z")
+    (stored,) = expand_inputs("memory://names/z")
+    assert stored.label == "memory://names/z/y/4.png"
+    np.testing.assert_array_equal(load_image(stored.image), load_image(local.image))
+    both = _names([tmp_path / "z", "memory://names/z"])  # each by its whole path
+    assert both == [f"{str(tmp_path)[1:]}/z/y/4", "memory/names/z/y/4"]
 
 
 def test_links_between_folders_end(tmp_path):

@@ -7,7 +7,7 @@ what readers of files need of a path.
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -89,7 +89,8 @@ def check_names(address: str, names: str) -> None:
     for name in names.split("/") if names else ():
         if name in ("", ".", "..") or "\0" in name:
             raise ValueError(f"{address}: {name!r} in it names no file, so results have no name")
-        if len(os.fsencode(name)) > LONGEST_NAME:
+        # A letter has four bytes at most, so most names need not be encoded.
+        if len(name) > LONGEST_NAME // 4 and len(os.fsencode(name)) > LONGEST_NAME:
             raise ValueError(f"{address}: names of files have at most {LONGEST_NAME} bytes")
 
 
@@ -173,7 +174,9 @@ def with_states(paths: Iterable[FilePath], origin: object) -> Iterator[FilePath]
     rest, count, missing = iter(paths), 0, list[FilePath]()
     with ThreadPoolExecutor(_AT_ONCE) as threads:  # of which none starts that is not needed
         while some := list(islice(rest, _ASKED)):
-            for path, known in zip(some, threads.map(_with_state, some), strict=True):
+            answers = threads.map(_asked, [path for path in some if _is_to_be_asked(path)])
+            for path in some:
+                known = next(answers) if _is_to_be_asked(path) else path
                 if known is not None:
                     yield known
                 else:
@@ -186,8 +189,10 @@ def with_states(paths: Iterable[FilePath], origin: object) -> Iterator[FilePath]
         )
 
 
-def _with_state(path: FilePath) -> FilePath | None:
-    if isinstance(path, Path) or path.state is not None:
-        return path
-    state = state_of(path.address)
-    return None if state is None else replace(path, state=state)
+def _is_to_be_asked(path: FilePath) -> bool:
+    return isinstance(path, StorePath) and path.state is None
+
+
+def _asked(path: FilePath) -> FilePath | None:
+    state = state_of(str(path))
+    return None if state is None else StorePath(str(path), state)

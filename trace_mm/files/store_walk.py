@@ -8,7 +8,7 @@ from typing import Any
 from trace_mm.files.atomic import TEMPORARY_SUFFIX
 from trace_mm.files.file_systems import is_s3
 from trace_mm.files.retries import persistently
-from trace_mm.files.store_paths import StorePath, check_names
+from trace_mm.files.store_paths import StorePath
 from trace_mm.files.stores import FileState, list_entries, state_in
 
 PAGE = 1000
@@ -40,7 +40,6 @@ def walk_store(folder: str) -> Iterator[tuple[str, StorePath]]:
             continue
         if parts[-1].endswith(TEMPORARY_SUFFIX):
             continue
-        check_names(top + name, name)
         state = state_in(info)
         known = state.size is not None or bool(state.version)
         yield name, StorePath(top + name, state if known else None)
