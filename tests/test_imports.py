@@ -1,5 +1,6 @@
 """What a call imports: what it does not use must cost nothing."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 import trace_mm.apis
+import trace_mm.engine
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +18,41 @@ ROOT = Path(__file__).parents[1]
 TRAINING = {"mmengine.runner", "mmengine.optim", "mmengine.model", "mmengine.infer"}
 MODELS = {"diffusers", "transformers", "peft", "timm"}
 HEAVY = TRAINING | MODELS | {"matplotlib", "scipy.stats", "torch._dynamo"}
+
+CONFIGS = {
+    "cache_pseudo_edges": """
+root = ""
+train_dataloader = dict(
+    dataset=dict(
+        type="UnlabelledImageDataset",
+        source=dict(type="ImageFolder", data_root=root),
+        size=16,
+        pseudo_edges=dict(folder="{folder}/cache", teacher=dict(type="SobelDetector")),
+    ),
+)
+""",
+    "refine_masks": """
+root = ""
+model = dict(
+    type="MaskRefiner",
+    edges=dict(type="SobelDetector"),
+    refiner=dict(type="BoundaryGuidedPropagation", steps=4),
+)
+test_dataloader = dict(
+    dataset=dict(
+        data_root="{folder}",
+        masks=dict(path="masks"),
+        images=dict(data_prefix=dict(img_path=root), ann_file="{folder}/images.json"),
+    )
+)
+""",
+    "make_pseudo_panoptic": """
+root = ""
+images, semantic, classes = root, "{folder}/semantic", "voc2012"
+model = dict(type="SobelDetector")
+labeler = dict(type="PanopticLabeler")
+""",
+}
 
 
 def _imported(code):
@@ -145,3 +182,38 @@ def test_lazy_names_are_those_of_the_package():
         assert getattr(trace_mm.apis, name).__name__ == name
     with pytest.raises(AttributeError, match=r"module 'trace_mm.apis' has no attribute 'nothing'"):
         trace_mm.apis.nothing  # noqa: B018
+
+
+def _run_tool(name, *arguments):
+    """What a script imports, which must not fail."""
+    call = f"import runpy; sys.argv = {[name, *map(str, arguments)]}"
+    return _imported(f"{call}; runpy.run_path({name!r}, run_name='__main__')")
+
+
+@pytest.mark.parametrize("name", ["cache_pseudo_edges", "refine_masks", "make_pseudo_panoptic"])
+def test_a_config_with_nothing_to_do_is_read_without_what_trains(name, photos, tmp_path):
+    """A rerun needs the settings of the run and no model."""
+    (tmp_path / "semantic").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (24, 16), 1).save(tmp_path / "semantic/1.png")
+    Image.new("L", (24, 16), 255).save(tmp_path / "masks/1.png")
+    images = {"images": [{"id": 1, "file_name": "1.png"}]}
+    (tmp_path / "images.json").write_text(json.dumps(images))
+    config = tmp_path / "config.py"
+    config.write_text(CONFIGS[name].format(folder=tmp_path.as_posix()))
+    out = [] if name == "cache_pseudo_edges" else ["--out", tmp_path / name]
+    given = [f"tools/{name}.py", config, "--device", "cpu", *out]
+    given += ["--cfg-options", f"root={photos.as_posix()}"]
+    _run_tool(*given)
+    imported = _run_tool(*given)
+    assert "trace_mm.runs.engine" in imported
+    assert not imported & HEAVY
+
+
+def test_all_hooks_are_found_by_their_names():
+    hooks = [name for name in trace_mm.engine.__all__ if name.endswith("Hook")]
+    assert len(hooks) > 5
+    _imported(f"from trace_mm.registry import HOOKS; assert all(map(HOOKS.get, {hooks}))")
+    _imported(
+        "from trace_mm.registry import OPTIM_WRAPPERS as o; assert o.get('AutocastOptimWrapper')"
+    )

@@ -46,12 +46,26 @@ DATA_SAMPLERS = Registry(
 METRICS = Registry(
     "metric", parent=MMENGINE_METRICS, scope="trace_mm", locations=["trace_mm.evaluation"]
 )
-HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="trace_mm", locations=["trace_mm.engine"])
+# The package imports nothing by itself, so that configs can be read without all that trains.
+HOOKS = Registry(
+    "hook",
+    parent=MMENGINE_HOOKS,
+    scope="trace_mm",
+    locations=[
+        "trace_mm.engine.decoder_first_hook",
+        "trace_mm.engine.edge_folder_hook",
+        "trace_mm.engine.edge_visualization_hook",
+        "trace_mm.engine.panoptic_visualization_hook",
+        "trace_mm.engine.reproducible_training_hook",
+        "trace_mm.engine.unreadable_images_hook",
+        "trace_mm.engine.whole_checkpoint_hook",
+    ],
+)
 OPTIM_WRAPPERS = Registry(
     "optim_wrapper",
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope="trace_mm",
-    locations=["trace_mm.engine"],
+    locations=["trace_mm.engine.autocast_optim_wrapper"],
 )
 # A module of its own, which few runs need: it imports the models.
 STRATEGIES = Registry(

@@ -54,21 +54,23 @@ def read_with_options(path: str, options: Mapping[str, Any], own: Collection[str
         ConfigOptionError: if a setting would have no effect; says what may have been meant.
     """
     plain = Config.fromfile(path)
-    known = {*plain.keys(), *own, *_run_settings()}
+
+    def known() -> set[str]:
+        return {*plain.keys(), *own, *_run_settings()}
+
     variables = {name: value for name, value in options.items() if "." not in name}
     for name in variables:
-        if name not in known:
-            raise _unknown(path, plain, name, "", known)
+        if name not in plain and name not in known():
+            raise _unknown(path, plain, name, "", known())
     cfg = plain
     if variables:
         with _variables_set({**variables, **_names_in_bases(path, variables)}):
             cfg = Config.fromfile(path)
-    used = {*own, *_run_settings()}
     for name, value in variables.items():
         if (
-            name not in used
-            and value != plain.get(name)
+            value != plain.get(name)
             and _others(cfg, name) == _others(plain, name)
+            and name not in {*own, *_run_settings()}
         ):
             raise ConfigOptionError(
                 f"{path}: nothing in this config uses {name}{_meant(plain, name)}"
@@ -152,7 +154,7 @@ def _variables_set(values: Mapping[str, Any]) -> Iterator[None]:
         config.RemoveAssignFromAST = before
 
 
-def _check_path(path: str, cfg: Config, name: str, known: Collection[str]) -> None:
+def _check_path(path: str, cfg: Config, name: str, known: Callable[[], Collection[str]]) -> None:
     """Refuse a dotted name that leads nowhere.
 
     Raises:
@@ -173,7 +175,7 @@ def _check_path(path: str, cfg: Config, name: str, known: Collection[str]) -> No
         elif part in node:
             node = node[part]
         else:
-            names = known if not above else _names_of(node, parts[number - 1], cfg)
+            names = known() if not above else _names_of(node, parts[number - 1], cfg)
             likely = part not in names if names is not None else _is_like(part, node)
             if likely:
                 raise _unknown(path, cfg, part, above, names or set(node))

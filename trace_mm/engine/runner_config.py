@@ -16,7 +16,6 @@ from torch import distributed
 
 from trace_mm.console import is_quiet
 from trace_mm.engine.config_options import ConfigOptionError, read_with_options
-from trace_mm.engine.whole_checkpoint_hook import latest_checkpoint
 from trace_mm.models.model_config import method_of, usual_dtype
 from trace_mm.models.trained_student import build_trained_student
 
@@ -113,6 +112,8 @@ def set_resume(cfg: Config, checkpoint: str) -> Path | None:
     Raises:
         FileNotFoundError: if the file does not exist.
     """
+    from trace_mm.engine.whole_checkpoint_hook import latest_checkpoint  # imports all that trains
+
     path = latest_checkpoint(cfg.work_dir) if checkpoint == "auto" else Path(checkpoint)
     if path is not None and not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
