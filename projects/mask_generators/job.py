@@ -14,7 +14,7 @@ from projects.mask_generators.methods import annotate
 from trace_mm.files import load_image
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.file_state import file_state
-from trace_mm.runs.job import Finished, Item, Places
+from trace_mm.runs.job import Finished, Item, Places, lacks_memory
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import Keys, PackedStrings
 from trace_mm.runs.records import Record
@@ -179,11 +179,17 @@ class MaskWorker:
 
 @contextmanager
 def _at_fault() -> Iterator[None]:
-    """An image may be too large for the memory, of the machine or of a GPU."""
+    """An image may be too large for the memory, of the machine or of a GPU, or its graph be such
+    that no solution is found; anything else is no image's fault."""
     try:
         yield
+    except torch.linalg.LinAlgError as error:
+        raise ValueError(f"its graph cannot be cut: {error}") from error
     except (RuntimeError, MemoryError) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+        if not lacks_memory(error):
+            raise
+        said = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        raise ValueError(f"out of memory: try a smaller --size{said}") from error
 
 
 def _image(number: int, record: Record) -> Mapping[str, Any]:

@@ -27,6 +27,8 @@ def _raise(error):
         (ImportError("needs peft"), 2, "needs peft"),
         (OSError("cannot write"), 1, "cannot write"),
         (RuntimeError("CUDA out of memory. Tried"), 1, "--batch-size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "--tile"),
+        (MemoryError(), 1, "--size"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -114,25 +114,41 @@ def test_bad_images_are_reported_and_lose_no_others(generate, images, monkeypatc
 
     def cannot_cut(method, features, settings, size):
         if size == (40, 24):
-            raise RuntimeError("no memory left")
+            raise RuntimeError("CUDA out of memory. Tried to allocate 9 GiB\nand more")
         if size == (30, 50):
             raise MemoryError
+        if size == (32, 32):
+            raise torch.linalg.LinAlgError("failed to converge")
         return methods.annotate(method, features, settings, size)
 
     monkeypatch.setattr(job, "annotate", cannot_cut)
     file, summary = generate()
     assert summary.failed == {
-        "b/c.png": "b/c.png: no memory left",
+        "b/c.png": "b/c.png: out of memory: try a smaller --size (CUDA out of memory. Tried to "
+        "allocate 9 GiB)",
+        "b/d.jpg": "b/d.jpg: its graph cannot be cut: failed to converge",
         "bad.png": f"{images / 'bad.png'}: not an image, or of an unknown format",
-        "e.png": "e.png: MemoryError",
+        "e.png": "e.png: out of memory: try a smaller --size",
     }
     names = [image["file_name"] for image in json.loads(file.read_text())["images"]]
-    assert names == ["a.png", "b/d.jpg"]
+    assert names == ["a.png"]
     monkeypatch.setattr(job, "annotate", methods.annotate)
     Image.new("RGB", (20, 20)).save(images / "bad.png")
     file, summary = generate()  # failed images are tried again
-    assert summary.done == ["b/c.png", "bad.png", "e.png"] and not summary.failed
+    assert summary.done == ["b/c.png", "b/d.jpg", "bad.png", "e.png"] and not summary.failed
     assert len(json.loads(file.read_text())["images"]) == 5
+
+
+@pytest.mark.parametrize("fault", ["CUDA error: an illegal memory access", "shapes do not fit"])
+def test_what_is_no_images_fault_ends_the_run(generate, monkeypatch, fault):
+    def broken(*arguments):
+        raise RuntimeError(fault)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "annotate", broken)
+        with pytest.raises(RuntimeError, match=fault):
+            generate()
+    assert len(generate()[1].done) == 4
 
 
 def test_changed_images_are_cut_again(generate, images):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from trace_mm.console import set_quiet
+from trace_mm.runs.job import lacks_memory
 from trace_mm.runs.summary import DONE, INTERRUPTED, SOME_FAILED, UNUSABLE_INPUT
 
 EXIT_STATUS = (
@@ -111,8 +112,8 @@ def run_command(main: Callable[[], int | None], name: str | None = None) -> int:
             message, status = str(error), UNUSABLE_INPUT
         except OSError as error:
             message, status = str(error), SOME_FAILED
-        except RuntimeError as error:
-            if "out of memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
                 raise
             message = "out of memory: try a smaller batch (--batch-size), a smaller --size, or"
             message, status = f"{message} --tile", SOME_FAILED
