@@ -1,5 +1,6 @@
 """Files of stores that need no S3 server: local, in memory, where names can change, the web."""
 
+import os
 import stat
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +12,9 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.s3_server import served
-from trace_mm.files import retries, stores
+from trace_mm.files import TEMPORARY_SUFFIX, retries, stores
 from trace_mm.files.addresses import is_address, join_address, local_path, name_in
+from trace_mm.files.store_leftovers import remove_leftovers
 from trace_mm.files.stores import (
     list_files,
     open_stream,
@@ -135,7 +137,7 @@ def test_where_names_can_be_changed_nothing_half_written_is_seen(shared, tmp_pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.bin"]
 
 
-def test_files_that_are_there_are_replaced_where_renames_refuse(shared, monkeypatch):
+def test_files_that_are_there_are_replaced_where_renames_refuse(shared, monkeypatch, tmp_path):
     move = shared.mv
 
     def refuses(self, old, new, **kwargs):
@@ -147,7 +149,42 @@ def test_files_that_are_there_are_replaced_where_renames_refuse(shared, monkeypa
     put_bytes("shared://out/1.bin", b"one")
     put_bytes("shared://out/1.bin", b"two")
     assert read_bytes("shared://out/1.bin") == b"two"
-    assert list_files("shared://out") == {"1.bin": 3}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.bin"]
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(shared, monkeypatch, tmp_path):
+    put_bytes("shared://out/1.bin", b"before")
+    move, moved = shared.mv, []
+
+    def breaks(self, old, new, **kwargs):
+        if new == "out/1.bin" and not moved.count(old):
+            raise OSError(f"{new}: exists")
+        moved.append(new)
+        move(self, old, new, **kwargs)
+
+    monkeypatch.setattr(shared, "mv", breaks)
+    with pytest.raises(OSError, match=r"shared://out/1\.bin: cannot be written"):
+        put_bytes("shared://out/1.bin", b"after")
+    assert moved.count("out/1.bin") == 1  # put aside, and back
+    assert read_bytes("shared://out/1.bin") == b"before"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.bin"]
+
+
+def test_what_a_crash_left_is_removed_when_nobody_can_be_at_it(shared, tmp_path):
+    for place in ("out", "out/sub"):
+        put_bytes(f"shared://{place}/1.bin", DATA)
+        for name in ("new", "old"):
+            hidden = tmp_path / place / f".{name}{TEMPORARY_SUFFIX}"
+            hidden.touch()
+            os.utime(hidden, (1, 1) if name == "old" else None)
+    kept = {"1.bin", f".new{TEMPORARY_SUFFIX}"}
+    remove_leftovers("shared://out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*kept, "sub"}
+    assert len([*(tmp_path / "out/sub").iterdir()]) == 3
+    remove_leftovers("shared://out", subfolders=True)
+    assert {path.name for path in (tmp_path / "out/sub").iterdir()} == kept
+    remove_leftovers("shared://none")
+    remove_leftovers("memory://none")
 
 
 def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(monkeypatch):

@@ -273,12 +273,12 @@ def _put(system: Any, path: str, source: Path) -> None:
     parent = path.rpartition("/")[0]
     if renames(system):
         # A file that grows there under its own name would be taken for whole.
-        unfinished = f"{parent}/.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        unfinished = _hidden(parent)
         system.makedirs(parent, exist_ok=True)
         try:
             system.put_file(str(source), unfinished)
             _check_size(system, unfinished, source)
-            _rename(system, unfinished, path)
+            _rename(system, unfinished, path, _hidden(parent))
         except BaseException:
             _remove(system, unfinished)
             raise
@@ -287,14 +287,25 @@ def _put(system: Any, path: str, source: Path) -> None:
     _check_size(system, path, source)
 
 
-def _rename(system: Any, unfinished: str, path: str) -> None:
+def _hidden(parent: str) -> str:
+    return f"{parent}/.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+
+
+def _rename(system: Any, unfinished: str, path: str, aside: str) -> None:
+    """Give a file its name; what has it now is put aside until then, and back if that fails."""
     try:
         system.mv(unfinished, path)
+        return
     except Exception:
         if not system.exists(path):
             raise
-        system.rm_file(path)  # some rename to no name that is taken
+    system.mv(path, aside)  # some rename to no name that is taken
+    try:
         system.mv(unfinished, path)
+    except BaseException:
+        system.mv(aside, path)
+        raise
+    _remove(system, aside)
 
 
 def _remove_there(system: Any, path: str) -> None:
