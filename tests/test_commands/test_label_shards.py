@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from itertools import count, cycle
 
 import fsspec
@@ -11,7 +12,7 @@ from PIL import Image
 
 from tests.s3_server import s3_proxy
 from trace_mm.cli import main
-from trace_mm.files import retries
+from trace_mm.files import locked, retries
 from trace_mm.files.addresses import join_address
 from trace_mm.files.shards import ShardWriter, read_shard
 from trace_mm.files.stores import list_files, put_file, read_bytes
@@ -124,6 +125,47 @@ def test_labelled_and_merged_shards_are_the_plain_dataset(inputs, sobel, semanti
         for number in range(SHARDS * SAMPLES):
             path = f"{folder}/{_key(number)}.png"
             assert (inputs / "merged" / path).read_bytes() == (inputs / "plain" / path).read_bytes()
+
+
+def test_a_merge_leaves_nothing_of_an_earlier_one(inputs, sobel, capsys):
+    given = ["panoptic", "--images", inputs / "all/{0..1}.tar", "--classes"]
+    given += [inputs / "classes.json", "--semantic", inputs / "all/{0..1}.tar"]
+    _run(*given, "--out", inputs / "out", "--model", sobel)
+    out = inputs / "merged"
+    _run("merge", inputs / "out/{0..1}.tar", "--out", out)
+    (out / "panoptic/mine.png").write_bytes(b"mine")
+    _run("merge", inputs / "out/1.tar", "--out", out)
+    _run("merge", inputs / "out/1.tar", "--out", inputs / "fresh")
+    (inputs / "fresh/panoptic/mine.png").write_bytes(b"mine")
+    assert _files(out) == _files(inputs / "fresh")
+    with locked(out):
+        _run("merge", inputs / "out/{0..1}.tar", "--out", out, status=2)
+    assert "another run is writing to this folder" in capsys.readouterr().err
+    (out / "manifest.jsonl").touch()
+    _run("merge", inputs / "out/{0..1}.tar", "--out", out, status=2)
+    assert "holds the labels of a folder of images" in capsys.readouterr().err
+
+
+def _files(folder):
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in found}
+
+
+def test_shards_of_a_subfolder_are_merged(inputs, sobel, tmp_path, capsys):
+    for part in ("a", "b"):
+        shutil.copytree(inputs / "all", inputs / f"nested/{part}")
+    shards = inputs / "nested/{a,b}/{0..1}.tar"
+    _run("refine", "--images", shards, "--masks", shards, "--out", inputs / "o", "--model", sobel)
+    out = tmp_path / "merged.json"
+    _run("merge", inputs / "o/b/{0..1}.tar", "--out", out)
+    assert len(_parts(out)["images"]) == SHARDS * SAMPLES
+    with locked(out.parent, out.name):
+        _run("merge", inputs / "o/a/{0..1}.tar", "--out", out.with_name("other.json"))
+        _run("merge", inputs / "o/a/{0..1}.tar", "--out", out, status=2)
+    assert "merged.json: another run is writing to this file" in capsys.readouterr().err
+    shutil.copytree(inputs / "o/b", inputs / "o/c")  # which no run wrote
+    _run("merge", inputs / "o/c/{0..1}.tar", "--out", out, status=2)
+    assert "o/c/trace_mm.json: no such file" in capsys.readouterr().err
 
 
 def test_images_without_masks_and_failures_are_counted(inputs, sobel, capsys):

@@ -126,6 +126,36 @@ def test_samples_that_fail_are_recorded_and_told(job, numbers, capsys):
     assert "  2.tar: x: no number\n" in captured.err
 
 
+def test_failures_of_earlier_runs_are_told_again(job, numbers, expected, capsys):
+    shard = (numbers / "2.tar").read_bytes()
+    with ShardWriter(numbers / "2.tar") as writer:
+        writer.add("x", {"jpg": b""})
+        writer.add("y", {"txt": b"four"})
+    _run(job)
+    assert [path.name for path in Path(job.out).glob("*failed*")] == ["2.failed-2.json"]
+    for _ in range(2):
+        assert _run(job).report(job.out) == 1
+        captured = capsys.readouterr()
+        assert "6 were done before (where 2 images failed), 0 failed" in captured.out
+        assert "  2.tar: x: no number\n" in captured.err
+    assert _run(numbers_job(numbers, job.out, shards=2)).report(job.out) == 0  # another part
+    (numbers / "2.tar").write_bytes(shard)
+    Path(job.out, "2.tar").unlink()
+    assert _run(job).report(job.out) == 0
+    assert _contents(job.out).keys() == expected.keys()
+
+
+def test_overwriting_forgets_failures(job, numbers, expected):
+    shard = (numbers / "0.tar").read_bytes()
+    with ShardWriter(numbers / "0.tar") as writer:
+        writer.add("x", {"jpg": b""})
+    _run(job)
+    Path(job.out, "mine.failed-1.json").touch()
+    (numbers / "0.tar").write_bytes(shard)
+    assert _run(job, overwrite=True).report(job.out) == 0
+    assert _contents(job.out) == {**expected, "mine.failed-1.json": b""}
+
+
 def test_a_shard_that_cannot_be_read_fails_alone(job, numbers, capsys):
     (numbers / "1.tar").unlink()
     (numbers / "4.tar").write_bytes((numbers / "4.tar").read_bytes()[:2000])

@@ -1,20 +1,32 @@
 """Sharded labels as one COCO file, or one COCO panoptic dataset; few records are in memory."""
 
+import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from mmap import ACCESS_READ, mmap
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from trace_mm import __version__
-from trace_mm.files import check_outputs, write_atomically, write_coco
+from trace_mm.files import (
+    check_outputs,
+    locked,
+    remove_temporary_files,
+    write_atomically,
+    write_coco,
+)
 from trace_mm.files.addresses import local_path
 from trace_mm.files.shard_names import ShardNames
 from trace_mm.files.shards import Sample, read_shard
 from trace_mm.jobs.panoptic_shards import PANOPTIC
+from trace_mm.jobs.places import MANIFEST_FILE
 from trace_mm.jobs.refinement import categories_of
 from trace_mm.jobs.refinement_shards import REFINEMENT
+from trace_mm.runs.packed import PackedStrings, sorted_keys
 from trace_mm.runs.progress import watched
 from trace_mm.runs.records import Record, read_record
 from trace_mm.runs.shard_run import settings_beside
@@ -23,6 +35,10 @@ from trace_mm.runs.summary import RunSummary
 
 _REASONS = 100
 _FOLDERS = ("panoptic", "semantic")
+_ABOUT = "pseudo-panoptic labels by instance edges"
+# What is written below, as it is written.
+_OURS = re.compile(rf'{{"info": {{"description": "{_ABOUT} \(trace_mm\)"'.encode())
+_ENTRY = re.compile(rb'\{"image_id": \d+, "file_name": ("(?:[^"\\]|\\.)*"), "segments_info": ')
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,10 +85,11 @@ def merge_shards(shards: ShardNames, out: Path, show_progress: bool = True) -> M
 
     Raises:
         FileNotFoundError: if a shard, or what its run left beside it, is missing.
-        ValueError: if a shard is damaged or holds no labels, or ``out`` lies among what is read.
+        ValueError: if a shard is damaged or holds no labels, ``out`` lies among what is read or
+            holds what another run has written, or another run is writing there.
         OSError: if something cannot be read or written.
     """
-    settings = settings_beside(shards.root)
+    settings = settings_beside(shards)
     kind = settings.get("job")
     if kind not in (REFINEMENT, PANOPTIC):
         raise ValueError(f"{shards.root}: holds no labels, which refine and panoptic write")
@@ -84,17 +101,55 @@ def merge_shards(shards: ShardNames, out: Path, show_progress: bool = True) -> M
         check_outputs(files=[out / name for name in names], folders=folders, read=read)
     else:
         check_outputs(files=[out], read=read)
-    with tempfile.TemporaryFile(prefix="trace-mm-") as spool:
+    with _locked(out, panoptic), tempfile.TemporaryFile(prefix="trace-mm-") as spool:
         put = _put_maps(out) if panoptic else _put_nothing
         merged = _Merged(spool)
         for address in watched(shards, show=show_progress, unit="shard"):
             for sample in read_shard(address):
                 merged.add(address, sample, put)
         if panoptic:
+            _remove_earlier(out, merged)
             _write_panoptic(out, merged, settings)
         else:
             _write_refined(out, merged, settings)
         return merged.summary()
+
+
+@contextmanager
+def _locked(out: Path, panoptic: bool) -> Iterator[None]:
+    """Within this context no other merge writes there; what a killed one left half-written goes."""
+    folder = out if panoptic else out.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "" if panoptic else out.name):
+        if panoptic and (out / MANIFEST_FILE).exists():
+            raise ValueError(f"{out} holds the labels of a folder of images: choose another folder")
+        folders = [out / folder for folder in _FOLDERS] if panoptic else []
+        remove_temporary_files([] if panoptic else [out], folders, out if panoptic else None)
+        yield
+
+
+def _remove_earlier(out: Path, merged: "_Merged") -> None:
+    """Remove the maps that an earlier merge lists and this one does not."""
+    earlier, _ = sorted_keys(PackedStrings(_listed(out / "panoptic.json")))
+    stays = bytearray(len(earlier))
+    for _, record in merged.records():
+        number = earlier.find(f"{record.key}.png")
+        if number is not None:
+            stays[number] = True
+    for name, stay in zip(earlier, stays, strict=True):
+        if not stay and ".." not in PurePosixPath(name).parts:
+            for folder in _FOLDERS:
+                (out / folder / name.lstrip("/")).unlink(missing_ok=True)
+
+
+def _listed(path: Path) -> Iterator[str]:
+    """Names of the maps that a file of an earlier merge lists; its content is never held whole."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if _OURS.match(content):
+            for found in _ENTRY.finditer(content):
+                yield json.loads(found[1])
 
 
 @dataclass
@@ -194,7 +249,7 @@ def _write_refined(out: Path, merged: _Merged, settings: dict[str, Any]) -> None
 
 
 def _write_panoptic(out: Path, merged: _Merged, settings: dict[str, Any]) -> None:
-    info = _info("pseudo-panoptic labels by instance edges", settings)
+    info = _info(_ABOUT, settings)
     categories = settings["categories"]
     things = [{"id": one["id"], "name": one["name"]} for one in categories if one["isthing"]]
     write_coco(out / "instances.json", info, merged.images_of(), merged.instances(), things)

@@ -17,6 +17,7 @@ from trace_mm.files import check_outputs, locked, remove_temporary_files
 from trace_mm.files.addresses import join_address, local_path
 from trace_mm.files.brace_names import BraceNames
 from trace_mm.files.shard_names import ShardNames, is_shard, result_name
+from trace_mm.files.store_leftovers import remove_leftovers
 from trace_mm.files.stores import list_files, put_bytes, read_bytes, remove_file
 from trace_mm.runs.executors import Executor, LocalExecutor, Task, records_of
 from trace_mm.runs.group import Group, group
@@ -24,6 +25,7 @@ from trace_mm.runs.job import Item, Recipe, Sink
 from trace_mm.runs.packed import divided
 from trace_mm.runs.progress import progress_bar, tell
 from trace_mm.runs.records import Record, as_json, check_settings, json_line, parse_line
+from trace_mm.runs.shard_failures import listed_failures, read_reasons
 from trace_mm.runs.shard_worker import ShardItems, ShardRecipe
 from trace_mm.runs.sinks import FolderSink, StoreSink
 from trace_mm.runs.summary import RunSummary
@@ -64,18 +66,22 @@ class ShardSummary(RunSummary):
         failed: reason by name of those that could not be read.
         images: how many images the shards hold that were done now.
         images_failed: how many of them failed.
-        reasons: why the first of them did.
+        images_failed_before: how many did in the shards that were done before.
+        reasons: why the first of all these did.
     """
 
     images: int = 0
     images_failed: int = 0
+    images_failed_before: int = 0
     reasons: Sequence[str] = field(default_factory=list)
 
     def describe(self, out: object) -> list[str]:
         """Lines for the person who has run it."""
+        before = self.images_failed_before
+        told = f" (where {before} image{'s' if before > 1 else ''} failed)" if before else ""
         return [
             f"{len(self.done)} shards done ({self.images} images, {self.images_failed} of them "
-            f"failed), {len(self.skipped)} were done before, {len(self.failed)} failed: {out}"
+            f"failed), {len(self.skipped)} were done before{told}, {len(self.failed)} failed: {out}"
         ]
 
     def failures(self) -> list[str]:
@@ -113,12 +119,11 @@ def run_shards(
     check_shard_places(job.shards, job.out, job.read)
     local = local_path(job.out)
     with group() as ranks, _lock(local) if ranks.leads else nullcontext():
-        waiting = _agree(job, ranks, overwrite)
+        waiting, tally = _agree(job, ranks, overwrite)
         sink: Sink = StoreSink(job.out) if local is None else FolderSink(local)
         recipe = ShardRecipe(job.recipe, job.items, job.out, batch_size)
         task = Task(recipe, sink, most_a_chunk=1)
         total, share = len(job.shards), -(-len(waiting) // ranks.size)
-        tally = _Tally()
         items = _items(job, ranks, waiting)
         shown = show_progress and ranks.leads
         with (
@@ -161,26 +166,34 @@ def _lock(local: Path | None) -> AbstractContextManager[None]:
     return locked(local)
 
 
-def _agree(job: ShardJob, ranks: Group, overwrite: bool) -> "array[int]":
-    """The numbers of the shards that wait, the same for all processes."""
-    waiting = array("Q")
+def _agree(job: ShardJob, ranks: Group, overwrite: bool) -> "tuple[array[int], _Tally]":
+    """The numbers of the shards that wait, the same for all processes; what the others came to."""
+    waiting, tally = array("Q"), _Tally()
     if ranks.leads:
-        there = _open(job, overwrite)
-        waiting.extend(n for n in range(len(job.shards)) if job.shards.name(n) not in there)
+        there, failures = _open(job, overwrite)
+        for number in range(len(job.shards)):
+            name = job.shards.name(number)
+            if name not in there:
+                waiting.append(number)
+            elif name in failures:
+                tally.add_earlier(job.out, name, *failures[name])
         ranks.publish("shards", waiting.tobytes())
     else:
         waiting.frombytes(ranks.learn("shards"))
-    return waiting
+    return waiting, tally
 
 
-def _open(job: ShardJob, overwrite: bool) -> set[str]:
-    """Names of the results that are there, all of these settings."""
+def _open(job: ShardJob, overwrite: bool) -> tuple[set[str], dict[str, tuple[str, int]]]:
+    """Names of the results that are there, all of these settings; what failed in them."""
     local, shards = local_path(job.out), job.shards
-    if local is not None:
+    if local is None:
+        remove_leftovers(job.out, shards.nested)
+    else:
         remove_temporary_files(folders=[local] if shards.nested else [], top=local)
     settings = as_json({**job.settings, "shards": shards.root})
     # One listing, however many shards there are.
-    there = {name for name in list_files(job.out, shards.nested) if is_shard(name)}
+    listed = list_files(job.out, shards.nested)
+    there, failures = {name for name in listed if is_shard(name)}, listed_failures(listed)
     known = _known(job.out, overwrite)
     claimed = {name for name in map(shards.name_of, shards) if name in there}
     patterns = set(shards.patterns)
@@ -198,10 +211,15 @@ def _open(job: ShardJob, overwrite: bool) -> set[str]:
         for name in claimed:
             remove_file(join_address(job.out, name))
         there -= claimed
+    stale = failures.keys() - there  # of shards that are to be done, or to be done again
+    if stale:
+        ours = {name for name in map(shards.name_of, shards) if name in stale}
+        for name in ours | (set() if known is None else known.names(stale)):
+            remove_file(join_address(job.out, failures[name][0]))
     header = _Header(settings, sorted(patterns))
     if header != known:
         put_bytes(join_address(job.out, SETTINGS), header.line())
-    return there
+    return there, failures
 
 
 @dataclass(frozen=True)
@@ -226,19 +244,32 @@ class _Header:
         return {name for address in every if (name := result_name(address, root)) in there}
 
 
-def settings_beside(folder: str) -> dict[str, Any]:
-    """The settings of the shards of results in a folder.
+def settings_beside(shards: ShardNames) -> dict[str, Any]:
+    """The settings of shards of results, in their folder or in one above, whose run wrote them.
 
     Raises:
         FileNotFoundError: if there are none; names what is missing.
         ValueError: if they are damaged, or of another version; names the file.
     """
-    known = _known(folder, overwrite=False)
-    if known is None:
-        raise FileNotFoundError(
-            f"{join_address(folder, SETTINGS)}: no such file, which a run over shards leaves"
-        )
-    return known.settings
+    first = result_name(shards.name_of(shards[0]), "")
+    for folder, below in _upwards(shards.root):
+        known = _known(folder, overwrite=False)
+        if known is not None and (not below or known.names({f"{below}/{first}"})):
+            return known.settings
+    raise FileNotFoundError(
+        f"{join_address(shards.root, SETTINGS)}: no such file, which a run over shards leaves"
+    )
+
+
+def _upwards(folder: str) -> Iterator[tuple[str, str]]:
+    """A folder and those above it, each with the path from there."""
+    below = ""
+    while True:
+        yield folder, below
+        above, slash, name = folder.rpartition("/")
+        if not slash or not above or above.endswith("/"):  # of a store: its bucket is the last
+            return
+        folder, below = above, f"{name}/{below}".rstrip("/")
 
 
 def _known(out: str, overwrite: bool) -> _Header | None:
@@ -275,7 +306,14 @@ class _Tally:
     failed: dict[str, str] = field(default_factory=dict)
     images: int = 0
     images_failed: int = 0
+    images_failed_before: int = 0
     reasons: list[str] = field(default_factory=list)
+
+    def add_earlier(self, folder: str, shard: str, file: str, count: int) -> None:
+        """Count what failed when a shard was done before; the first reasons are read."""
+        self.images_failed_before += count
+        if len(self.reasons) < _REASONS:
+            self.reasons += read_reasons(folder, shard, file)
 
     def add(self, record: Record) -> None:
         if record.error is not None:
@@ -283,12 +321,13 @@ class _Tally:
             return
         found = record.result
         texts = [f"{record.key}: {reason}" for reason in found["reasons"]]
-        self.join(_Tally({}, found["images"], found["failed"], texts))
+        self.join(_Tally({}, found["images"], found["failed"], reasons=texts))
 
     def join(self, other: "_Tally") -> None:
         self.failed.update(other.failed)
         self.images += other.images
         self.images_failed += other.images_failed
+        self.images_failed_before += other.images_failed_before
         self.reasons = (self.reasons + other.reasons)[:_REASONS]
 
     def dumped(self) -> bytes:
@@ -316,5 +355,6 @@ def _summary(job: ShardJob, waiting: "array[int]", tally: _Tally) -> ShardSummar
         failed=dict(sorted(tally.failed.items())),
         images=tally.images,
         images_failed=tally.images_failed,
+        images_failed_before=tally.images_failed_before,
         reasons=sorted(tally.reasons),
     )

@@ -10,6 +10,7 @@ from trace_mm.files.shards import ShardWriter
 from trace_mm.runs.job import Finished, Item, Recipe, Worker
 from trace_mm.runs.pipeline import work
 from trace_mm.runs.records import Record
+from trace_mm.runs.shard_failures import put_failures
 from trace_mm.runs.sinks import MemorySink
 
 RECORD = "json"
@@ -101,6 +102,8 @@ class ShardWorker:
             for record, files in self._samples(str(item.data)):
                 counts.add(record)
                 shard.add(record.key, {**files, RECORD: record.line()})
+            if counts.failed:
+                put_failures(self._recipe.out, item.key, counts.failed, counts.reasons)
         return Record(item.key, result=counts.result(), notes=counts.texts())
 
     def _samples(self, address: str) -> Iterator[tuple[Record, dict[str, bytes]]]:
