@@ -13,7 +13,7 @@ from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
-from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.executors import add_run_arguments, run_options
 from trace_mm.engine.runner_config import read_config
 from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.panoptic import choose_classes
@@ -29,17 +29,15 @@ def make_parser() -> Parser:
     parser = Parser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N")
     parser.add_argument("--device", help="of the edge model (default: a GPU each process if any)")
-    parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    add_executor_arguments(parser)
+    add_run_arguments(parser)
     add_config_options(parser, ", such as data_root=DIR or labeler.threshold=0.3")
     return parser
 
 
 def main() -> int:
     args = make_parser().parse_args()
-    executor = build_executor(args)
+    how = run_options(args)
     cfg = read_config(args.config, args.cfg_options, _READ)
     missing = [name for name in _NEEDED if name not in cfg]
     if missing:
@@ -57,9 +55,7 @@ def main() -> int:
         None if cfg.model is None else edge_source_of(cfg.model, *named_device(args)),
         TASK_UTILS.build(cfg.labeler),
         annotations=None if annotations is None else root / annotations,
-        batch_size=args.batch_size,
-        overwrite=args.overwrite,
-        executor=executor,
+        **how,
     )
     return summary.report(args.out)
 

@@ -13,7 +13,7 @@ from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.config_options import add_config_options
-from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.executors import add_run_arguments, run_options
 from trace_mm.engine.runner_config import read_config
 from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.registry import TASK_UTILS
@@ -25,18 +25,16 @@ def make_parser() -> Parser:
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", required=True, metavar="FILE", help="COCO JSON file to write")
     parser.add_argument("--show-dir", metavar="DIR", help="write a picture of each image")
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N")
     parser.add_argument("--device", help="of the edge model (default: cuda if any)")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad masks out")
-    parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    add_executor_arguments(parser)
+    add_run_arguments(parser)
     add_config_options(parser, ", such as data_root=DIR or model.refiner.steps=64")
     return parser
 
 
 def main() -> int:
     args = make_parser().parse_args()
-    executor = build_executor(args)
+    how = run_options(args)
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope("trace_mm")
     dataset = cfg.test_dataloader.dataset
@@ -54,10 +52,8 @@ def main() -> int:
         scores=cfg.model.get("scores"),
         annotations=root / images.ann_file,
         show_dir=args.show_dir,
-        batch_size=args.batch_size,
-        executor=executor,
+        **how,
         skip_bad=args.skip_bad,
-        overwrite=args.overwrite,
         **masks,
     )
     return summary.report(args.out)

@@ -15,7 +15,7 @@ from projects.mask_generators.folder import generate_masks
 from projects.mask_generators.methods import METHODS
 from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
-from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.executors import add_run_arguments, run_options
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -63,10 +63,8 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--ids", type=Path, help="COCO JSON with the image ids to use, by file name"
     )
-    parser.add_argument("--batch-size", type=int, default=1, help="images through the backbone")
     parser.add_argument("--device", help="cuda if there is one, else cpu")
-    parser.add_argument("--overwrite", action="store_true", help="start anew")
-    add_executor_arguments(parser)
+    add_run_arguments(parser)
     return parser
 
 
@@ -83,11 +81,9 @@ def main() -> int:
         settings=dict(arguments.settings),
         features=dict(arguments.features),
         ids=arguments.ids,
-        batch_size=arguments.batch_size,
         device=device,
         elsewhere=elsewhere,
-        overwrite=arguments.overwrite,
-        executor=build_executor(arguments),
+        **run_options(arguments),
     )
     return summary.report(arguments.out)
 

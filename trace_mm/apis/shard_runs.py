@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from trace_mm.files.shard_names import ShardNames
 from trace_mm.jobs.edge_shards import edge_shard_job
@@ -12,7 +12,7 @@ from trace_mm.jobs.panoptic_shards import panoptic_shard_job
 from trace_mm.jobs.refinement_shards import refinement_shard_job
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.runs.executors import Executor
+from trace_mm.runs.executors import RunOptions
 from trace_mm.runs.shard_run import ShardSummary, run_shards
 
 Shards = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -31,10 +31,7 @@ def edges_of_shards(
     settings: dict[str, Any],
     save: Sequence[str] = ("png",),
     image: str | None = None,
-    batch_size: int = 1,
-    overwrite: bool = False,
-    show_progress: bool = True,
-    executor: Executor | None = None,
+    **how: Unpack[RunOptions],
 ) -> ShardSummary:
     """Write the edges of the images in shards; go on where an earlier run stopped.
 
@@ -52,10 +49,7 @@ def edges_of_shards(
         settings: everything that the results depend on, as JSON values.
         save: kinds of results.
         image: extension of the image in each sample, such as ``"jpg"``; None for the only image.
-        batch_size: how many images go to ``predict`` at a time; it does not change results.
-        overwrite: remove the results of an earlier run first and start anew.
-        show_progress: draw a progress bar on stderr.
-        executor: where shards are processed; None is in this process.
+        how: it is done, see :class:`trace_mm.runs.executors.RunOptions`.
 
     Returns:
         What was done, skipped and failed.
@@ -66,13 +60,7 @@ def edges_of_shards(
         OSError: if a result cannot be written.
     """
     job = edge_shard_job(shard_names(shards), os.fspath(out), predict, settings, save, image)
-    return run_shards(
-        job,
-        executor,
-        batch_size=batch_size,
-        overwrite=overwrite,
-        show_progress=show_progress,
-    )
+    return run_shards(job, **how)
 
 
 def refine_shards(
@@ -85,10 +73,7 @@ def refine_shards(
     crowds: str = "auto",
     skip_bad: bool = False,
     image: str | None = None,
-    batch_size: int = 1,
-    overwrite: bool = False,
-    show_progress: bool = True,
-    executor: Executor | None = None,
+    **how: Unpack[RunOptions],
 ) -> ShardSummary:
     """Refine the masks of images in shards; go on where an earlier run stopped.
 
@@ -106,10 +91,7 @@ def refine_shards(
         crowds: see :func:`trace_mm.apis.refine_masks.refine_masks`.
         skip_bad: likewise.
         image: see :func:`edges_of_shards`, also for the others.
-        batch_size: likewise.
-        overwrite: likewise.
-        show_progress: likewise.
-        executor: likewise.
+        how: likewise.
 
     Returns:
         What was done, skipped and failed.
@@ -128,13 +110,7 @@ def refine_shards(
         skip_bad=skip_bad,
         image=image,
     )
-    return run_shards(
-        job,
-        executor,
-        batch_size=batch_size,
-        overwrite=overwrite,
-        show_progress=show_progress,
-    )
+    return run_shards(job, **how)
 
 
 def label_shards(
@@ -146,10 +122,7 @@ def label_shards(
     labeler: PanopticLabeler,
     *,
     image: str | None = None,
-    batch_size: int = 1,
-    overwrite: bool = False,
-    show_progress: bool = True,
-    executor: Executor | None = None,
+    **how: Unpack[RunOptions],
 ) -> ShardSummary:
     """Make panoptic labels of images in shards; go on where an earlier run stopped.
 
@@ -168,10 +141,7 @@ def label_shards(
             things apart by connected components alone.
         labeler: makes segments of classes and edges.
         image: see :func:`edges_of_shards`, also for the others.
-        batch_size: likewise.
-        overwrite: likewise.
-        show_progress: likewise.
-        executor: likewise.
+        how: likewise.
 
     Returns:
         What was done, skipped and failed.
@@ -182,10 +152,4 @@ def label_shards(
     """
     names, maps = shard_names(images), shard_names(semantic)
     job = panoptic_shard_job(names, maps, classes, os.fspath(out), edges, labeler, image)
-    return run_shards(
-        job,
-        executor,
-        batch_size=batch_size,
-        overwrite=overwrite,
-        show_progress=show_progress,
-    )
+    return run_shards(job, **how)

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trace_mm.runs.group import note_once
-
 if TYPE_CHECKING:
     from trace_mm.apis import TraceInferencer
     from trace_mm.jobs.edge_sources import EdgeModel, StoredEdges
@@ -121,15 +119,9 @@ def timestep(text: str) -> int | str:
     return text if text == "iep" else natural(text)
 
 
-def tell_model(arguments: argparse.Namespace) -> None:
-    """Say at once what is about to be loaded, unless edges are read from a folder.
-
-    For what imports torch after it, since that takes time too.
-    """
-    if getattr(arguments, "edges", None) is not None:
-        return
-    given = arguments.model or arguments.backbone
-    note_once(f"loading {given or 'the shipped model'} ...")
+def model_name(arguments: argparse.Namespace) -> str:
+    """What a person is told that is loaded."""
+    return str(arguments.model or arguments.backbone or "the shipped model")
 
 
 def tile(text: str) -> int | str:
@@ -175,7 +167,7 @@ def edge_model(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
     config = model_config(
         arguments.model, arguments.method, arguments.dtype, options, arguments.backbone, device
     )
-    return edge_source_of(config.model, device, elsewhere)
+    return edge_source_of(config.model, device, elsewhere, model_name(arguments))
 
 
 def named_device(arguments: argparse.Namespace) -> tuple[str | None, bool]:

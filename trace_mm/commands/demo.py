@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trace_mm.commands.arguments import add_model_arguments, build_inferencer, tell_model
+from trace_mm.commands.arguments import add_model_arguments, build_inferencer, model_name
 from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.console import note
 
@@ -32,7 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.inputs:
         photos = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
     check_demo_places(photos.paths() if photos else (), out)  # before anything heavy is loaded
-    tell_model(arguments)
+    note(f"loading {model_name(arguments)} ...")
     from trace_mm.demo import demo_scenes, write_demo
 
     images = photos or demo_scenes()

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 from trace_mm.commands.arguments import (
     add_model_arguments,
     edge_model,
-    positive,
-    tell_model,
 )
 from trace_mm.commands.command_line import EXIT_STATUS
-from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.executors import add_run_arguments, run_options
 from trace_mm.commands.shards import add_image_extension, names_shards
 from trace_mm.console import note
 
 if TYPE_CHECKING:
     from trace_mm.jobs.edge_sources import ImagePredictions
-    from trace_mm.runs.executors import Executor
+    from trace_mm.runs.executors import RunOptions
     from trace_mm.runs.summary import RunSummary
 
 
@@ -57,24 +55,18 @@ def add_subcommand(commands: Any) -> None:
         choices=["png", "npz", "overlay"],
         help="edges as 8-bit PNG, as float with scores, drawn over the image (default: png)",
     )
-    edges.add_argument("--batch-size", type=positive, default=1, metavar="N")
-    edges.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="remove the results of an earlier run with other settings and start anew",
-    )
-    add_executor_arguments(edges)
+    add_run_arguments(edges)
     add_model_arguments(edges)
     edges.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    executor = build_executor(arguments)
+    how = run_options(arguments)
     work = _of_shards if names_shards(arguments, *arguments.inputs) else _of_images
-    return work(arguments, executor).report(arguments.out)
+    return work(arguments, how).report(arguments.out)
 
 
-def _of_images(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+def _of_images(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.apis.inputs import expand_inputs
     from trace_mm.jobs.places import edge_places, result_folders
     from trace_mm.runs.engine import check_places
@@ -84,7 +76,6 @@ def _of_images(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         arguments.inputs, exclude=result_folders(out), tell=note, root=arguments.root
     )
     check_places(edge_places(sources.paths(), out))  # before anything heavy is loaded
-    tell_model(arguments)
     from trace_mm.apis.folder_run import run_folder
 
     predict, settings = _model(arguments)
@@ -94,20 +85,17 @@ def _of_images(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         out,
         settings=settings,
         save=arguments.save,
-        batch_size=arguments.batch_size,
-        overwrite=arguments.overwrite,
-        executor=executor,
+        **how,
     )
 
 
-def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+def _of_shards(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.files.shard_names import ShardNames
     from trace_mm.runs.shard_run import check_shard_places
 
     if arguments.root is not None:
         raise ValueError("--root has no effect with shards")
     check_shard_places(ShardNames(arguments.inputs), arguments.out)  # before anything is loaded
-    tell_model(arguments)
     from trace_mm.apis.shard_runs import edges_of_shards
 
     predict, settings = _model(arguments)
@@ -118,9 +106,7 @@ def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         settings=settings,
         save=arguments.save,
         image=arguments.image_extension,
-        batch_size=arguments.batch_size,
-        overwrite=arguments.overwrite,
-        executor=executor,
+        **how,
     )
 
 

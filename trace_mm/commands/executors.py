@@ -3,14 +3,45 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from trace_mm.commands.arguments import natural
+from trace_mm.commands.arguments import natural, positive
 from trace_mm.runs.group import is_launched
 
 if TYPE_CHECKING:
-    from trace_mm.runs.executors import Executor, RayExecutor
+    from trace_mm.runs.executors import Executor, RayExecutor, RunOptions
 
 _EXECUTORS = ("local", "torchrun", "ray")
 _RAY_OPTIONS = ("ray_address", "gpus_per_worker")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what :func:`run_options` reads."""
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="images that the model is given at a time (default: 1)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the results of an earlier run with other settings and start anew",
+    )
+    add_executor_arguments(parser)
+
+
+def run_options(arguments: argparse.Namespace) -> "RunOptions":
+    """How the arguments of :func:`add_run_arguments` say that a run is done.
+
+    Raises:
+        ImportError: if Ray is asked for and not there.
+        ValueError: if an option makes no sense, or has no effect.
+    """
+    return {
+        "executor": build_executor(arguments),
+        "batch_size": arguments.batch_size,
+        "overwrite": arguments.overwrite,
+    }
 
 
 def add_executor_arguments(parser: argparse.ArgumentParser) -> None:

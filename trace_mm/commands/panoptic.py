@@ -9,16 +9,14 @@ from trace_mm.commands.arguments import (
     add_edges,
     add_model_arguments,
     edge_source,
-    positive,
-    tell_model,
 )
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS
-from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.executors import add_run_arguments, run_options
 from trace_mm.commands.shards import add_image_extension, names_shards, shard_edge_source
 
 if TYPE_CHECKING:
-    from trace_mm.runs.executors import Executor
+    from trace_mm.runs.executors import RunOptions
     from trace_mm.runs.summary import RunSummary
 
 _Source = TypeVar("_Source")
@@ -76,27 +74,21 @@ def add_subcommand(commands: Any) -> None:
         metavar="FILE",
         help="COCO file whose image ids are used (default: from 1 on, by name)",
     )
-    panoptic.add_argument("--batch-size", type=positive, default=1, metavar="N")
-    panoptic.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="remove the results of an earlier run with other settings and start anew",
-    )
-    add_executor_arguments(panoptic)
+    add_run_arguments(panoptic)
     _LABELER.add_to(panoptic.add_argument_group("labels"))
     add_model_arguments(panoptic)
     panoptic.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    executor = build_executor(arguments)
+    how = run_options(arguments)
     local = [arguments.edges, arguments.annotations]
     shards = names_shards(arguments, arguments.images, local=local)
     work = _of_shards if shards else _of_folder
-    return work(arguments, executor).report(arguments.out)
+    return work(arguments, how).report(arguments.out)
 
 
-def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+def _of_shards(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.files.shard_names import ShardNames
     from trace_mm.runs.group import note_once
     from trace_mm.runs.shard_run import check_shard_places
@@ -106,8 +98,6 @@ def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
     images, semantic = ShardNames([arguments.images]), ShardNames([arguments.semantic])
     for shards in (images, semantic):
         check_shard_places(shards, arguments.out)
-    if not arguments.no_edges:
-        tell_model(arguments)
     from trace_mm.apis.shard_runs import label_shards
     from trace_mm.jobs.panoptic_shards import first_maps
     from trace_mm.panoptic import PanopticLabeler, choose_classes
@@ -124,13 +114,11 @@ def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         _edges(arguments, shard_edge_source),
         labeler,
         image=arguments.image_extension,
-        batch_size=arguments.batch_size,
-        overwrite=arguments.overwrite,
-        executor=executor,
+        **how,
     )
 
 
-def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+def _of_folder(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.jobs.places import panoptic_places
     from trace_mm.runs.engine import check_places
     from trace_mm.runs.group import note_once
@@ -138,8 +126,6 @@ def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
     read = [arguments.annotations, arguments.classes]
     # Before anything heavy is imported or loaded, which takes time.
     check_places(panoptic_places(arguments.images, arguments.semantic, arguments.out, read=read))
-    if not arguments.no_edges:
-        tell_model(arguments)
     from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
     from trace_mm.panoptic import PanopticLabeler, choose_classes
 
@@ -154,9 +140,7 @@ def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         _edges(arguments, edge_source),
         labeler,
         annotations=arguments.annotations,
-        batch_size=arguments.batch_size,
-        overwrite=arguments.overwrite,
-        executor=executor,
+        **how,
     )
 
 

@@ -7,16 +7,14 @@ from trace_mm.commands.arguments import (
     add_edges,
     add_model_arguments,
     edge_source,
-    positive,
-    tell_model,
 )
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS, Listed
-from trace_mm.commands.executors import add_executor_arguments, build_executor
+from trace_mm.commands.executors import add_run_arguments, run_options
 from trace_mm.commands.shards import add_image_extension, names_shards, shard_edge_source
 
 if TYPE_CHECKING:
-    from trace_mm.runs.executors import Executor
+    from trace_mm.runs.executors import RunOptions
     from trace_mm.runs.summary import RunSummary
 
 _REFINER = ClassOptions("trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation")
@@ -87,10 +85,8 @@ def add_subcommand(commands: Any) -> None:
     refine.add_argument(
         "--show-dir", metavar="DIR", help="write a picture of each image: before, edges, after"
     )
-    refine.add_argument("--batch-size", type=positive, default=1, metavar="N")
-    refine.add_argument("--overwrite", action="store_true", help="forget an earlier run")
     _REFINER.add_to(refine.add_argument_group("refinement"))
-    add_executor_arguments(refine)
+    add_run_arguments(refine)
     add_model_arguments(refine)
     refine.set_defaults(run=_run)
 
@@ -103,14 +99,14 @@ def _mask_formats() -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    executor = build_executor(arguments)
+    how = run_options(arguments)
     local = [arguments.masks, arguments.edges, arguments.annotations, arguments.show_dir]
     shards = names_shards(arguments, arguments.images, local=local)
     work = _of_shards if shards else _of_folder
-    return work(arguments, executor).report(arguments.out)
+    return work(arguments, how).report(arguments.out)
 
 
-def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+def _of_shards(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.files.shard_names import ShardNames
     from trace_mm.runs.shard_run import check_shard_places
 
@@ -122,7 +118,6 @@ def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
     images, masks = ShardNames([arguments.images]), ShardNames([arguments.masks])
     for shards in (images, masks):
         check_shard_places(shards, arguments.out)
-    tell_model(arguments)
     from trace_mm.apis.shard_runs import refine_shards
     from trace_mm.refine import BoundaryGuidedPropagation
 
@@ -135,20 +130,17 @@ def _of_shards(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         crowds=arguments.crowds,
         skip_bad=arguments.skip_bad,
         image=arguments.image_extension,
-        batch_size=arguments.batch_size,
-        overwrite=arguments.overwrite,
-        executor=executor,
+        **how,
     )
 
 
-def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSummary":
+def _of_folder(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.jobs.places import refinement_places
     from trace_mm.runs.engine import check_places
 
     places = {"annotations": arguments.annotations, "show_dir": arguments.show_dir}
     # Before anything heavy is imported or loaded, which takes time.
     check_places(refinement_places(arguments.masks, arguments.images, arguments.out, **places))
-    tell_model(arguments)
     from trace_mm.apis.refine_masks import refine_masks
     from trace_mm.refine import BoundaryGuidedPropagation
 
@@ -165,7 +157,5 @@ def _of_folder(arguments: argparse.Namespace, executor: "Executor") -> "RunSumma
         crowds=arguments.crowds,
         skip_bad=arguments.skip_bad,
         show_dir=arguments.show_dir,
-        batch_size=arguments.batch_size,
-        executor=executor,
-        overwrite=arguments.overwrite,
+        **how,
     )

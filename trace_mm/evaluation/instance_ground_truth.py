@@ -108,10 +108,6 @@ class InstanceGroundTruth:
             raise ValueError(f"image {image_id!r} is not in {self.name}")
         return key
 
-    def size_of(self, image_id: Any) -> tuple[int, int]:
-        """(H, W) of an image; see :meth:`key_of`."""
-        return self.sizes[self.key_of(image_id)]
-
     def _instance(
         self, annotation: CocoAnnotation, file: CocoFile, size: tuple[int, int]
     ) -> TrueInstance:

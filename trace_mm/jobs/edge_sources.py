@@ -26,6 +26,7 @@ from trace_mm.models.model_config import (
     plain_config,
     with_dtype,
 )
+from trace_mm.runs.group import note_once
 from trace_mm.runs.job import UnusableError
 from trace_mm.short_repr import ShortRepr
 from trace_mm.structures import EdgeDataSample, edges_of
@@ -144,6 +145,7 @@ class EdgeModel:
         device: where it computes; the first GPU, else the CPU, for None.
         elsewhere: whether it is of another machine, so that this one need not have the device;
             there, :meth:`on` says which it is.
+        name: by which a person is told that it is loaded; empty tells nothing.
 
     Raises:
         FileNotFoundError: if a checkpoint or backbone is missing.
@@ -155,8 +157,10 @@ class EdgeModel:
         config: Mapping[str, Any],
         device: str | torch.device | None = None,
         elsewhere: bool = False,
+        name: str = "",
     ) -> None:
         self.device = check_device(device, elsewhere)
+        self._name = name
         self.config = with_dtype(as_trace_student(plain_config(config)), self.device)
         self._described = describe_model(self.config)
         self._class = model_class(self.config)  # by which another process imports its module
@@ -177,6 +181,7 @@ class EdgeModel:
             ValueError: if an option is wrong, or a checkpoint does not fit.
         """
         if self._model is None:
+            note_once(self._name and f"loading {self._name} ...")
             self._model = build_model(self.config).to(self.device).eval()
         return self._model
 
@@ -260,7 +265,10 @@ class ImagePredictions:
 
 
 def edge_source_of(
-    config: Mapping[str, Any], device: str | torch.device | None = None, elsewhere: bool = False
+    config: Mapping[str, Any],
+    device: str | torch.device | None = None,
+    elsewhere: bool = False,
+    name: str = "",
 ) -> "EdgeModel | StoredEdges":
     """Where a config's edges come from: a model, or the files of an ``EdgeFolder``.
 
@@ -268,13 +276,14 @@ def edge_source_of(
         config: of a registered model.
         device: see :class:`EdgeModel`.
         elsewhere: likewise.
+        name: likewise.
 
     Raises:
         FileNotFoundError: if a checkpoint, backbone or folder is missing.
         ValueError: if an option is wrong, or there is no such device.
     """
     if class_name(dict(config)) != EdgeFolder.__name__:
-        return EdgeModel(config, device, elsewhere)
+        return EdgeModel(config, device, elsewhere, name)
     options = {name: value for name, value in config.items() if name != "type"}
     try:
         return StoredEdges(**options)

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol, TypedDict, TypeVar
 
 from trace_mm.runs.dispatch import dispatch
 from trace_mm.runs.job import Item, Recipe, Sink, UnusableError, Worker
@@ -54,6 +54,22 @@ class Executor(Protocol):
             items: taken as they are needed.
             count: how many there are, at most.
         """
+
+
+class RunOptions(TypedDict, total=False):
+    """How a run is done, which does not change what it makes: keywords of what begins one.
+
+    Attributes:
+        executor: where items are done; None is in this process.
+        batch_size: how many images a model is given at a time.
+        overwrite: remove what an earlier run has written and start anew.
+        show_progress: draw a progress bar on stderr.
+    """
+
+    executor: Executor | None
+    batch_size: int
+    overwrite: bool
+    show_progress: bool
 
 
 @dataclass(frozen=True)
