@@ -1,6 +1,7 @@
 """A journal holds what was done, whatever was killed while it was written."""
 
 import json
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ def path(tmp_path):
 
 
 def _write(path, rank, *records):
-    with JournalPart(path, rank, SETTINGS) as part:
+    with closing(JournalPart(path, rank, SETTINGS)) as part:
         for record in records:
             part.add(record)
 

@@ -80,6 +80,13 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def put_in_place(written: Path, path: Path) -> None:
+    """Make a file that was written piece by piece, and is complete, the file ``path``."""
+    with written.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    written.replace(path)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that, whatever happens, it is all there or as it was before."""
     with written_whole(path) as stream:

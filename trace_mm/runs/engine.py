@@ -4,9 +4,8 @@ It can be killed at any moment, and goes on when it is called again. Several pro
 launcher has started share one run.
 """
 
-import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +17,8 @@ from trace_mm.files import check_outputs, locked, remove_temporary_files
 from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size, records_of
 from trace_mm.runs.group import Group, group
 from trace_mm.runs.job import Item, Job, Places
-from trace_mm.runs.journal import Journal, JournalPart, is_empty, journal_files, listed_outputs
-from trace_mm.runs.packed import PackedStrings, divided
+from trace_mm.runs.journal import Journal, is_empty, journal_files, listed_outputs
+from trace_mm.runs.packed import Keys, PackedStrings, divided
 from trace_mm.runs.progress import progress_bar, tell
 from trace_mm.runs.records import Record, as_json
 
@@ -74,40 +73,44 @@ def run(
         raise ValueError(f"the batch size must be at least 1, got {batch_size}")
     places, settings = job.places(), as_json(job.settings())
     check_places(places)
-    path = places.top / JOURNAL
-    open_journal = partial(Journal, path, settings, job.keys)
     places.top.mkdir(parents=True, exist_ok=True)
+    path, keys = places.top / JOURNAL, job.keys
+    open_journal = partial(Journal, path, settings, keys)
     with group() as ranks, locked(places.top) if ranks.leads else nullcontext():
         if ranks.leads:
-            _open(job, places, settings, overwrite)
-        waiting = _agree(job, ranks, path, settings)
-        with open_journal() as journal:
-            items = _items(job, ranks, journal, waiting, batch_size)
+            _clear(places, path, overwrite)
+        else:
+            ranks.learn("journal")  # which the leading process has brought to one file
+        with open_journal(ranks.rank) as journal:
+            if ranks.leads:
+                _remove_others(job, places, journal)
+                journal.merge(job.keeps_others)
+                ranks.publish("journal", b"")
+            waiting = _agree(job, keys, ranks, journal)
+            items = _Items(job, ranks, journal, waiting, batch_size)
             task = Task(job.recipe(), job.sink(), batch_size)
-            total = len(job.keys)
             shown = show_progress and ranks.leads
             share = -(-len(waiting) // ranks.size)
-            records = records_of(executor or LocalExecutor(), task, items, share)
-            with (
-                JournalPart(path, ranks.rank, settings) as part,
-                closing(records),  # at once, whoever keeps an error: no worker outlives the lock
-            ):
+            # Closed at once, whoever keeps an error: no worker outlives the lock.
+            with closing(records_of(executor or LocalExecutor(), task, items, share)) as records:
                 first = next(records, None)  # before the bar: a model is loaded, or fails to be
-                with progress_bar(total, total - len(waiting), shown) as bar:
+                with progress_bar(len(keys), len(keys) - len(waiting), shown) as bar:
                     for record in chain([] if first is None else [first], records):
-                        _remove_stale(places, journal, record)
-                        part.add(record)
+                        number, outputs = items.taken.pop(record.key)
+                        _remove_stale(places, outputs, record)
+                        journal.add(number, record)
                         tell(bar, record, unsaid, ranks.size)  # the others are about as fast
-        ranks.barrier()
-        if ranks.leads:
-            with open_journal() as journal:
+            if not ranks.leads:
+                journal.close()  # before it is replaced
+            ranks.barrier()
+            if ranks.leads:
                 journal.merge(job.keeps_others)
-                _check_complete(job, journal)
+                _check_complete(keys, journal)
                 job.conclude(journal)
-        ranks.barrier()
-        with open_journal() as journal:
-            failed = {one.key: one.error for one in journal.records() if one.error is not None}
-    return RunResult(*divided(job.keys, waiting, failed), failed, open_journal)
+            ranks.barrier()
+            with nullcontext(journal) if ranks.leads else open_journal() as whole:
+                failed = {one.key: str(one.error) for one in whole.failures()}
+    return RunResult(*divided(keys, waiting, failed), failed, open_journal)
 
 
 def read_journal(job: Job) -> Journal:
@@ -134,9 +137,9 @@ def check_places(places: Places) -> None:
     )
 
 
-def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -> None:
-    """Bring the journal to one file, without what does not belong to this run."""
-    path, folders = places.top / JOURNAL, [places.top / folder for folder in places.folders]
+def _clear(places: Places, path: Path, overwrite: bool) -> None:
+    """Remove what does not belong to this run, and see that no journal is missing."""
+    folders = [places.top / folder for folder in places.folders]
     remove_temporary_files(
         chain(places.files, places.named), [*folders, *places.cleared], places.top
     )
@@ -150,12 +153,14 @@ def _open(job: Job, places: Places, settings: dict[str, Any], overwrite: bool) -
     elif is_empty(path) and _first_full(folders) is None:
         for file in journal_files(path):  # settings of a run that came to nothing bind nobody
             file.unlink()
-    with Journal(path, settings, job.keys) as journal:
-        if not job.keeps_others:
-            for record in journal.other_records():
-                for output in record.outputs:
-                    _remove(places, output)
-        journal.merge(job.keeps_others)
+
+
+def _remove_others(job: Job, places: Places, journal: Journal) -> None:
+    """Remove the results of other items, if they are not to stay."""
+    if not job.keeps_others:
+        for record in journal.other_records():
+            for output in record.outputs:
+                _remove(places, output)
 
 
 def _remove(places: Places, output: str) -> None:
@@ -165,16 +170,15 @@ def _remove(places: Places, output: str) -> None:
         (places.top / output).unlink(missing_ok=True)
 
 
-def _remove_stale(places: Places, journal: Journal, record: Record) -> None:
+def _remove_stale(places: Places, outputs: Iterable[str], record: Record) -> None:
     """Remove what an item's earlier record lists and its new one does not.
 
     Before the new one is written: a run that is killed in between finds files missing, and does the
     item again.
     """
-    number = journal.keys.find(record.key)
-    known = None if number is None else journal.record(number)
-    for output in () if known is None else known.outputs.keys() - record.outputs.keys():
-        _remove(places, output)
+    for output in outputs:
+        if output not in record.outputs:
+            _remove(places, output)
 
 
 def _check_unclaimed(folders: list[Path], top: Path) -> None:
@@ -192,48 +196,56 @@ def _first_full(folders: list[Path]) -> Path | None:
     return next((one for one in folders if one.is_dir() and any(one.iterdir())), None)
 
 
-def _agree(job: Job, ranks: Group, path: Path, settings: dict[str, Any]) -> "array[int]":
+def _agree(job: Job, keys: Keys, ranks: Group, journal: Journal) -> "array[int]":
     """The numbers of the keys that wait, the same for all processes.
 
     Raises:
         ValueError: if the processes see different items.
     """
+    waiting = array("Q")
     if ranks.leads:
-        with Journal(path, settings, job.keys) as journal:
-            numbers = range(len(job.keys))
-            waiting = array("Q", (n for n in numbers if job.item(n, journal.record(n)) is not None))
-        ranks.publish("items", _digest(job).encode())
+        waiting.extend(
+            number
+            for number in range(len(keys))
+            if not journal.has(number) or job.item(number, journal.record(number)) is not None
+        )
+        ranks.publish("items", keys.digest())
         ranks.publish("waiting", waiting.tobytes())
         return waiting
-    if ranks.learn("items") != _digest(job).encode():
+    if ranks.learn("items") != keys.digest():
         raise ValueError("the processes of this run see different images: do they share a folder?")
-    waiting = array("Q")
     waiting.frombytes(ranks.learn("waiting"))
     return waiting
 
 
-def _digest(job: Job) -> str:
-    digest = hashlib.sha256()
-    for key in job.keys:
-        digest.update(f"{key!r}\n".encode())
-    return digest.hexdigest()
+class _Items(Iterator[Item]):
+    """The items that this process is to do.
 
+    Attributes:
+        taken: number and earlier outputs of those that are at work, by key.
+    """
 
-def _items(
-    job: Job, ranks: Group, journal: Journal, waiting: "array[int]", batch_size: int
-) -> Iterator[Item]:
-    """The items that this process is to do."""
-    size = chunk_size(len(waiting), batch_size, ranks.size) if ranks.size > 1 else batch_size
-    for start in ranks.share("chunks", range(0, len(waiting), size)):
-        for number in waiting[start : start + size]:
-            item = job.item(number, journal.record(number))
+    def __init__(
+        self, job: Job, ranks: Group, journal: Journal, waiting: "array[int]", batch_size: int
+    ) -> None:
+        self.taken: dict[str, tuple[int, Iterable[str]]] = {}
+        size = chunk_size(len(waiting), batch_size, ranks.size) if ranks.size > 1 else batch_size
+        chunks = ranks.share("chunks", range(0, len(waiting), size))
+        self._numbers = chain.from_iterable(waiting[start : start + size] for start in chunks)
+        self._job, self._journal = job, journal
+
+    def __next__(self) -> Item:
+        for number in self._numbers:
+            known = self._journal.record(number)
+            item = self._job.item(number, known)
             if item is not None:
-                yield item
+                self.taken[item.key] = number, () if known is None else tuple(known.outputs)
+                return item
+        raise StopIteration
 
 
-def _check_complete(job: Job, journal: Journal) -> None:
+def _check_complete(keys: Keys, journal: Journal) -> None:
     """Refuse to conclude without an item that changed while the others were done."""
-    for number, key in enumerate(job.keys):
-        record = journal.record(number)
-        if record is None:
-            raise ValueError(f"{key}: changed during the run; run again")
+    for number in range(len(keys)):
+        if not journal.has(number):
+            raise ValueError(f"{keys[number]}: changed during the run; run again")

@@ -6,17 +6,19 @@ the last line of a part only, which then counts as not written. At the end, part
 the journal in the order of the keys: equal runs leave equal journals.
 
 In memory there are 8 bytes an item of the run; records are read when they are asked for. Of records
-of other items, which the same place may hold, the keys are in memory.
+of other items, which the same place may hold, there are 16 bytes each besides their keys.
 """
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from trace_mm.files.atomic import written_whole
-from trace_mm.runs.packed import Keys
+from trace_mm.files.atomic import put_in_place, written_whole
+from trace_mm.runs.packed import Keys, PackedStrings, rising
 from trace_mm.runs.records import Record, check_settings, json_line, parse_line, read_record
 
 FORMAT = 2
@@ -24,31 +26,46 @@ _FILES = 2**12  # a position is an offset times this plus the number of a file
 _ABSENT = -1
 
 
+@dataclass
+class _File:
+    """A journal or a part of it that is open to be read.
+
+    Attributes:
+        path: where it is.
+        stream: its bytes.
+        records: how many it holds.
+        whole: whether it holds nothing else, such as a torn line.
+    """
+
+    path: Path
+    stream: BinaryIO
+    records: int = 0
+    whole: bool = True
+
+
 class Journal:
-    """What a journal and its parts hold, by the keys of a run.
+    """What a journal and its parts hold, by the keys of a run; a context that closes it.
 
     Args:
         path: of the journal; parts lie beside it. Neither need be there.
         settings: of the run, as JSON values.
         keys: of the run's items.
-
-    Attributes:
-        others: how many records there are of items that are not of this run.
+        rank: of this process among those that share the run, which names the part it appends to.
 
     Raises:
         ValueError: if it holds results of other settings, or is no journal of this format; names
             the file.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], keys: Keys) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], keys: Keys, rank: int = 0) -> None:
         self.path, self.settings, self.keys = path, settings, keys
         self._positions = array("q", [_ABSENT]) * len(keys)
-        self._others: dict[str, int] = {}
-        self._files: list[BinaryIO] = []
+        self._failed: set[int] = set()  # numbers of the keys
+        self._other_keys, self._other_positions = PackedStrings(), array("q")
+        self._files: list[_File] = []
         self._in_order, self._last = True, ""  # whether keys rise; the last one read
-        self._expected = 0  # the number of the key that is probably next
-        for file in journal_files(path):
-            self._scan(file)
+        self._part, self._part_number = JournalPart(path, rank, settings), _ABSENT
+        self._scan_new()
 
     def __enter__(self) -> Self:
         return self
@@ -63,18 +80,17 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the files."""
+        self._part.close()
         for file in self._files:
-            file.close()
+            file.stream.close()
 
-    @property
-    def others(self) -> int:
-        """How many records there are of items that are not of this run."""
-        return len(self._others)
+    def has(self, number: int) -> bool:
+        """Whether there is a record of an item, by the number of its key."""
+        return self._positions[number] != _ABSENT
 
     def record(self, number: int) -> Record | None:
         """The record of an item, by the number of its key; None if there is none."""
-        position = self._positions[number]
-        return None if position == _ABSENT else self._read(position)
+        return self._read(self._positions[number]) if self.has(number) else None
 
     def records(self) -> Iterator[Record]:
         """The records of this run's items, in the order of their keys."""
@@ -82,84 +98,133 @@ class Journal:
             if position != _ABSENT:
                 yield self._read(position)
 
+    def failures(self) -> Iterator[Record]:
+        """Those of the items that failed."""
+        return (self._read(self._positions[number]) for number in sorted(self._failed))
+
     def other_records(self) -> Iterator[Record]:
         """The records of other items."""
-        for key in sorted(self._others):
-            yield self._read(self._others[key])
+        return (self._read(position) for _, position in self._others())
+
+    def add(self, number: int, record: Record) -> None:
+        """Append the record of an item to the part of this process; it replaces an earlier one.
+
+        Args:
+            number: of its key.
+            record: of the item.
+        """
+        offset = self._part.add(record)
+        if self._part_number == _ABSENT:
+            self._part_number = len(self._files)
+            self._files.append(_File(self._part.path, self._part.path.open("rb")))
+        self._note(number, record, offset * _FILES + self._part_number)
 
     def merge(self, keep_others: bool) -> None:
-        """Write all records into one file, in the order of their keys, and remove the parts.
+        """Bring all records into one file, in the order of their keys, and remove the parts.
 
         Args:
             keep_others: whether records of items that are not of this run stay.
         """
-        parts = [file for file in journal_files(self.path) if file != self.path]
-        if self._files and not parts and self._in_order and (keep_others or not self._others):
-            return  # as it would be written
-        others: dict[str, int] = {}
+        self._part.close()
+        self._scan_new()
+        holders = [file for file in self._files if file.records] or self._files[:1]
+        as_it_is = len(holders) == 1 and holders[0].whole and self._in_order
+        if not as_it_is or (self._other_keys and not keep_others):
+            self._write(keep_others)
+        elif holders[0].path != self.path:
+            self.close()  # Windows moves no open file, and replaces none
+            put_in_place(holders[0].path, self.path)
+            holders[0].path, holders[0].stream = self.path, self.path.open("rb")
+        for path in journal_files(self.path):
+            if path != self.path:
+                path.unlink()
+
+    def _write(self, keep_others: bool) -> None:
+        """Write all records anew, and go on with what is written."""
+        keys, positions = PackedStrings(), array("q")
         with written_whole(self.path) as stream:
             offset = stream.write(json_line({"format": FORMAT, "settings": self.settings}))
             for number, key, position in self._ordered(keep_others):
                 line = self._line(position)
                 if number is None:
-                    others[key] = offset * _FILES
+                    keys.append(key)
+                    positions.append(offset * _FILES)
                 else:
                     self._positions[number] = offset * _FILES
                 offset += stream.write(line)
             self.close()  # before the journal is replaced: Windows replaces no open file
-        for part in parts:
-            part.unlink()
-        self._files, self._others, self._in_order = [self.path.open("rb")], others, True
+        count = len(keys) + sum(position != _ABSENT for position in self._positions)
+        self._files = [_File(self.path, self.path.open("rb"), count)]
+        self._other_keys, self._other_positions, self._in_order = keys, positions, True
 
     def _ordered(self, keep_others: bool) -> Iterator[tuple[int | None, str, int]]:
         """Number, key and position of all records in the order of keys; others have no number."""
-        others = iter(sorted(self._others) if keep_others else [])
+        others = self._others() if keep_others else iter(())
         other = next(others, None)
         for number, position in enumerate(self._positions):
             if position == _ABSENT:
                 continue
             key = self.keys[number]
-            while other is not None and other < key:
-                yield None, other, self._others[other]
+            while other is not None and other[0] < key:
+                yield None, *other
                 other = next(others, None)
             yield number, key, position
         while other is not None:
-            yield None, other, self._others[other]
+            yield None, *other
             other = next(others, None)
+
+    def _others(self) -> Iterator[tuple[str, int]]:
+        """Key and position of the last record of each other item, in the order of keys."""
+        keys = self._other_keys
+        for key, numbers in groupby(rising(keys), keys.__getitem__):
+            *_, last = numbers
+            yield key, self._other_positions[last]
+
+    def _scan_new(self) -> None:
+        """Note where records are in the files that are not open yet."""
+        known = {file.path for file in self._files}
+        for path in journal_files(self.path):
+            if path not in known:
+                self._scan(path)
 
     def _scan(self, path: Path) -> None:
         """Note where a file's records are; a later one of the same key replaces an earlier one."""
-        file = path.open("rb")
-        number = len(self._files)
+        number, file = len(self._files), _File(path, path.open("rb"))
         self._files.append(file)
-        line = file.readline()
-        if path != self.path and not line.endswith(b"\n"):
+        line = file.stream.readline()
+        file.whole = line.endswith(b"\n")
+        if path != self.path and not file.whole:
             return  # a part of which nothing was written, or that has just been begun
         _check_header(path, line, self.settings)
-        offset = file.tell()
-        for line in iter(file.readline, b""):
+        offset, expected = len(line), 0
+        for line in file.stream:
             record = read_record(line) if line.endswith(b"\n") else None
-            if record is not None:
-                self._note(record, offset * _FILES + number)
+            if record is None:
+                file.whole = False
+            else:
+                found = self.keys.find(record.key, expected)
+                self._note(found, record, offset * _FILES + number)
+                expected = expected if found is None else found + 1
             offset += len(line)
 
-    def _note(self, record: Record, position: int) -> None:
+    def _note(self, number: int | None, record: Record, position: int) -> None:
+        self._files[position % _FILES].records += 1
         self._in_order = self._in_order and self._last < record.key
         self._last = record.key
-        number = self.keys.find(record.key, self._expected)
         if number is None:
-            self._others[record.key] = position
+            self._other_keys.append(record.key)
+            self._other_positions.append(position)
+            return
+        self._positions[number] = position
+        if record.error is not None:
+            self._failed.add(number)
         else:
-            self._positions[number] = position
-            self._expected = number + 1
+            self._failed.discard(number)
 
     def _line(self, position: int) -> bytes:
-        file = self._files[position % _FILES]
-        before = file.tell()
-        file.seek(position // _FILES)
-        line = file.readline()
-        file.seek(before)  # this file may be in the middle of its scan
-        return line
+        stream = self._files[position % _FILES].stream
+        stream.seek(position // _FILES)
+        return stream.readline()
 
     def _read(self, position: int) -> Record:
         record = read_record(self._line(position))
@@ -169,7 +234,7 @@ class Journal:
 
 
 class JournalPart:
-    """What one process appends its records to; a context that closes it.
+    """What one process appends its records to.
 
     The file is begun with the first record: where nothing is done, the journal stays as it is.
 
@@ -177,30 +242,34 @@ class JournalPart:
         path: of the journal.
         rank: of the process among those that share the run.
         settings: of the run, as JSON values.
+
+    Attributes:
+        path: of the part.
     """
 
     def __init__(self, path: Path, rank: int, settings: dict[str, Any]) -> None:
-        self._path = path.with_name(f"{path.stem}.rank-{rank:04d}{path.suffix}")
-        self._header = json_line({"format": FORMAT, "settings": settings})
+        self.path = path.with_name(f"{path.stem}.rank-{rank:04d}{path.suffix}")
+        self._settings = settings
         self._file: BinaryIO | None = None
+        self._size = 0
 
-    def add(self, record: Record) -> None:
-        """Append a record. A later one of the same key replaces it."""
+    def add(self, record: Record) -> int:
+        """Append a record. A later one of the same key replaces it.
+
+        Returns:
+            Where its line begins.
+        """
         if self._file is None:
-            self._file = self._path.open("wb")
-            self._file.write(self._header)
-        self._file.write(record.line())
+            self._file = self.path.open("wb")
+            header = {"format": FORMAT, "settings": self._settings}
+            self._size = self._file.write(json_line(header))
+        offset = self._size
+        self._size += self._file.write(record.line())
         self._file.flush()  # to the system, which outlives a killed process
+        return offset
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         if self._file is not None:
             self._file.close()
 

@@ -1,8 +1,10 @@
 """Many strings in little memory."""
 
+import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, overload
 
 
@@ -25,6 +27,10 @@ class PackedStrings(Sequence[str]):
         """Add a string at the end."""
         self._text += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._text))
+
+    def digest(self) -> bytes:
+        """What differs for other strings."""
+        return hashlib.sha256(self._ends.tobytes() + self._text).digest()
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -117,11 +123,16 @@ def sorted_keys(texts: Sequence[str]) -> tuple[Keys, "array[int]"]:
         The keys, and the place of each among ``texts``, the first if it repeats.
     """
     keys, places = Keys(), array("Q")
-    numbers: Sequence[int] = range(len(texts))
-    if any(texts[number - 1] > texts[number] for number in numbers[1:]):
-        numbers = sorted(numbers, key=texts.__getitem__)
-    for number in numbers:
+    for number in rising(texts):
         if not keys or keys[-1] != texts[number]:
             keys.append(texts[number])
             places.append(number)
     return keys, places
+
+
+def rising(texts: Sequence[str]) -> Sequence[int]:
+    """The numbers of strings, in the order of these; equal ones stay as they are."""
+    numbers = range(len(texts))
+    if all(one <= following for one, following in pairwise(texts)):
+        return numbers
+    return sorted(numbers, key=texts.__getitem__)

@@ -1,8 +1,10 @@
 """What became of one item of a run."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Record:
     def line(self) -> bytes:
         """The record as a line of a journal."""
         return json_line(
-            {name: value for name, value in asdict(self).items() if value or name == "key"}
+            {name: value for name, value in vars(self).items() if value or name == "key"}
         )
 
 
@@ -47,13 +49,13 @@ def read_record(line: bytes) -> Record | None:
 
 def json_line(value: dict[str, Any]) -> bytes:
     """A line, with its end. ASCII, so that names with undecodable bytes survive as surrogates."""
-    return json.dumps(value, sort_keys=True).encode("ascii") + b"\n"
+    return _ENCODER.encode(value).encode("ascii") + b"\n"
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
     """The dict that a line holds; None if it is torn or holds anything else."""
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode("ascii"))
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
