@@ -1,7 +1,6 @@
 """A journal holds what was done, whatever was killed while it was written."""
 
 import json
-from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -21,7 +20,7 @@ def path(tmp_path):
 
 
 def _write(path, rank, *records):
-    with closing(JournalPart(path, rank, SETTINGS)) as part:
+    with JournalPart(path, rank, SETTINGS) as part:
         for record in records:
             part.add(record)
 
@@ -69,6 +68,46 @@ def test_a_journal_in_order_is_not_written_again(path):
     assert path.stat().st_ino != before
 
 
+def test_what_is_added_is_known_at_once(path):
+    _write(path, 0, Record("a", error="a: broken"), Record("b"))
+    _merge(path)
+    with Journal(path, SETTINGS, KEYS) as journal:
+        assert not journal.has(2)
+        journal.add(2, Record("c", error="c: gone"))
+        journal.add(0, Record("a"))
+        assert (journal.record(0), journal.record(2)) == (Record("a"), Record("c", error="c: gone"))
+        assert [record.key for record in journal.failures()] == ["c"]
+        journal.merge(keep_others=False)
+        expected = [Record("a"), Record("b"), Record("c", error="c: gone")]
+        assert list(journal.records()) == expected
+    with Journal(path, SETTINGS, KEYS) as journal:
+        assert list(journal.records()) == expected
+        assert [record.key for record in journal.failures()] == ["c"]
+
+
+def test_parts_of_others_are_found_at_the_end(path):
+    _merge(path)
+    with Journal(path, SETTINGS, KEYS) as journal:
+        journal.add(0, Record("a"))
+        _write(path, 1, Record("c"), Record("b"))
+        journal.merge(keep_others=False)
+        assert [record.key for record in journal.records()] == ["a", "b", "c"]
+    assert [file.name for file in path.parent.iterdir()] == ["manifest.jsonl"]
+
+
+@pytest.mark.parametrize(("order", "torn"), [("abc", b""), ("acb", b""), ("abc", b'{"key')])
+def test_a_part_in_order_becomes_the_journal(path, order, torn):
+    _merge(path)
+    _write(path, 0, *(Record(key) for key in order))
+    part = path.with_name("manifest.rank-0000.jsonl")
+    part.write_bytes(part.read_bytes() + torn)
+    before = part.stat().st_ino
+    _merge(path)
+    assert (path.stat().st_ino == before) == (order == "abc" and not torn)
+    assert [file.name for file in path.parent.iterdir()] == ["manifest.jsonl"]
+    assert [json.loads(line).get("key") for line in path.open()] == [None, "a", "b", "c"]
+
+
 @given(cut=st.integers(0, 400))
 def test_a_torn_part_loses_what_is_torn_only(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("torn") / "manifest.jsonl"
@@ -89,6 +128,13 @@ def test_records_of_other_items_stay_or_go(path):
     assert [json.loads(line).get("key") for line in path.open()] == [None, *"0ab", "bb", "z"]
     with Journal(path, SETTINGS, Keys(["b"])) as journal:
         assert [record.key for record in journal.other_records()] == ["0", "a", "bb", "z"]
+    newer = Record("a", {"size": 2})
+    _write(path, 1, newer)
+    with Journal(path, SETTINGS, Keys(["b"])) as journal:
+        others = list(journal.other_records())
+        assert others == [Record("0"), newer, Record("bb"), Record("z")]
+        journal.merge(keep_others=True)
+        assert list(journal.other_records()) == others
         journal.merge(keep_others=False)
     assert len(path.read_text().splitlines()) == 2
 

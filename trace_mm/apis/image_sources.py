@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_mm.files import absolute_path
-from trace_mm.files.store_paths import FilePath, StorePath, packed_path, unpacked_path
+from trace_mm.files.store_paths import FilePath, StorePath, is_local, packed_path, unpacked_path
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.short_repr import ShortRepr
 
@@ -85,22 +85,20 @@ class ImageSources(Sequence[ImageSource]):
         image = unpacked_path(self._paths[number]) if pixels is None else pixels
         return ImageSource(self._names[number], image)
 
-    def files(self) -> Iterator[tuple[str, FilePath]]:
-        """Name and absolute path of each file; of a store, its address.
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Name and place of each file, as :func:`trace_mm.files.store_paths.packed_path` packs it.
 
         Raises:
             ValueError: if an image is no file.
         """
-        for source in self:
-            file = source.file
-            if file is None:
-                raise ValueError(f"{source.label}: this takes files only")
-            yield source.name, absolute_path(file)
+        for name, path in zip(self._names, self._paths, strict=True):
+            if not path:
+                raise ValueError(f"{name}: this takes files only")
+            yield name, os.path.abspath(path) if is_local(path) else path  # noqa: PTH100
 
-    def paths(self) -> Iterator[Path]:
-        """The local files among the images."""
-        files = (unpacked_path(path) for path in self._paths if path)
-        return (file for file in files if isinstance(file, Path))
+    def paths(self) -> Iterator[str]:
+        """The local files among the images, as text, since there may be millions."""
+        return (path for path in self._paths if path and is_local(path))
 
     def in_order(self) -> "ImageSources":
         """The same, sorted by folders and names in these."""

@@ -76,6 +76,9 @@ class Orientation:
     exif: int = 1
     upright: bool = True
 
+    def __deepcopy__(self, memo: object) -> "Orientation":
+        return self  # it cannot be changed; samples copy what they are given
+
     def fit(self, values: NDArray[Any], size: Size) -> NDArray[Any]:
         """A map of the photo, in this orientation if it is in the other one.
 

@@ -43,7 +43,8 @@ def check_outputs(
             raise ValueError(f"{target} is a folder; name a file to write")
     targets, above = _existing((*written, *opened)), cache(_identities_from)
     holders = _existing(opened)
-    for source in chain(_paths(read), lists):  # a million images are looked at one by one
+    sources = (os.fspath(path) for path in chain(read, lists) if path is not None)
+    for source in sources if targets else ():  # perhaps a million images, so as text
         onto = targets.get(_identity(source))
         if onto is not None:
             raise ValueError(f"{onto} would be written onto {source}, which is read")
@@ -73,21 +74,21 @@ def _existing(paths: Iterable[Path]) -> dict[_Identity | None, Path]:
     return found
 
 
-def _place(path: Path) -> Path:
+def _place(path: AnyPath) -> str:
     """The folder that a path, which need not be there, lies in."""
-    return (path.resolve() if path.is_symlink() else path).parent
+    return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120
 
 
-def _identities_from(folder: Path) -> frozenset[_Identity]:
+def _identities_from(folder: str) -> frozenset[_Identity]:
     """Of a folder and all above it, as far as they are there."""
-    resolved = folder.resolve()
+    resolved = Path(folder).resolve()
     found = (_identity(place) for place in (resolved, *resolved.parents))
     return frozenset(identity for identity in found if identity is not None)
 
 
-def _identity(path: Path) -> _Identity | None:
+def _identity(path: AnyPath) -> _Identity | None:
     try:
-        state = path.stat()
+        state = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):  # not there, or no path of this system
         return None
     return state.st_dev, state.st_ino

@@ -159,6 +159,11 @@ def _packed_state(path: FilePath) -> str:
     return f"\0{'' if state.size is None else state.size}\0{state.version}"
 
 
+def is_local(text: str) -> bool:
+    """Whether what :func:`packed_path` gives is of this machine, and so the path itself."""
+    return "\0" not in text
+
+
 def with_states(paths: Iterable[FilePath], origin: object) -> Iterator[FilePath]:
     """Files with their states, which stores are asked for where they are not known.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trace_mm.files import decode_image, read_file
 from trace_mm.files.edge_maps import read_edge_map
 from trace_mm.files.file_state import file_state
-from trace_mm.files.store_paths import FilePath, packed_path, unpacked_path
+from trace_mm.files.store_paths import FilePath, is_local, unpacked_path
 from trace_mm.jobs.edge_files import (
     SAVE_KINDS,
     check_save_kinds,
@@ -56,7 +56,7 @@ class _Loaded:
     """An image that is read and waits for its edges."""
 
     item: Item
-    record: Record
+    state: dict[str, Any]
     image: Image
 
 
@@ -64,8 +64,9 @@ class EdgeJob:
     """Edges of image files, as PNG and in other kinds (see ``encode_result``).
 
     Args:
-        files: name of the results, and absolute path or file of a store, of each image; a name that
-            repeats counts once.
+        files: name of the results and place of each image, as
+            :func:`trace_mm.files.store_paths.packed_path` packs it, absolute if it is local; a name
+            that repeats counts once.
         out: folder to write.
         predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions; or what has ``on`` and
             ``uses_accelerator``, as :class:`trace_mm.jobs.edge_sources.EdgeModel`. For workers in
@@ -81,7 +82,7 @@ class EdgeJob:
 
     def __init__(
         self,
-        files: Iterable[tuple[str, FilePath]],
+        files: Iterable[tuple[str, str]],
         out: Path,
         predict: Predict,
         settings: dict[str, Any],
@@ -93,8 +94,7 @@ class EdgeJob:
 
     def places(self) -> Places:
         """The folders of results; see ``Job``."""
-        files = map(unpacked_path, self._paths)
-        return edge_places((file for file in files if isinstance(file, Path)), self.out)
+        return edge_places((path for path in self._paths if is_local(path)), self.out)
 
     def settings(self) -> dict[str, Any]:
         """What predictions depend on; see ``Job``. More kinds of results may be added later."""
@@ -112,27 +112,26 @@ class EdgeJob:
         """An image, unless its results are there, and are its own; see ``Job``."""
         name, path = self.keys[number], unpacked_path(self._paths[number])
         now = {"path": str(path), **file_state(path)}
-        before = tuple(self._recorded_kinds(name, known))
-        kinds = tuple(kind for kind in SAVE_KINDS if kind in {*self.kinds, *before})
-        item = Item(name, now, EdgeTask(path, kinds), str(path))
-        if known is None or known.error is not None:
-            return item
-        if not _is_unchanged(known, now, path):
-            if known.state["path"] != str(path):
+        if known is None:
+            return Item(name, now, EdgeTask(path, self.kinds), str(path))
+        paths = result_paths(name, SAVE_KINDS)
+        before = [kind for kind in paths if paths[kind] in known.outputs]
+        if known.error is not None or not _is_unchanged(known, now, path):
+            if known.error is None and known.state["path"] != str(path):
                 raise ValueError(
                     f"{self.out} holds the results of {known.state['path']} under the name "
                     f"{name!r}, those of {path} would replace them: choose another folder, or "
                     f"--overwrite to start anew"
                 )
-            return item
-        paths = result_paths(name, SAVE_KINDS)
-        there = [kind for kind in before if _has_size(self.out / paths[kind], known, paths[kind])]
+            kinds = tuple(kind for kind in paths if kind in {*self.kinds, *before})
+            return Item(name, now, EdgeTask(path, kinds), str(path))
+        there = [kind for kind in before if self._has(paths[kind], known)]
         missing = tuple(kind for kind in self.kinds if kind not in there)
         if not missing:
             return None
         kind = source_for(missing, there)
         stored = None if kind is None else self.out / paths[kind]
-        return replace(item, data=EdgeTask(path, missing, known, stored))
+        return Item(name, now, EdgeTask(path, missing, known, stored), str(path))
 
     def path(self, key: str) -> FilePath:
         """Where an image is, by the name of its results.
@@ -148,9 +147,9 @@ class EdgeJob:
     def conclude(self, journal: Journal) -> None:
         """Nothing: see ``Job``."""
 
-    def _recorded_kinds(self, name: str, known: Record | None) -> list[str]:
-        paths = result_paths(name, SAVE_KINDS)
-        return [] if known is None else [kind for kind in paths if paths[kind] in known.outputs]
+    def _has(self, output: str, known: Record) -> bool:
+        """Whether a result is there as it was recorded."""
+        return file_state(self.out / output)["size"] == known.outputs[output]
 
 
 @dataclass(frozen=True)
@@ -179,16 +178,14 @@ class EdgeWorker:
         """Read an image; draw what can be drawn of stored edges."""
         task: EdgeTask = item.data
         data = task.image if isinstance(task.image, bytes) else read_file(task.image)
-        digest = hashlib.sha256(data).hexdigest()
-        record = task.record or Record(item.key)
-        record = replace(record, state={**item.state, "sha256": digest})
+        state = {**item.state, "sha256": hashlib.sha256(data).hexdigest()}
         image = decode_image(data, item.label)
-        if task.stored is None:
-            return _Loaded(item, record, image)
+        if task.record is None or task.stored is None:
+            return _Loaded(item, state, image)
         edges = read_edge_map(task.stored)
         paths = result_paths(item.key, task.kinds)
         files = {path: encode_stored(kind, edges, image) for kind, path in paths.items()}
-        return Finished(record, files)
+        return Finished(replace(task.record, state=state), files)
 
     def group(self, loaded: _Loaded) -> None:
         """All images may be in one batch."""
@@ -202,17 +199,17 @@ class EdgeWorker:
         task: EdgeTask = loaded.item.data
         paths = result_paths(loaded.item.key, task.kinds)
         files = {path: encode_result(kind, predicted, loaded.image) for kind, path in paths.items()}
-        return Finished(
-            replace(loaded.record, result={"timestep": predicted.get("timestep")}), files
-        )
+        outputs = {} if task.record is None else task.record.outputs
+        result = {"timestep": predicted.get("timestep")}
+        return Finished(Record(loaded.item.key, loaded.state, outputs, result), files)
 
 
-def _sorted(files: Iterable[tuple[str, FilePath]]) -> tuple[Keys, PackedStrings]:
+def _sorted(files: Iterable[tuple[str, str]]) -> tuple[Keys, PackedStrings]:
     """Names in their order, and where each is."""
     names, paths = PackedStrings(), PackedStrings()
     for name, path in files:
         names.append(name)
-        paths.append(packed_path(path))
+        paths.append(path)
     keys, places = sorted_keys(names)
     return keys, PackedStrings(paths[number] for number in places)
 
@@ -225,7 +222,3 @@ def _is_unchanged(known: Record, now: dict[str, Any], path: FilePath) -> bool:
         return hashlib.sha256(read_file(path)).hexdigest() == known.state.get("sha256")
     except (ValueError, OSError):
         return False
-
-
-def _has_size(path: Path, known: Record, output: str) -> bool:
-    return path.is_file() and path.stat().st_size == known.outputs[output]

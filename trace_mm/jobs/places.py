@@ -34,7 +34,7 @@ def parts_folder(out: Path) -> Path:
     return out.with_name(out.name + ".parts")
 
 
-def edge_places(images: Iterable[Path], out: Path) -> Places:
+def edge_places(images: Iterable[AnyPath], out: Path) -> Places:
     """The places of a run of edges.
 
     Args:
@@ -44,7 +44,7 @@ def edge_places(images: Iterable[Path], out: Path) -> Places:
     return Places(top=out, folders=tuple(EDGE_FOLDERS.values()), read=images)
 
 
-def check_demo_places(images: Iterable[Path], out: Path) -> None:
+def check_demo_places(images: Iterable[AnyPath], out: Path) -> None:
     """Refuse a folder of a demo that cannot be written, or where images lie that are shown.
 
     Raises:

@@ -24,11 +24,7 @@ class Died:
     """A worker has died."""
 
 
-class ChunkDone:
-    """A worker has done the oldest of its chunks."""
-
-
-Event = Record | Ready | ChunkDone | Died
+Event = Record | Ready | Died
 
 
 class Crew(Protocol):
@@ -39,7 +35,10 @@ class Crew(Protocol):
         """How many seats there are."""
 
     def give(self, seat: int, chunk: Sequence[Item]) -> None:
-        """Have a worker do items, after those that it was given before."""
+        """Have a worker do items, after those that it was given before; a lone one on its own.
+
+        Of a lone item, the record leaves the worker before anything else is begun.
+        """
 
     def wait(self) -> tuple[int, Event]:
         """Wait for what happens next, and where.
@@ -58,6 +57,13 @@ class _Seat:
 
     ready: bool = False
     chunks: deque[dict[str, Item]] = field(default_factory=deque)
+
+    def done(self, key: str) -> None:
+        """Strike an item off, and the chunk of which it was the last."""
+        chunk = next(chunk for chunk in self.chunks if key in chunk)
+        del chunk[key]
+        if not chunk:
+            self.chunks.remove(chunk)
 
 
 class _Waiting:
@@ -104,12 +110,10 @@ def dispatch(crew: Crew, chunks: Iterator[list[Item]]) -> Iterator[Record]:
         seat = seats[number]
         if isinstance(event, Record):
             in_vain = 0
-            seat.chunks[0].pop(event.key, None)
+            seat.done(event.key)
             yield event
         elif isinstance(event, Ready):
             seat.ready = True
-        elif isinstance(event, ChunkDone):
-            seat.chunks.popleft()
         else:
             in_vain += 1
             if in_vain > _LONE_DEATHS + 2 * crew.size:

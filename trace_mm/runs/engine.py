@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from trace_mm.files import check_outputs, locked, remove_temporary_files
 from trace_mm.runs.executors import Executor, LocalExecutor, Task, chunk_size, records_of

@@ -10,7 +10,8 @@ from trace_mm.runs.job import Item, Recipe, Sink, UnusableError, Worker
 from trace_mm.runs.pipeline import work
 from trace_mm.runs.records import Record
 
-_MOST_A_CHUNK = 64  # items; a dead worker costs at most one chunk, and a little waiting each
+_MOST_A_CHUNK = 64  # items; what a dead worker was at is done again one by one
+_MOST_BATCHES = 4  # if that is more: a worker reads and finishes about two batches side by side
 _Thing = TypeVar("_Thing")
 
 
@@ -195,7 +196,8 @@ def chosen(executor: Executor | None, workers: int) -> Executor:
 
 def chunk_size(count: int, batch_size: int, workers: int) -> int:
     """How many of so many items a worker is given at a time."""
-    return max(batch_size, min(_MOST_A_CHUNK, count // (4 * workers)), 1)
+    most = max(_MOST_A_CHUNK, _MOST_BATCHES * batch_size)
+    return max(batch_size, min(most, count // (4 * workers)), 1)
 
 
 def chunked(things: Iterable[_Thing], size: int) -> Iterator[list[_Thing]]:

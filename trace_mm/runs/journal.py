@@ -234,7 +234,7 @@ class Journal:
 
 
 class JournalPart:
-    """What one process appends its records to.
+    """What one process appends its records to; a context that closes it.
 
     The file is begun with the first record: where nothing is done, the journal stays as it is.
 
@@ -267,6 +267,17 @@ class JournalPart:
         self._size += self._file.write(record.line())
         self._file.flush()  # to the system, which outlives a killed process
         return offset
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -94,11 +94,14 @@ class Keys(PackedStrings):
         ValueError: if they are not, or one repeats; names it.
     """
 
+    _last = ""
+
     def append(self, text: str) -> None:
         """Add a key, which must come after all that are there."""
-        if len(self) and text <= self[-1]:
-            raise ValueError(f"{text!r} does not come after {self[-1]!r}")
+        if text <= self._last and len(self):
+            raise ValueError(f"{text!r} does not come after {self._last!r}")
         super().append(text)
+        self._last = text
 
     def find(self, key: str, expected: int = 0) -> int | None:
         """The number of a key; None if it is not there.
@@ -123,10 +126,13 @@ def sorted_keys(texts: Sequence[str]) -> tuple[Keys, "array[int]"]:
         The keys, and the place of each among ``texts``, the first if it repeats.
     """
     keys, places = Keys(), array("Q")
+    last = None
     for number in rising(texts):
-        if not keys or keys[-1] != texts[number]:
-            keys.append(texts[number])
+        text = texts[number]
+        if text != last:
+            keys.append(text)
             places.append(number)
+            last = text
     return keys, places
 
 

@@ -125,7 +125,7 @@ def _side_by_side(
     given: Iterable[_Given],
     ahead: int,
 ) -> Iterator[_Made]:
-    """Like ``map``, in the threads of a pool, so many calls ahead of what is asked for."""
+    """Like ``map``, in the threads of a pool, at most so many calls ahead of what is asked for."""
     pending: deque[Future[_Made]] = deque()
     for one in given:
         pending.append(pool.submit(call, one))

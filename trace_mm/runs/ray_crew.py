@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from trace_mm import __version__
 from trace_mm.console import is_quiet, note, send_notes, set_quiet
-from trace_mm.runs.dispatch import ChunkDone, Died, Event, Ready
+from trace_mm.runs.dispatch import Died, Event, Ready
 from trace_mm.runs.executors import Task
 from trace_mm.runs.job import Item
 from trace_mm.runs.records import Record
@@ -131,7 +131,10 @@ class _RaySeat:
         )
 
     def event(self) -> Event | None:
-        """What the oldest call has given, which must be there; None if a note, which is told."""
+        """What the oldest call has given, which must be there.
+
+        None if it was a note, which is told, or has ended.
+        """
         import ray
         from ray import exceptions
 
@@ -170,10 +173,10 @@ class _RaySeat:
         self.calls.clear()
         ray.kill(self._actor)
 
-    def _after_call(self) -> Event:
+    def _after_call(self) -> Event | None:
         self.calls.popleft()
         if self.has_begun:
-            return ChunkDone()
+            return None
         self.has_begun = True
         return Ready()
 
