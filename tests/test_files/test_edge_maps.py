@@ -1,6 +1,7 @@
 """Which edge map is an image's."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -115,3 +116,11 @@ def test_a_folder_with_maps_of_no_image_says_what_it_holds(tmp_path):
     write_map(tmp_path / "edges", "x/1")
     with pytest.raises(FileNotFoundError, match=r"did you mean .*edges\?$"):
         EdgeMaps(tmp_path).expect(["x/1.png", "x/2.png"])
+
+
+def test_workers_find_maps_without_knowing_all_images(tmp_path):
+    write_map(tmp_path, "1", 0.5)
+    maps = EdgeMaps(tmp_path)
+    maps.expect([f"x/{number}.png" for number in range(100)])
+    assert len(pickle.dumps(maps)) < 1000
+    assert value_of(pickle.loads(pickle.dumps(maps)), "x/1.png") == 0.5

@@ -4,7 +4,8 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files.folders import IMAGE_SUFFIXES
+from trace_mm.files.hash_index import HashIndex
 from trace_mm.files.members import AnyFile, as_file
 from trace_mm.files.orientation import Orientation
 
@@ -40,19 +42,21 @@ class EdgeMaps:
     def __init__(self, folder: str | os.PathLike[str], invert: bool = False) -> None:
         self.folder = _map_folder(Path(folder))
         self.invert = invert
-        self._known: set[str] = set()
-        self._whole: dict[str, list[str]] = {}  # the first two images, by path without suffix
-        self._short: dict[str, list[str]] = {}  # the same, by name without suffix
+        self._known: list[_Images] = []
+        self._expected = False  # whether all images are known that there are
+        self._asked: set[str] = set()  # images that were looked for, where that is not so
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the images that are known: for other processes, once these have been checked."""
-        return {**self.__dict__, "_known": set(), "_whole": {}, "_short": {}}
+        return {**self.__dict__, "_known": [], "_asked": set()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}, invert={self.invert})"
 
-    def expect(self, names: Collection[str], others: Iterable[str] = ()) -> None:
+    def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
         """Say which images will be asked for, so that what is wrong is found at once.
+
+        In memory there are 32 bytes an image besides what is given, which is kept.
 
         Args:
             names: of these images.
@@ -62,11 +66,12 @@ class EdgeMaps:
             ValueError: if two of them could have one map; names both.
             FileNotFoundError: if none of them has a map.
         """
-        for name in (*names, *others):
-            self._add(name)
-        found = [name for name in names if self.find(name) is not None]
-        if names and not found:
-            raise FileNotFoundError(self._nothing_fits(next(iter(names)), len(names)))
+        given = (names, others if isinstance(others, Sequence) else list(others))
+        self._known += [_Images(some) for some in given if len(some)]
+        self._expected = True
+        found = [self.find(name) is not None for name in names]
+        if names and not any(found):
+            raise FileNotFoundError(self._nothing_fits(names[0], len(names)))
 
     def find(self, name: str) -> Path | None:
         """The map of an image, if there is one.
@@ -74,17 +79,20 @@ class EdgeMaps:
         Raises:
             ValueError: if it could be that of another image that is known by now; names both.
         """
-        self._add(name)
+        if not self._expected and name not in self._asked:
+            self._asked.add(name)
+            self._known.append(_Images([name]))
         kept = self._file(name)
         if kept is not None:
             return kept
-        whole, short = _without_suffix(name), PurePosixPath(_without_suffix(name)).name
-        for stem, owners in ((whole, self._whole[whole]), (short, self._short[short])):
+        whole = _without_suffix(name)
+        for stem, short in ((whole, False), (_last_part(whole), True)):
             path = self._file(stem)
             if path is None:
                 continue
-            if len(owners) > 1:
-                other = next(owner for owner in owners if owner != name)
+            owners = chain.from_iterable(images.of(stem, short) for images in self._known)
+            other = next((owner for owner in owners if owner != name), None)
+            if other is not None:
                 raise ValueError(
                     f"{path}: it may be the edge map of {name} or of {other}: call maps like their "
                     f"images, with folders"
@@ -124,19 +132,9 @@ class EdgeMaps:
         state = path.stat()
         return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
-    def _add(self, name: str) -> None:
-        if name in self._known:
-            return
-        self._known.add(name)
-        whole = _without_suffix(name)
-        for table, key in ((self._whole, whole), (self._short, PurePosixPath(whole).name)):
-            owners = table.setdefault(key, [])
-            if len(owners) < 2:  # as many as a message names
-                owners.append(name)
-
     def _file(self, stem: str) -> Path | None:
-        candidates = (self.folder / f"{stem}{suffix}" for suffix in MAP_SUFFIXES)
-        return next((candidate for candidate in candidates if candidate.is_file()), None)
+        candidates = (f"{self.folder}/{stem}{suffix}" for suffix in MAP_SUFFIXES)
+        return next((Path(one) for one in candidates if os.path.isfile(one)), None)  # noqa: PTH113
 
     def _nothing_fits(self, name: str, count: int) -> str:
         stem = _without_suffix(name)
@@ -148,6 +146,22 @@ class EdgeMaps:
             f"{self.folder}: holds an edge map of none of the {count} images; {name} needs "
             f"{stem}.png, .npz or .npy, but {held}{', ...' if len(inside) > 3 else ''}{hint}"
         )
+
+
+class _Images:
+    """Names of images, found by their paths without suffix, and by the last parts of these."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._wholes = HashIndex(len(names), self._whole)
+        self._shorts = HashIndex(len(names), lambda number: _last_part(self._whole(number)))
+
+    def of(self, stem: str, short: bool) -> Iterator[str]:
+        """Names of the images of a path without suffix, or of a last part."""
+        return map(self._names.__getitem__, (self._shorts if short else self._wholes).find(stem))
+
+    def _whole(self, number: int) -> str:
+        return _without_suffix(self._names[number])
 
 
 def read_edges_of(
@@ -206,6 +220,10 @@ def _map_folder(folder: Path) -> Path:
 def _without_suffix(name: str) -> str:
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else str(path)
+
+
+def _last_part(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _read_grey(path: AnyFile) -> NDArray[np.float32]:

@@ -9,11 +9,12 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from trace_mm.files.folders import IMAGE_SUFFIXES, walk_images
+from trace_mm.files.hash_index import HashIndex
 from trace_mm.files.json_values import ImageId, compose
 from trace_mm.files.store_paths import FilePath, joined
 
@@ -120,7 +121,7 @@ class FileIndex:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = paths
-        self._tables: dict[int, tuple[_Table[str], _Table[str]]] = {}
+        self._tables: dict[int, tuple[HashIndex, HashIndex]] = {}
 
     def find(self, name: str, image_id: ImageId | None = None) -> list[int]:
         """Indices of the files that a name may mean.
@@ -166,8 +167,8 @@ class FileIndex:
             end = "/".join(parts[-depth:])
             stem = end.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else end
             for table, key in ((names, end), (stems, end), (stems, stem)):
-                if key in table:
-                    return _listed(table[key])
+                if found := list(table.find(key)):
+                    return found
         return []
 
     def _starting(self, start: str) -> list[int]:
@@ -179,19 +180,21 @@ class FileIndex:
             found.append(index)
         return found
 
-    def _tables_of(self, depth: int) -> tuple[_Table[str], _Table[str]]:
+    def _tables_of(self, depth: int) -> tuple[HashIndex, HashIndex]:
         """Files by the last ``depth`` parts of their paths, with and without suffix."""
         if depth not in self._tables:
-            names: _Table[str] = {}
-            stems: _Table[str] = {}
-            for index, path in enumerate(self.paths):
-                parts = compose(path).rsplit("/", depth)
-                if len(parts) >= depth:
-                    end = "/".join(parts[-depth:])
-                    _add(names, end, index)
-                    _add(stems, end.removesuffix(PurePosixPath(parts[-1]).suffix), index)
-            self._tables[depth] = names, stems
+            name, count = partial(self._end, depth), len(self.paths)
+            stem = partial(self._end, depth, without_suffix=True)
+            self._tables[depth] = HashIndex(count, name), HashIndex(count, stem)
         return self._tables[depth]
+
+    def _end(self, depth: int, index: int, without_suffix: bool = False) -> str:
+        """The last parts of a path; empty if there are fewer."""
+        parts = compose(self.paths[index]).rsplit("/", depth)
+        if len(parts) < depth:
+            return ""
+        end = "/".join(parts[-depth:])
+        return end.removesuffix(PurePosixPath(parts[-1]).suffix) if without_suffix else end
 
     @cached_property
     def _sorted_names(self) -> list[tuple[str, int]]:
