@@ -66,6 +66,8 @@ class RayCrew:
         trace: TracebackType | None,
     ) -> None:
         for seat in self._seats:
+            if kind is None:
+                seat.settle()
             seat.end()
 
     def give(self, seat: int, chunk: Sequence[Item]) -> None:
@@ -165,6 +167,11 @@ class _RaySeat:
             return None
         event: Event = given
         return event
+
+    def settle(self) -> None:
+        """Let the actor return from what it has done, or Ray would complain of its end."""
+        while self.has_begun and self.calls and not isinstance(self.event(), Died):
+            pass
 
     def end(self) -> None:
         """End the actor, whatever it is at."""
