@@ -113,7 +113,7 @@ def report(name: str, count: int, cost: Cost, bare: Cost, again: Cost | None) ->
         1e6 / count * seconds  # microseconds an image
         for seconds in (cost.seconds - bare.seconds, cost.computing, bare.computing)
     )
-    later = f"{again.seconds:5.1f} s, {again.memory:.0f} MB" if again is not None else ""
+    later = "" if again is None else f"{again.seconds:5.1f} s, {again.computing:.1f} s of CPU"
     print(
         f"{name} {count / cost.seconds:9.1f} {bare.seconds / cost.seconds:8.2f} {more:8.0f} "
         f"{computed:7.0f} {computed - bare_computed:6.0f} {cost.memory:6.0f} "
