@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -15,7 +16,8 @@ import torch
 from PIL import Image
 
 from trace_mm.apis import expand_inputs, run_folder
-from trace_mm.files import TEMPORARY_SUFFIX, locked, write_atomically
+from trace_mm.files import TEMPORARY_SUFFIX, locked, read_file, write_atomically
+from trace_mm.jobs import edges
 from trace_mm.jobs.places import EDGE_FOLDERS
 from trace_mm.structures import EdgeDataSample
 
@@ -119,8 +121,7 @@ def test_changed_image_is_done_again_and_touched_one_is_not(photos, tmp_path):
 def test_other_images_of_the_same_name_are_refused(photos, tmp_path):
     out = tmp_path / "out"
     _run(photos, out)
-    moved = photos.rename(tmp_path / "moved")
-    assert _run(moved, out).done == []
+    moved = shutil.copytree(photos, tmp_path / "moved")
     Image.new("RGB", (3, 3)).save(moved / "2.png")
     before = _contents(out)
     with pytest.raises(ValueError, match=r"photos/2\.png .*moved/2\.png would replace"):
@@ -179,10 +180,39 @@ def test_foreign_files_are_not_overwritten(photos, tmp_path):
     out = tmp_path / "out"
     (out / "edges").mkdir(parents=True)
     (out / "edges/0.png").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="holds files"):
-        _run(photos, out)
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"holds files.*remove them, or choose another folder"):
+            _run(photos, out, overwrite=overwrite)
     assert (out / "edges/0.png").read_bytes() == b"mine"
-    assert len(_run(photos, out, overwrite=True).done) == 9
+
+
+def test_overwriting_leaves_nothing_of_a_killed_run(photos, tmp_path):
+    """A file is put in place before its record is written, so a kill can leave it alone."""
+    out = tmp_path / "out"
+    _run(photos, out)
+    shutil.copy(out / "edges/0.png", out / "edges/sub/unrecorded.png")
+    (out / "edges/notes.txt").write_text("mine")
+    (out / "unrecorded.png").write_bytes(b"mine")
+    _run(photos, out, settings={**SETTINGS, "seed": 7}, save=["png"], overwrite=True)
+    listed = {path for record in _journal(out)[1].values() for path in record["outputs"]}
+    there = {str(path.relative_to(out)) for path in (out / "edges").rglob("*") if path.is_file()}
+    assert there == {*listed, "edges/notes.txt"}
+    assert (out / "unrecorded.png").read_bytes() == b"mine"
+
+
+def test_images_that_were_only_touched_are_looked_at_once(photos, tmp_path, monkeypatch):
+    out, read = tmp_path / "out", []
+    _run(photos, out)
+    before = _contents(out)
+    monkeypatch.setattr(edges, "read_file", lambda path: read.append(path.name) or read_file(path))
+    os.utime(photos / "2.png", ns=(1, 1))
+    for _ in range(2):
+        assert len(_run(photos, out).skipped) == 9
+    assert read == ["2.png"]
+    assert _journal(out)[1]["2"]["state"]["modified"] == 1
+    after = _contents(out)
+    assert after.pop("manifest.jsonl") != before.pop("manifest.jsonl")
+    assert after == before
 
 
 def test_overwrite_removes_nothing_outside(photos, tmp_path):

@@ -167,7 +167,8 @@ def test_files_without_a_manifest_are_left_alone(data, out):
     (out / "semantic" / "mine.png").write_bytes(b"mine")
     with pytest.raises(ValueError, match=r"semantic holds files, but .* has no manifest\.jsonl"):
         make(data, out)
-    make(data, out, overwrite=True)
+    with pytest.raises(ValueError, match="remove them, or choose another folder"):
+        make(data, out, overwrite=True)
     assert (out / "semantic" / "mine.png").read_bytes() == b"mine"
 
 

@@ -296,26 +296,6 @@ def test_a_failed_image_is_tried_again(data, tmp_path):
     assert (summary.images, summary.failed) == (4, {})
 
 
-def test_pictures(data, tmp_path):
-    out, show_dir = tmp_path / "refined.json", tmp_path / "pictures"
-    refine(data, out)
-    before = out.read_bytes()
-    edges = Counted(data / "edges")
-    refine(data, out, edges, show_dir=show_dir)
-    assert edges.names == NAMES
-    assert sorted(path.name for path in show_dir.iterdir()) == NAMES
-    picture = Image.open(show_dir / NAMES[0])
-    assert picture.height > SIZE[0]
-    assert picture.width > 3 * SIZE[1]
-    drawn = (show_dir / NAMES[2]).read_bytes()
-    (show_dir / NAMES[2]).unlink()
-    edges = Counted(data / "edges")
-    refine(data, out, edges, show_dir=show_dir)
-    assert edges.names == [NAMES[2]]
-    assert (show_dir / NAMES[2]).read_bytes() == drawn
-    assert out.read_bytes() == before
-
-
 def test_ids_of_the_source_are_kept(data, tmp_path):
     """CutLER's detections have ids only, which lead to the images, and scores."""
     masks = {

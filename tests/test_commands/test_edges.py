@@ -27,9 +27,9 @@ def _complaint(capsys):
     """What is said of bad input: one line, after what is being loaded if it comes to that."""
     captured = capsys.readouterr()
     assert captured.out == ""
-    lines = captured.err.splitlines()
-    assert len(lines) == 1 or (len(lines) == 2 and re.fullmatch("note: loading .* ...", lines[0]))
-    return lines[-1]
+    *before, line = captured.err.splitlines()
+    assert not before or (len(before) == 1 and re.fullmatch("note: loading .* ...", before[0]))
+    return line
 
 
 def test_edges_of_a_folder(photos, sobel, tmp_path, capsys):
@@ -96,6 +96,15 @@ def test_what_is_passed_over_and_loaded_is_told(photos, sobel, tmp_path, capsys)
     first, second, *_ = capsys.readouterr().err.splitlines()
     assert first == f"note: {photos}: 1 file not named like images passed over (1 .txt)"
     assert second == f"note: loading {sobel} ..."
+
+
+def test_a_model_is_said_to_be_loaded_where_it_is(photos, sobel, tmp_path, capsys):
+    given = [photos, "--model", sobel, "--out", tmp_path / "out"]
+    assert _edges(*given, "--workers", 2) == 0
+    assert capsys.readouterr().err.count("note: loading") == 1
+    assert _edges(*given) == 0
+    assert _edges(*given, "--save", "overlay") == 0  # of the edges that are there
+    assert "loading" not in capsys.readouterr().err
 
 
 def test_bad_images_are_listed(photos, sobel, tmp_path, capsys):

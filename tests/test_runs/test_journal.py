@@ -41,7 +41,7 @@ def test_parts_become_one_file_in_the_order_of_keys(path):
         '{"error": "b: broken", "key": "b"}',
         '{"key": "c"}',
     ]
-    assert list(listed_outputs(path)) == ["edges/a.png"]
+    assert list(listed_outputs(path)) == [("edges/a.png", 7)]
 
 
 def test_a_later_record_replaces_an_earlier_one(path):

@@ -179,6 +179,15 @@ def test_what_cannot_be_reached_is_refused(job):
         _run(job, "localhost:1")
 
 
+def test_a_start_that_takes_too_long_is_one_line(job, monkeypatch):
+    def late(**options):
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr("ray.init", late)
+    with pytest.raises(OSError, match=r"^no Ray cluster: The current node timed out .*startup\.$"):
+        run(job, RayExecutor(1, "local"), show_progress=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -108,7 +108,7 @@ class EdgeJob:
         """The folder of results; see ``Job``."""
         return FolderSink(self.out)
 
-    def item(self, number: int, known: Record | None) -> Item | None:
+    def item(self, number: int, known: Record | None) -> Item | Record | None:
         """An image, unless its results are there, and are its own; see ``Job``."""
         name, path = self.keys[number], unpacked_path(self._paths[number])
         now = {"path": str(path), **file_state(path)}
@@ -127,11 +127,13 @@ class EdgeJob:
             return Item(name, now, EdgeTask(path, kinds), str(path))
         there = [kind for kind in before if self._has(paths[kind], known)]
         missing = tuple(kind for kind in self.kinds if kind not in there)
+        # Of a file that was only touched, or moved.
+        seen = replace(known, state={**now, "sha256": known.state.get("sha256")})
         if not missing:
-            return None
+            return None if seen == known else seen
         kind = source_for(missing, there)
         stored = None if kind is None else self.out / paths[kind]
-        return Item(name, now, EdgeTask(path, missing, known, stored), str(path))
+        return Item(name, now, EdgeTask(path, missing, seen, stored), str(path))
 
     def path(self, key: str) -> FilePath:
         """Where an image is, by the name of its results.

@@ -41,7 +41,8 @@ def edge_places(images: Iterable[AnyPath], out: Path) -> Places:
         images: files.
         out: folder of the results.
     """
-    return Places(top=out, folders=tuple(EDGE_FOLDERS.values()), read=images)
+    folders = tuple(EDGE_FOLDERS.values())
+    return Places(top=out, folders=folders, kinds=(".png", ".npz"), read=images)
 
 
 def check_demo_places(images: Iterable[AnyPath], out: Path) -> None:
@@ -78,6 +79,7 @@ def refinement_places(
         top=parts_folder(Path(out)),
         files=[Path(out)],
         others=[None if show_dir is None else Path(show_dir)],
+        listed=None if show_dir is None else Path(show_dir),
         read=[annotations],
         searched=[*local_places(masks, images), *edges],
     )
@@ -102,6 +104,7 @@ def panoptic_places(
     return Places(
         top=Path(out),
         folders=PANOPTIC_FOLDERS,
+        kinds=(".png",),
         files=[Path(out) / name for name in PANOPTIC_FILES],
         read=read,
         searched=local_places(images, semantic, *edges),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
+from trace_mm.console import note
 from trace_mm.runs.job import Item
 from trace_mm.runs.records import Record
 
@@ -24,7 +25,8 @@ class Died:
     """A worker has died."""
 
 
-Event = Record | Ready | Died
+Event = Record | Ready | Died | str
+"""What happens; a text is a note of a worker for a person."""
 
 
 class Crew(Protocol):
@@ -99,6 +101,7 @@ def dispatch(crew: Crew, chunks: Iterator[list[Item]]) -> Iterator[Record]:
     seats = [_Seat() for _ in range(crew.size)]
     waiting = _Waiting(chunks)
     lone_deaths: Counter[str] = Counter()
+    told: set[str] = set()  # several workers may have the same to say
     in_vain = 0
     while waiting or any(seat.chunks for seat in seats):
         for number, seat in enumerate(seats):
@@ -112,6 +115,10 @@ def dispatch(crew: Crew, chunks: Iterator[list[Item]]) -> Iterator[Record]:
             in_vain = 0
             seat.done(event.key)
             yield event
+        elif isinstance(event, str):
+            if event not in told:
+                note(event)
+            told.add(event)
         elif isinstance(event, Ready):
             seat.ready = True
         else:

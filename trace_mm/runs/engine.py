@@ -5,7 +5,7 @@ launcher has started share one run.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -142,13 +142,14 @@ def _clear(places: Places, path: Path, overwrite: bool) -> None:
     remove_temporary_files(
         chain(places.files, places.named), [*folders, *places.cleared], places.top
     )
+    if not journal_files(path):
+        _check_unclaimed(folders, places.top)
     if overwrite:
-        for output in listed_outputs(path):
-            _remove(places, output)
+        for output, size in listed_outputs(path):
+            _remove(places, output, size)
+        _remove_unlisted(folders, places.kinds)
         for file in (*journal_files(path), *places.files):  # what concludes a run comes last again
             file.unlink(missing_ok=True)
-    elif not journal_files(path):
-        _check_unclaimed(folders, places.top)
     elif is_empty(path) and _first_full(folders) is None:
         for file in journal_files(path):  # settings of a run that came to nothing bind nobody
             file.unlink()
@@ -158,26 +159,41 @@ def _remove_others(job: Job, places: Places, journal: Journal) -> None:
     """Remove the results of other items, if they are not to stay."""
     if not job.keeps_others:
         for record in journal.other_records():
-            for output in record.outputs:
-                _remove(places, output)
+            for output, size in record.outputs.items():
+                _remove(places, output, size)
 
 
-def _remove(places: Places, output: str) -> None:
-    """Remove a file that a journal lists; nothing outside the run's folders, whatever it lists."""
+def _remove(places: Places, output: str, size: int) -> None:
+    """Remove a file that a journal lists; nothing outside the run's folders, whatever it lists.
+
+    In a folder where others write too, one of another size is not the run's.
+    """
     path = PurePosixPath(output)
-    if ".." not in path.parts and any(path.is_relative_to(folder) for folder in places.folders):
-        (places.top / output).unlink(missing_ok=True)
+    if ".." in path.parts or path.is_absolute():
+        return
+    is_own = any(path.is_relative_to(folder) for folder in places.folders)
+    folder = places.top if is_own else places.listed
+    file = None if folder is None else folder / output
+    if file is not None and file.is_file() and (is_own or file.stat().st_size == size):
+        file.unlink()
 
 
-def _remove_stale(places: Places, outputs: Iterable[str], record: Record) -> None:
+def _remove_unlisted(folders: list[Path], kinds: Sequence[str]) -> None:
+    """Remove what a run put in place and was killed before it was recorded; no other kinds."""
+    for path in chain.from_iterable(folder.rglob("*") for folder in folders):
+        if path.suffix in kinds and path.is_file():
+            path.unlink()
+
+
+def _remove_stale(places: Places, outputs: Mapping[str, int], record: Record) -> None:
     """Remove what an item's earlier record lists and its new one does not.
 
     Before the new one is written: a run that is killed in between finds files missing, and does the
     item again.
     """
-    for output in outputs:
+    for output, size in outputs.items():
         if output not in record.outputs:
-            _remove(places, output)
+            _remove(places, output, size)
 
 
 def _check_unclaimed(folders: list[Path], top: Path) -> None:
@@ -186,7 +202,7 @@ def _check_unclaimed(folders: list[Path], top: Path) -> None:
     if folder is not None:
         raise ValueError(
             f"{folder} holds files, but {top} has no {JOURNAL} of a run that wrote them: "
-            f"choose another folder, or --overwrite"
+            f"remove them, or choose another folder"
         )
 
 
@@ -203,11 +219,13 @@ def _agree(job: Job, keys: Keys, ranks: Group, journal: Journal) -> "array[int]"
     """
     waiting = array("Q")
     if ranks.leads:
-        waiting.extend(
-            number
-            for number in range(len(keys))
-            if not journal.has(number) or job.item(number, journal.record(number)) is not None
-        )
+        try:
+            waiting.extend(n for n in range(len(keys)) if _waits(job, journal, n))
+        except ValueError:  # what is refused leaves all as it was
+            journal.close()
+            for part in journal_files(journal.path)[1:]:
+                part.unlink()
+            raise
         ranks.publish("items", keys.digest())
         ranks.publish("waiting", waiting.tobytes())
         return waiting
@@ -215,6 +233,17 @@ def _agree(job: Job, keys: Keys, ranks: Group, journal: Journal) -> "array[int]"
         raise ValueError("the processes of this run see different images: do they share a folder?")
     waiting.frombytes(ranks.learn("waiting"))
     return waiting
+
+
+def _waits(job: Job, journal: Journal, number: int) -> bool:
+    """Whether an item is to be done; if not, what is to be known of it is put down."""
+    if not journal.has(number):
+        return True
+    found = job.item(number, journal.record(number))
+    if isinstance(found, Record):
+        journal.add(number, found)
+        return False
+    return found is not None
 
 
 class _Items(Iterator[Item]):
@@ -227,7 +256,7 @@ class _Items(Iterator[Item]):
     def __init__(
         self, job: Job, ranks: Group, journal: Journal, waiting: "array[int]", batch_size: int
     ) -> None:
-        self.taken: dict[str, tuple[int, Iterable[str]]] = {}
+        self.taken: dict[str, tuple[int, Mapping[str, int]]] = {}
         size = chunk_size(len(waiting), batch_size, ranks.size) if ranks.size > 1 else batch_size
         chunks = ranks.share("chunks", range(0, len(waiting), size))
         self._numbers = chain.from_iterable(waiting[start : start + size] for start in chunks)
@@ -237,8 +266,8 @@ class _Items(Iterator[Item]):
         for number in self._numbers:
             known = self._journal.record(number)
             item = self._job.item(number, known)
-            if item is not None:
-                self.taken[item.key] = number, () if known is None else tuple(known.outputs)
+            if isinstance(item, Item):
+                self.taken[item.key] = number, {} if known is None else known.outputs
                 return item
         raise StopIteration
 

@@ -121,21 +121,25 @@ class Places:
     Attributes:
         top: folder of the run: its lock, its journal, and all that records list.
         folders: within ``top``, those in which only the run writes.
+        kinds: suffixes of what it writes there.
         files: other files that are written.
         others: other folders in which files are written.
         cleared: of these, those in which no other run writes, but where it does not matter who has
             written what is there.
         named: of the files that are written there, those of this run; looked through once.
+        listed: that of them which files lie in that records list; ``top`` if None.
         read: files and folders that must stay as they are.
         searched: folders of which all files are read.
     """
 
     top: Path
     folders: Sequence[str] = ()
+    kinds: Sequence[str] = ()
     files: Sequence[Path] = ()
     others: Sequence[Path | None] = ()
     cleared: Sequence[Path] = ()
     named: Iterable[Path] = ()
+    listed: Path | None = None
     read: Any = ()
     searched: Sequence[Path] = ()
 
@@ -157,7 +161,7 @@ class Job(Protocol):
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on, as JSON values; known without loading a model."""
 
-    def item(self, number: int, known: Record | None) -> Item | None:
+    def item(self, number: int, known: Record | None) -> Item | Record | None:
         """An item to be done.
 
         Args:
@@ -165,7 +169,8 @@ class Job(Protocol):
             known: its record of an earlier run, if there is any.
 
         Returns:
-            None if it is done.
+            None if it is done; a record if it is, but what is known of it should be that, so that
+            the next run sees it at a glance.
 
         Raises:
             ValueError: if its results would replace those of something else.

@@ -303,14 +303,14 @@ def is_empty(path: Path) -> bool:
     return True
 
 
-def listed_outputs(path: Path) -> Iterator[str]:
-    """Paths of the files that a journal and its parts list, whatever their settings and format."""
+def listed_outputs(path: Path) -> Iterator[tuple[str, int]]:
+    """Files that a journal and its parts list, with their sizes, whatever settings and format."""
     for file in journal_files(path):
         with file.open("rb") as stream:
             for line in stream:
                 value = parse_line(line) if line.endswith(b"\n") else None
                 outputs = value.get("outputs") if value is not None else None
-                yield from outputs if isinstance(outputs, dict) else ()
+                yield from outputs.items() if isinstance(outputs, dict) else ()
 
 
 def _check_header(path: Path, line: bytes, settings: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self, cast
 
-from trace_mm.console import is_quiet
+from trace_mm.console import is_quiet, send_notes
 from trace_mm.runs.dispatch import Died, Event, Ready
 from trace_mm.runs.executors import Task
 from trace_mm.runs.job import Item
@@ -118,6 +118,7 @@ def _serve(
     """Do what comes through a connection, until it is closed."""
     begin(threads, quiet)
     inbox, outbox = _Inbox(connection), _Outbox(connection)
+    send_notes(outbox.add)
     try:
         work = pickle.loads(task)
         worker = work.worker(device)

@@ -135,13 +135,13 @@ class _RaySeat:
     def event(self) -> Event | None:
         """What the oldest call has given, which must be there.
 
-        None if it was a note, which is told, or has ended.
+        None if it has ended.
         """
         import ray
         from ray import exceptions
 
         try:
-            given = ray.get(next(self.calls[0]))
+            event: Event = ray.get(next(self.calls[0]))
         except StopIteration:
             return self._after_call()
         except exceptions.RayTaskError as error:
@@ -162,10 +162,6 @@ class _RaySeat:
             return Died()
         except exceptions.RayError as error:
             raise OSError(f"Ray: {_last_line(error)}") from error
-        if isinstance(given, str):
-            note(given)
-            return None
-        event: Event = given
         return event
 
     def settle(self) -> None:
@@ -256,7 +252,7 @@ def connected(address: str | None) -> Iterator[None]:
             this machine, else a new one. A connection that the program has already goes before it.
 
     Raises:
-        OSError: if there is no such cluster.
+        OSError: if there is no such cluster, or a new one does not start.
     """
     with _environment(_SILENT):
         import ray
@@ -266,7 +262,10 @@ def connected(address: str | None) -> Iterator[None]:
             _check_address(address or os.environ.get("RAY_ADDRESS"))
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except ConnectionError as error:
+            except ValueError:  # an address that makes no sense
+                raise
+            except Exception as error:  # Ray's own class for a start that takes too long is this
+                ray.shutdown()
                 raise OSError(f"no Ray cluster: {_first_line(error)}{_hint(error)}") from error
     try:
         yield
