@@ -318,6 +318,7 @@ def test_killed_runs_resume_to_the_same_bytes(photos, tmp_path):
             if not name.endswith((TEMPORARY_SUFFIX, ".jsonl")):
                 assert data == expected[name]
     # What a kill between writing and renaming leaves.
+    (out / "edges/sub").mkdir(parents=True, exist_ok=True)
     (out / f"edges/sub/.1-0{TEMPORARY_SUFFIX}").write_bytes(b"half")
     summary = _run(photos, out)
     assert summary.skipped

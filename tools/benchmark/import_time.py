@@ -17,6 +17,16 @@ from PIL import Image
 from trace_mm.commands.command_line import Parser, run_command
 
 TORCH = "import torch"
+CONFIG = """
+train_dataloader = dict(
+    dataset=dict(
+        type="UnlabelledImageDataset",
+        source=dict(type="ImageFolder", data_root="{folder}/images"),
+        size=32,
+        pseudo_edges=dict(folder="{folder}/cache", teacher=dict(type="SobelDetector")),
+    )
+)
+"""
 
 
 def processor_seconds(arguments: list[str]) -> float:
@@ -32,7 +42,8 @@ def processor_seconds(arguments: list[str]) -> float:
 
 
 def write_inputs(folder: Path) -> None:
-    """An image, its mask and its edges, for a refinement that needs no model."""
+    """An image, its mask and its edges, for a refinement that needs no model; a cache's config."""
+    (folder / "config.py").write_text(CONFIG.format(folder=folder.as_posix()))
     square = np.zeros((32, 32), np.uint8)
     square[8:24, 8:24] = 1
     for name, pixels in (("images", 255 * square), ("masks", square), ("edges", 0 * square)):
@@ -56,6 +67,8 @@ def main() -> None:
         write_inputs(folder)
         refine = ["refine", "--masks", f"{folder}/masks", "--images", f"{folder}/images"]
         refine += ["--edges", f"{folder}/edges", "--out", f"{folder}/out.json", "--overwrite"]
+        edges = ["edges", f"{folder}/images", "--out", f"{folder}/out", "--device", "cpu"]
+        cache = ["tools/cache_pseudo_edges.py", f"{folder}/config.py", "--device", "cpu"]
         runs = {
             TORCH: ["-c", TORCH],
             "import trace_mm.apis": ["-c", "import trace_mm.apis"],
@@ -63,6 +76,8 @@ def main() -> None:
             "trace-mm --help": ["-m", "trace_mm.cli", "--help"],
             "trace-mm backbones": ["-m", "trace_mm.cli", "backbones"],
             "trace-mm refine, stored edges": ["-m", "trace_mm.cli", *refine],
+            "trace-mm edges, nothing to do": ["-m", "trace_mm.cli", *edges],  # but at first
+            "cache_pseudo_edges.py, likewise": cache,
         }
         found: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(options.rounds + 1):
