@@ -1,6 +1,5 @@
 """Counting of edge matches in worker processes, while a model makes the next maps."""
 
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -71,12 +70,7 @@ class CountingPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _finish(self, counts: ImageCounts) -> None:
