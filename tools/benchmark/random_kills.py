@@ -38,6 +38,7 @@ EXECUTORS = ("process", "workers", "torchrun", "ray")
 NOT_RESULTS = (".trace-mm.lock",)
 PATIENCE = 60.0  # seconds that processes are given to end
 MOST_KILLS = 25  # of one run, which then may end
+GAVE_UP = "die one after another"  # said by a run whose workers all died; it is started again
 
 
 def make_parser() -> Parser:
@@ -48,7 +49,9 @@ def make_parser() -> Parser:
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
     parser.add_argument("--executors", nargs="+", choices=EXECUTORS, default=EXECUTORS[:3])
-    parser.add_argument("--ray-address", default="auto", help="of a cluster, for ray")
+    parser.add_argument(
+        "--ray-address", help="HOST:PORT of a cluster for ray alone: workers of all clusters die"
+    )
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/random_kills"))
     return parser
 
@@ -56,6 +59,8 @@ def make_parser() -> Parser:
 def main() -> int:
     """Run the benchmark; the exit status is 0 if all bytes agree."""
     options = make_parser().parse_args()
+    if "ray" in options.executors and options.ray_address is None:
+        raise ValueError("ray needs --ray-address: a cluster that is found may be another's")
     data = options.work_dir / "data"
     shutil.rmtree(options.work_dir, ignore_errors=True)
     write_inputs(data, options.images)
@@ -181,6 +186,7 @@ def run_disturbed(
     """
     kills = Counter[str]()
     while True:
+        workers_before = kills["worker"]
         with tempfile.TemporaryFile() as said:  # a pipe would be kept open by what outlives it
             process = subprocess.Popen(
                 started, start_new_session=True, **{**quiet(), "stderr": said}
@@ -193,6 +199,7 @@ def run_disturbed(
             end_ranks(started)
             # A launcher ends with an error where one of its ranks was killed.
             was_killed |= process.returncode != 0 and bool(kills)
+        was_killed |= GAVE_UP in text and kills["worker"] > workers_before
         if not was_killed:
             return kills, "" if process.returncode == 0 else text or f"exit {process.returncode}"
         wait_for_orphans(process.pid)
