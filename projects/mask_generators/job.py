@@ -14,8 +14,9 @@ from projects.mask_generators.methods import annotate
 from trace_mm.files import load_image
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.file_state import file_state
-from trace_mm.runs.job import Finished, Item, Places, lacks_memory
+from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
+from trace_mm.runs.memory import lacks_memory
 from trace_mm.runs.packed import Keys, PackedStrings
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink

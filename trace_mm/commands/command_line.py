@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from trace_mm.console import set_quiet
-from trace_mm.runs.job import lacks_memory
+from trace_mm.runs.memory import lacks_memory
 from trace_mm.runs.summary import DONE, INTERRUPTED, SOME_FAILED, UNUSABLE_INPUT
 
 EXIT_STATUS = (

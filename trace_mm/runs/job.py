@@ -9,17 +9,9 @@ from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import Keys
 from trace_mm.runs.records import Record
 
-# What torch says of GPUs, and of the machine's own memory.
-_TOO_LITTLE = ("out of memory", "can't allocate memory", "not enough memory")
-
 
 class UnusableError(Exception):
     """A worker cannot work at all, such as without its model: no item's fault, and ends the run."""
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that something is too large for the memory."""
-    return isinstance(error, MemoryError) or any(text in str(error) for text in _TOO_LITTLE)
 
 
 @dataclass(frozen=True)
