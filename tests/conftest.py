@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_models, tiny_transformers
+from tests.s3_server import FaultyProxy, s3_proxy
 from trace_mm.console import set_quiet
 
 SAVED_BY = {
@@ -81,3 +82,10 @@ def _interruptible() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[FaultyProxy]:
+    """A real S3 server behind a proxy, for all tests of a module; see :func:`s3_proxy`."""
+    with pytest.MonkeyPatch.context() as patch, s3_proxy(patch) as proxy:
+        yield proxy

@@ -12,7 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.request import urlopen
 
+import fsspec
 import pytest
+
+from trace_mm.files import retries
 
 # Seen in an answer's status line, or in what happens to its body.
 Fault = int | str
@@ -139,6 +142,19 @@ def served(server: ThreadingHTTPServer) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def fail_fast(patch: pytest.MonkeyPatch, tries: int, timeout: float = 3) -> None:
+    """What fails is tried again at once, by us and not by botocore; no answer is a failure, too.
+
+    Args:
+        patch: of the test.
+        tries: in all.
+        timeout: seconds to wait for an answer.
+    """
+    patch.setattr(retries, "WAITS", (0.0,) * (tries - 1))
+    config = {"config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": timeout}}
+    patch.setitem(fsspec.config.conf, "s3", config)
 
 
 @contextmanager

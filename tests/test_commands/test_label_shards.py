@@ -5,14 +5,13 @@ import json
 import shutil
 from itertools import count, cycle
 
-import fsspec
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.s3_server import s3_proxy
+from tests.s3_server import fail_fast, s3_proxy
 from trace_mm.cli import main
-from trace_mm.files import locked, retries
+from trace_mm.files import locked
 from trace_mm.files.addresses import join_address
 from trace_mm.files.shards import ShardWriter, read_shard
 from trace_mm.files.stores import list_files, put_file, read_bytes
@@ -225,9 +224,7 @@ def s3(inputs, monkeypatch):
     with s3_proxy(monkeypatch) as proxy:
         for path in inputs.glob("*/*.tar"):
             put_file(path, f"s3://bucket/{path.relative_to(inputs).as_posix()}")
-        monkeypatch.setattr(retries, "WAITS", (0.0, 0.0, 0.0, 0.0))
-        options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": 2}}
-        monkeypatch.setitem(fsspec.config.conf, "s3", options)
+        fail_fast(monkeypatch, tries=5, timeout=2)
         kinds, requests = cycle(FAULTS), count(1)
         proxy.failed = []
 

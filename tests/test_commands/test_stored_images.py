@@ -12,32 +12,22 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 
-import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tests.s3_server import s3_proxy, served
+from tests.s3_server import fail_fast, served
 from trace_mm.cli import main
-from trace_mm.files import retries
 from trace_mm.files.stores import put_bytes, put_file, remove_file
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def server():
-    with pytest.MonkeyPatch.context() as patch, s3_proxy(patch) as proxy:
-        yield proxy
-
-
 @pytest.fixture
-def s3(server, monkeypatch):
-    server.faults.clear()
-    server.requests.clear()
-    monkeypatch.setattr(retries, "WAITS", (0.0, 0.0, 0.0))
-    config = {"config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": 3}}
-    monkeypatch.setitem(fsspec.config.conf, "s3", config)
-    return server
+def s3(s3_server, monkeypatch):
+    s3_server.faults.clear()
+    s3_server.requests.clear()
+    fail_fast(monkeypatch, tries=4)
+    return s3_server
 
 
 def _copy(folder, address):

@@ -9,28 +9,20 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tests.s3_server import s3_proxy, served
-from trace_mm.files import TEMPORARY_SUFFIX, OtherFiles, retries, store_walk
+from tests.s3_server import fail_fast, served
+from trace_mm.files import TEMPORARY_SUFFIX, OtherFiles, store_walk
 from trace_mm.files.folders import images_in
 from trace_mm.files.store_paths import StorePath
 from trace_mm.files.store_walk import entries_in, walk_store
 from trace_mm.files.stores import put_bytes, state_of
 
 
-@pytest.fixture(scope="module")
-def server():
-    with pytest.MonkeyPatch.context() as patch, s3_proxy(patch) as proxy:
-        yield proxy
-
-
 @pytest.fixture
-def s3(server, monkeypatch):
-    server.faults.clear()
-    server.requests.clear()
-    monkeypatch.setattr(retries, "WAITS", (0.0, 0.0))
-    config = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
-    monkeypatch.setitem(fsspec.config.conf, "s3", config)
-    return server
+def s3(s3_server, monkeypatch):
+    s3_server.faults.clear()
+    s3_server.requests.clear()
+    fail_fast(monkeypatch, tries=3)
+    return s3_server
 
 
 @pytest.fixture(params=["memory", "s3"])

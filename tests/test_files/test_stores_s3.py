@@ -10,7 +10,7 @@ from random import Random
 import fsspec
 import pytest
 
-from tests.s3_server import FaultyProxy, s3_proxy
+from tests.s3_server import FaultyProxy, fail_fast
 from trace_mm.files import retries, stores
 from trace_mm.files.shard_index import read_member, shard_members, write_index
 from trace_mm.files.shards import ShardWriter, read_shard
@@ -29,22 +29,14 @@ DATA = bytes(range(256)) * 40  # 10,240 bytes
 FAULTS = [503, 500, 502, 429, "reset", "cut", "short"]
 
 
-@pytest.fixture(scope="module")
-def server():
-    with pytest.MonkeyPatch.context() as patch, s3_proxy(patch) as proxy:
-        yield proxy
-
-
 @pytest.fixture
-def s3(server: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> FaultyProxy:
+def s3(s3_server: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> FaultyProxy:
     """The server without faults; we try again three times and at once, botocore does not."""
-    server.faults.clear()
-    server.requests.clear()
-    monkeypatch.setattr(retries, "WAITS", (0.0, 0.0))
+    s3_server.faults.clear()
+    s3_server.requests.clear()
     monkeypatch.setattr(retries, "_said", set())
-    config = {"config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": 3}}
-    monkeypatch.setitem(fsspec.config.conf, "s3", config)
-    return server
+    fail_fast(monkeypatch, tries=3)
+    return s3_server
 
 
 def test_what_is_put_is_there(s3, tmp_path):

@@ -4,15 +4,13 @@ import io
 import json
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.s3_server import s3_proxy
+from tests.s3_server import fail_fast
 from trace_mm.apis import TraceInferencer, expand_inputs, run_folder
 from trace_mm.apis.shard_runs import edges_of_shards
-from trace_mm.files import retries
 from trace_mm.files.addresses import join_address
 from trace_mm.files.shards import ShardWriter, read_shard
 from trace_mm.files.stores import list_files, read_bytes
@@ -128,20 +126,12 @@ def test_other_results_are_other_settings(inferencer, shards, tmp_path):
         _run(inferencer, shards, tmp_path / "out", save=["png", "npz"])
 
 
-@pytest.fixture(scope="module")
-def server():
-    with pytest.MonkeyPatch.context() as patch, s3_proxy(patch) as proxy:
-        yield proxy
-
-
 @pytest.fixture
-def s3(server, monkeypatch):
+def s3(s3_server, monkeypatch):
     """A real S3 server behind a proxy; what fails is tried again at once."""
-    monkeypatch.setattr(retries, "WAITS", (0.0,) * 5)
-    config = {"config_kwargs": {"retries": {"total_max_attempts": 1}, "read_timeout": 3}}
-    monkeypatch.setitem(fsspec.config.conf, "s3", config)
-    server.faults.clear()
-    return server
+    fail_fast(monkeypatch, tries=6)
+    s3_server.faults.clear()
+    return s3_server
 
 
 def test_stores_that_fail_now_and_then_hold_the_same_bytes(s3, inferencer, shards, tmp_path):

@@ -44,11 +44,12 @@ class EdgeMaps:
         self.invert = invert
         self._known: list[_Images] = []
         self._expected = False  # whether all images are known that there are
-        self._asked: set[str] = set()  # images that were looked for, where that is not so
+        # Where that is not so: the first two images that were looked for, by what maps are called.
+        self._asked: dict[tuple[str, bool], list[str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the images that are known: for other processes, once these have been checked."""
-        return {**self.__dict__, "_known": [], "_asked": set()}
+        return {**self.__dict__, "_known": [], "_asked": {}}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}, invert={self.invert})"
@@ -79,19 +80,22 @@ class EdgeMaps:
         Raises:
             ValueError: if it could be that of another image that is known by now; names both.
         """
-        if not self._expected and name not in self._asked:
-            self._asked.add(name)
-            self._known.append(_Images([name]))
+        whole = _without_suffix(name)
+        stems = ((whole, False), (_last_part(whole), True))
+        for called in () if self._expected else stems:
+            asked = self._asked.setdefault(called, [])
+            if len(asked) < 2 and name not in asked:  # as many as a message names
+                asked.append(name)
         kept = self._file(name)
         if kept is not None:
             return kept
-        whole = _without_suffix(name)
-        for stem, short in ((whole, False), (_last_part(whole), True)):
+        for stem, short in stems:
             path = self._file(stem)
             if path is None:
                 continue
             owners = chain.from_iterable(images.of(stem, short) for images in self._known)
-            other = next((owner for owner in owners if owner != name), None)
+            asked = self._asked.get((stem, short), [])
+            other = next((owner for owner in chain(owners, asked) if owner != name), None)
             if other is not None:
                 raise ValueError(
                     f"{path}: it may be the edge map of {name} or of {other}: call maps like their "

@@ -123,6 +123,10 @@ class FileIndex:
         self.paths = paths
         self._tables: dict[int, tuple[HashIndex, HashIndex]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without tables, which hold hashes of this process."""
+        return {**vars(self), "_tables": {}}
+
     def find(self, name: str, image_id: ImageId | None = None) -> list[int]:
         """Indices of the files that a name may mean.
 

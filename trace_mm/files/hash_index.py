@@ -10,7 +10,8 @@ import numpy as np
 class HashIndex:
     """Numbers of things by a text of each, at 16 bytes a thing.
 
-    Only hashes are kept, so that texts are asked for again when they are compared.
+    Only hashes are kept, so that texts are asked for again when they are compared. In another
+    process texts have other hashes: a pickled index is made anew there.
 
     Args:
         count: how many things there are.
@@ -23,6 +24,9 @@ class HashIndex:
         order = np.argsort(hashes, kind="stable")
         self._hashes = array("q", hashes[order].tobytes())
         self._numbers = array("q", order.astype(np.int64).tobytes())
+
+    def __reduce__(self) -> tuple[type["HashIndex"], tuple[int, Callable[[int], str]]]:
+        return HashIndex, (len(self._numbers), self._text_of)
 
     def find(self, text: str) -> Iterator[int]:
         """The numbers of the things that have a text, rising."""
