@@ -129,6 +129,8 @@ def test_a_student_needs_no_training(photos, tmp_path):
     imported = _run("edges", photos, "--out", tmp_path / "out", "--device", "cpu")
     assert (tmp_path / "out/edges/1.png").is_file()
     assert "diffusers" in imported and not imported & {*TRAINING, "transformers.trainer"}
+    again = _run("edges", photos, "--out", tmp_path / "out", "--device", "cpu")
+    assert not again & {*HEAVY, "scipy.ndimage", "scipy.sparse"}  # nothing to do
 
 
 def test_a_model_is_described_without_what_builds_it():

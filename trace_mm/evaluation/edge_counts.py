@@ -1,12 +1,16 @@
 """Counts of matching edge pixels in one image, what scores are made from. Arrays in, counts out."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from trace_mm.ops.matching import candidate_graph, maximum_matching
 from trace_mm.ops.thinning import suppress_non_maxima, thin
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _skeletons(level: np.ndarray, thresholds: int) -> list[np.ndarray]:
     return skeletons
 
 
-def _annotator_graph(support: np.ndarray, targets: np.ndarray, radius: float) -> csr_array:
+def _annotator_graph(support: np.ndarray, targets: np.ndarray, radius: float) -> "csr_array":
     """Candidate pairs with all annotators: block-diagonal (A * P, T), T the sum over annotators."""
     graphs = [candidate_graph(support, target, radius) for target in targets]
     columns = [graph.shape[1] for graph in graphs]
@@ -147,7 +151,7 @@ def _annotator_graph(support: np.ndarray, targets: np.ndarray, radius: float) ->
     first_pair = np.cumsum(pairs) - pairs
     indices = [g.indices + start for g, start in zip(graphs, first_column, strict=True)]
     row_ends = [g.indptr[1:] + start for g, start in zip(graphs, first_pair, strict=True)]
-    return csr_array(
+    return scipy.sparse.csr_array(
         (
             np.concatenate([graph.data for graph in graphs]),
             np.concatenate(indices),
@@ -158,7 +162,7 @@ def _annotator_graph(support: np.ndarray, targets: np.ndarray, radius: float) ->
 
 
 def _count_matches(
-    graph: csr_array, selected: np.ndarray, annotators: int, on_skeleton: np.ndarray
+    graph: "csr_array", selected: np.ndarray, annotators: int, on_skeleton: np.ndarray
 ) -> tuple[int, int, int, int]:
     """Matched and near counts of the ``selected`` (P,) predictions; see ``ImageCounts``."""
     chosen = graph[np.flatnonzero(np.tile(selected, annotators))]  # (A * n, T)

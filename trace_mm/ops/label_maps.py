@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, find_objects
 
 LabelMap = NDArray[np.int32]  # (H, W), 0 is no segment
 
@@ -27,13 +27,13 @@ def fill_labels(labels: LabelMap, mask: NDArray[np.bool_]) -> LabelMap:
     """
     filled = np.where(mask, labels, 0)
     parts = connected_parts(mask)
-    boxes = find_objects(parts)
+    boxes = scipy.ndimage.find_objects(parts)
     for part in np.unique(parts[mask & (filled == 0)]).tolist():
         box = boxes[part - 1]
         inside = parts[box] == part
         known = np.where(inside, filled[box], 0)
         if known.any():
-            nearest = distance_transform_edt(
+            nearest = scipy.ndimage.distance_transform_edt(
                 known == 0, return_distances=False, return_indices=True
             )
             filled[box][inside] = known[nearest[0], nearest[1]][inside]

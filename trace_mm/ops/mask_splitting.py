@@ -2,14 +2,9 @@
 
 import cv2
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import (
-    binary_dilation,
-    distance_transform_cdt,
-    distance_transform_edt,
-    find_objects,
-)
 from torch import Tensor
 
 
@@ -103,7 +98,7 @@ def edge_cores(
     components = _label(mask & ~cut)
     if gap == 0 or not cut.any():
         return components
-    far = distance_transform_edt(~cut) > gap
+    far = scipy.ndimage.distance_transform_edt(~cut) > gap
     cores = _label((components > 0) & far)
     with_core = np.zeros(components.max() + 1, dtype=bool)
     with_core[components[cores > 0]] = True
@@ -135,14 +130,14 @@ def enclosed_components(
         bool (K + 1,), by number.
     """
     enclosed = np.zeros(int(components.max(initial=0)) + 1, dtype=bool)
-    for number, box in enumerate(find_objects(components), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(components), start=1):
         if box is None:
             continue
         wide = tuple(slice(max(one.start - 1, 0), one.stop + 1) for one in box)
         own = components[wide] == number
-        distance = distance_transform_cdt(np.pad(own, 1), "chessboard")
+        distance = scipy.ndimage.distance_transform_cdt(np.pad(own, 1), "chessboard")
         if 2 * distance.max() - 1 >= side:
-            around = binary_dilation(own) & ~own & mask[wide]
+            around = scipy.ndimage.binary_dilation(own) & ~own & mask[wide]
             weak = np.count_nonzero(edges[wide][around] <= strength)
             enclosed[number] = 10 * weak <= np.count_nonzero(around)
     return enclosed

@@ -1,10 +1,14 @@
 """One-to-one matching of edge pixels within a radius, the core of edge scores."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+import scipy
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # Pixel pairs looked at in one go: bounds the workspace to a few dozen megabytes.
 _PAIRS_PER_CHUNK = 1 << 21
@@ -46,7 +50,7 @@ def match_edges(
     return matched_prediction, matched_target
 
 
-def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: float) -> csr_array:
+def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: float) -> "csr_array":
     """All pairs of a predicted and a true edge pixel at most ``max_distance`` pixels apart.
 
     Args:
@@ -89,7 +93,7 @@ def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: fl
         degrees.append(np.bincount(rows, minlength=len(candidates)))
     nothing = np.zeros(0, dtype=np.int32)
     row_ends = np.cumsum(np.concatenate([[0], *degrees]))
-    return csr_array(
+    return scipy.sparse.csr_array(
         (
             np.concatenate([nothing.astype(np.uint32), *data]),
             np.concatenate([nothing, *columns]),
@@ -99,7 +103,7 @@ def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: fl
     )
 
 
-def maximum_matching(graph: csr_array) -> np.ndarray:
+def maximum_matching(graph: "csr_array") -> np.ndarray:
     """A one-to-one matching of rows to columns with the most pairs.
 
     Pairs are first taken greedily from near to far; then augmenting paths are searched from all
@@ -127,7 +131,7 @@ def maximum_matching(graph: csr_array) -> np.ndarray:
             ends = previous[previous >= 0]
 
 
-def _greedy_matching(graph: csr_array) -> tuple[np.ndarray, np.ndarray]:
+def _greedy_matching(graph: "csr_array") -> tuple[np.ndarray, np.ndarray]:
     """Pairs taken from near to far until no free row has a free column; (P,), (T,), -1 for free."""
     column_of = np.full(graph.shape[0], -1, dtype=np.int32)
     row_of = np.full(graph.shape[1], -1, dtype=np.int32)
@@ -150,7 +154,7 @@ def _greedy_matching(graph: csr_array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _augmenting_forest(
-    graph: csr_array, column_of: np.ndarray, row_of: np.ndarray
+    graph: "csr_array", column_of: np.ndarray, row_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Grow disjoint alternating trees from all free rows, level by level.
 

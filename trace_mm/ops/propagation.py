@@ -4,9 +4,9 @@ import math
 
 import cv2
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 from torch import Tensor
 
 from trace_mm.ops.affinity import check_edges, random_walk_laplacian
@@ -111,7 +111,7 @@ def propagate_fragments(
 def _boxes(regions: NDArray[np.int32]) -> NDArray[np.int64]:
     """Top, left, bottom and right of each region of a map (H, W), the latter excluded: (R, 4)."""
     boxes = np.zeros((int(regions.max()) + 1, 4), dtype=np.int64)
-    for number, box in enumerate(find_objects(regions), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(regions), start=1):
         rows, columns = box
         boxes[number] = rows.start, columns.start, rows.stop, columns.stop
     return boxes

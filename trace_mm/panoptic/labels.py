@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 from torch.nn import functional
 
 from trace_mm.ops import (
@@ -223,7 +223,7 @@ class PanopticLabeler:
         grid = working_grid((mask.shape[0], mask.shape[1]), self.resolution)
         least = self.min_fragment * mask.size / (grid[0] * grid[1])  # in pixels of the image
         count = 0
-        for number, box in enumerate(find_objects(parts), start=1):
+        for number, box in enumerate(scipy.ndimage.find_objects(parts), start=1):
             part = parts[box] == number  # (bh, bw)
             if np.count_nonzero(part) < self.min_area:
                 continue

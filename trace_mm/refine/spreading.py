@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
@@ -107,7 +107,7 @@ def _cut_in_place(
         return torch.zeros(0, *mask.shape)
     numbers = torch.arange(1, len(pieces) + 1)[:, None, None]
     labels = (pieces * numbers).sum(0)  # (h, w)
-    rows, columns = distance_transform_edt(
+    rows, columns = scipy.ndimage.distance_transform_edt(
         (labels == 0).numpy(), return_distances=False, return_indices=True
     )
     return (torch.where(left, labels[rows, columns], 0) == numbers).float()
@@ -148,7 +148,7 @@ def _over_edges(values: Tensor, on_edge: Tensor, reach: int) -> Tensor:
     if not on_edge.any() or on_edge.all():
         return values
     free = ~on_edge
-    distance, nearest = distance_transform_edt(on_edge.numpy(), return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(on_edge.numpy(), return_indices=True)
     rows, columns = torch.from_numpy(nearest).long()
     # Of equally near pixels the left or upper one: true borders run on that side of where segments
     # meet, so that an edge pixel there is its left or upper neighbour's.

@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, maximum
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,8 +44,8 @@ def fitting_grid(mask: NDArray[np.bool_], on_edge: NDArray[np.bool_]) -> tuple[i
     count, labels = cv2.connectedComponents(free.astype(np.uint8), connectivity=4)
     if count < 3:  # nothing is cut
         return coarsest
-    depth = distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
-    widths = 2 * np.asarray(maximum(depth, labels, np.arange(1, count))) - 1  # (C,)
+    depth = scipy.ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
+    widths = 2 * np.asarray(scipy.ndimage.maximum(depth, labels, np.arange(1, count))) - 1  # (C,)
     areas = np.bincount(labels.ravel(), minlength=count)[1:]
     for resolution in _RESOLUTIONS:
         grid = working_grid((height, width), resolution)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse.linalg import svds
 
 Grid = tuple[int, int]
 _COMPONENTS = 3
@@ -62,7 +62,7 @@ def _principal_components(attention: NDArray[np.float32], grid: Grid) -> NDArray
     else:
         # A fixed start, since the solver's own is random.
         start = np.random.default_rng(0).standard_normal(tokens)
-        left, strengths, _ = svds(rows, k=_COMPONENTS, v0=start)
+        left, strengths, _ = scipy.sparse.linalg.svds(rows, k=_COMPONENTS, v0=start)
         order = np.argsort(strengths)[::-1]
     scores = np.zeros((tokens, _COMPONENTS))
     scores[:, : len(order)] = left[:, order] * np.sqrt(tokens)
