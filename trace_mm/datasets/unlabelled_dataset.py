@@ -13,12 +13,14 @@ from torch.utils.data import Dataset
 
 from trace_mm.datasets.image_references import ImageCollection, SourceImage
 from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
+from trace_mm.datasets.random_views import RandomViews
 from trace_mm.datasets.subset import choose_images
 from trace_mm.datasets.visits import Visit
 from trace_mm.registry import DATASETS
 from trace_mm.structures import EdgeDataSample
 
 _MOST_REPLACED = 20  # unreadable images in a row; more of them are a mistake and not an accident
+_VIEWS = 1  # tells the chance of views from that of mirroring
 
 
 @DATASETS.register_module()
@@ -42,6 +44,9 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         per_class: likewise, of each folder of images.
         pseudo_edges: arguments of :class:`trace_mm.datasets.PseudoEdgeCache` (``folder`` and
             ``teacher``), which ``tools/cache_pseudo_edges.py`` fills; None for images only.
+        views: arguments of :class:`trace_mm.datasets.random_views.RandomViews`: show a random part
+            of each image. Cached edges are those of the whole image. Like ``flip`` it needs a
+            ``VisitSampler``, and then ``size`` must be None. None shows whole images.
 
     Raises:
         FileNotFoundError: if a source finds no images.
@@ -59,6 +64,7 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         pseudo_edges: dict[str, Any] | None = None,
         limit: int | None = None,
         per_class: int | None = None,
+        views: dict[str, Any] | None = None,
     ) -> None:
         configs = [source] if isinstance(source, dict) else list(source)
         if not configs:
@@ -69,6 +75,9 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         if not 0 <= flip <= 1:
             raise ValueError(f"flip must be a probability, got {flip}")
         self.flip, self.seed = flip, seed
+        self.views = None if views is None else RandomViews(**views)
+        if self.views is not None and self.size is not None:
+            raise ValueError("views are cut from whole images: size must be None")
         self._chosen: NDArray[np.int64] | None = None
         if limit is not None or per_class is not None:
             self._chosen = choose_images(self._names(), limit, per_class, seed)
@@ -102,9 +111,10 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
             ValueError: if too many images in a row cannot be read.
         """
         number, visit = index if isinstance(index, Visit) else (index, None)
-        if self.flip and visit is None:
+        if (self.flip or self.views) and visit is None:
             raise ValueError(
-                "to mirror images at random, the dataloader needs sampler=dict(type='VisitSampler')"
+                "to mirror images or to cut views at random, the dataloader needs "
+                "sampler=dict(type='VisitSampler')"
             )
         image, reasons = self._read_or_replace(number)
         item = self.present(image)
@@ -115,6 +125,8 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
             item["data_samples"].pseudo_edges = edges
         if reasons:
             item["data_samples"].set_metainfo({"replaced": reasons})
+        if self.views is not None:
+            self._cut(item, number, visit)
         return self._mirror(item) if self._is_mirrored(number, visit) else item
 
     def locate(self, index: int) -> tuple[ImageCollection, int]:
@@ -158,6 +170,16 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         if not self.flip or visit is None:
             return False
         return bool(np.random.default_rng([self.seed, index, visit]).random() < self.flip)
+
+    def _cut(self, item: dict[str, Any], index: int, visit: int | None) -> None:
+        """Replace image and edges by a random part, other at each visit."""
+        assert self.views is not None
+        chance = np.random.default_rng([self.seed, index, visit or 0, _VIEWS])
+        sample = item["data_samples"]
+        item["inputs"], edges = self.views.cut(item["inputs"], sample.get("pseudo_edges"), chance)
+        if edges is not None:
+            del sample.pseudo_edges
+            sample.pseudo_edges = edges
 
     @staticmethod
     def _mirror(item: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from trace_mm.models.decoders import (
     Mask2FormerStyleDecoder,
     UNetDecoder,
 )
+from trace_mm.models.edge_ensemble import EdgeEnsemble
 from trace_mm.models.edge_folder import EdgeFolder
 from trace_mm.models.gradient_detectors import CannyDetector, SobelDetector
 from trace_mm.models.student import TraceStudent
@@ -23,6 +24,7 @@ from trace_mm.models.vision_teacher import VisionTeacher
 __all__ = [
     "CannyDetector",
     "ConvDecoder",
+    "EdgeEnsemble",
     "EdgeFolder",
     "GridFreeDecoder",
     "Mask2FormerStyleDecoder",

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from trace_mm.ops import PSEUDO_LABELS, masked_dice_loss, pseudo_edges
 
 LABEL_GRIDS = ("image", "token")
+EDGE_LOSSES = ("dice", "cross_entropy")
 RECONSTRUCTIONS = ("output", "latent", "pixel", None)
 
 
@@ -18,7 +20,10 @@ class Distillation:
     """How labels are made of the teacher's edges, and what the loss consists of.
 
     Attributes:
-        pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`.
+        edge_loss: ``"dice"`` to labels that are edge, interior or uncertain (Eq. 10), or
+            ``"cross_entropy"`` to the teacher's edges as they are, taken for probabilities. The
+            first teaches a student to say 0 or 1, the second how sure to be.
+        pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`; for the Dice loss.
         label_grid: where labels are made and compared: at the size of the ``"image"``, or on the
             teacher's ``"token"`` grid as in Alg. 2. The teacher's edges may be without a token
             grid; they are then compared as they are.
@@ -33,6 +38,7 @@ class Distillation:
         ValueError: if an option is none of these.
     """
 
+    edge_loss: str = "dice"
     pseudo_label: str = "mu_sigma_median"
     label_grid: str = "image"
     dice_smoothing: float = 1e-6
@@ -41,6 +47,7 @@ class Distillation:
 
     def __post_init__(self) -> None:
         for name, known in (
+            ("edge_loss", EDGE_LOSSES),
             ("pseudo_label", PSEUDO_LABELS),
             ("label_grid", LABEL_GRIDS),
             ("reconstruction", RECONSTRUCTIONS),
@@ -51,10 +58,10 @@ class Distillation:
         if not self.dice_smoothing >= 0:
             raise ValueError(f"dice_smoothing must be at least 0, got {self.dice_smoothing}")
 
-    def edge_loss(
+    def compare(
         self, logits: Tensor, strength: Tensor, size: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """The Dice loss of a batch (Eq. 10), and the labels that it is against (Alg. 2).
+        """The loss of a batch's edges (Eq. 10), and the labels that it is against (Alg. 2).
 
         Args:
             logits: the decoder's, (B, 1, h, w).
@@ -62,8 +69,13 @@ class Distillation:
             size: (H, W) of the images.
 
         Returns:
-            The mean loss over images, and int8 labels (B, 1, H, W) or (B, 1, h', w').
+            The mean loss over images, and labels (B, 1, H, W) or (B, 1, h', w'): int8 for the Dice
+            loss, else the probabilities, float32.
         """
+        if self.edge_loss == "cross_entropy":
+            wanted = _resize_strength(strength, self.label_size(size))
+            found = resize_logits(logits, tuple(wanted.shape[2:]))
+            return functional.binary_cross_entropy_with_logits(found, wanted), wanted
         labels = pseudo_edges(strength, self.pseudo_label, self.label_size(size))
         edges = resize_logits(logits, tuple(labels.shape[2:])).sigmoid()
         return masked_dice_loss(edges, labels, self.dice_smoothing).mean(), labels
@@ -74,7 +86,7 @@ class Distillation:
 
 
 OURS = Distillation()
-PAPER = Distillation("mu_sigma", "token", 0.0, "pixel", 1.0)
+PAPER = Distillation("dice", "mu_sigma", "token", 0.0, "pixel", 1.0)
 PRESETS = {None: OURS, "paper": PAPER}
 """The starting point of a student's options; None is ours."""
 
@@ -107,11 +119,23 @@ def check_preset(preset: str | None) -> None:
 
 
 def label_shares(labels: Tensor) -> dict[str, Tensor]:
-    """Shares of a batch's labels (B, 1, H, W) that are edge, interior and uncertain, (B,) each."""
+    """Shares of a batch's labels (B, 1, H, W) that are edge, interior and uncertain, (B,) each.
+
+    Probabilities above a half count as edge, and none as uncertain.
+    """
+    if labels.is_floating_point():
+        labels = (labels > 0.5).to(torch.int8)
     return {
         name: (labels == value).float().mean(dim=(1, 2, 3))
         for name, value in (("edge", 1), ("interior", 0), ("uncertain", -1))
     }
+
+
+def _resize_strength(strength: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Edges (B, 1, h, w) at another size, float32 in [0, 1]; None leaves theirs."""
+    if size is None or tuple(strength.shape[2:]) == size:
+        return strength.float()
+    return functional.interpolate(strength.float(), size, mode="bicubic").clamp(0, 1)
 
 
 def resize_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:

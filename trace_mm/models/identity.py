@@ -47,6 +47,7 @@ _OF_NO_PREDICTIONS = {"type", "data_preprocessor", "device"}  # options of any m
 _NOT_OF_PREDICTIONS = {  # options of our own models that their edges do not depend on
     *_OF_NO_PREDICTIONS,
     "dice_smoothing",
+    "edge_loss",
     "gradient_checkpointing",
     "label_grid",
     "lora",
@@ -55,6 +56,7 @@ _NOT_OF_PREDICTIONS = {  # options of our own models that their edges do not dep
     "reconstruction",
     "reconstruction_weight",
     "teacher",
+    "train_size",
 }
 _OF_THE_SEARCH = ("timesteps", "divergence", "timestep_batch")
 _MODEL_MARKS = ("model_index.json", "config.json")  # in a folder: it holds a model

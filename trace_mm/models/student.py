@@ -60,15 +60,17 @@ class TraceStudent(StudentState, RunnerModel):
         timestep: of the pass; the backbone's least noisy one if None.
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
+        train_size: likewise in training, of which predictions know nothing; ``size`` if None.
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
             to the model like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
         preset: ``"paper"`` starts from what the paper does instead of what we do: ``timestep`` 0,
             and the options of :data:`trace_mm.models.distillation.PAPER`. Options that are given
             count all the same.
-        pseudo_label: this and the next four are options of
+        edge_loss: this and the next five are options of
             :class:`trace_mm.models.distillation.Distillation`, which says what they do; None is the
             preset's.
+        pseudo_label: likewise.
         label_grid: likewise.
         dice_smoothing: likewise.
         reconstruction: likewise, but ``"auto"`` is the preset's, and None is no such loss.
@@ -91,7 +93,9 @@ class TraceStudent(StudentState, RunnerModel):
         lora: Mapping[str, Any] | None = PAPER_LORA,
         timestep: int | None = None,
         size: int | None = None,
+        train_size: int | None = None,
         preset: str | None = None,
+        edge_loss: str | None = None,
         pseudo_label: str | None = None,
         label_grid: str | None = None,
         dice_smoothing: float | None = None,
@@ -107,6 +111,7 @@ class TraceStudent(StudentState, RunnerModel):
         super().__init__(data_preprocessor)
         self.distillation = distillation(
             preset,
+            edge_loss=edge_loss,
             pseudo_label=pseudo_label,
             label_grid=label_grid,
             dice_smoothing=dice_smoothing,
@@ -119,6 +124,7 @@ class TraceStudent(StudentState, RunnerModel):
             {"timestep": timestep, "size": size, "preset": preset}, self.backbone
         )
         self.timestep, self.size = chosen["timestep"], chosen["size"]
+        self.train_size = train_size or self.size
         self.backbone.check_timestep(self.timestep)
         self.tile = tile_side(tile, self.size)
         self.tile_overlap = tile_overlap
@@ -198,7 +204,7 @@ class TraceStudent(StudentState, RunnerModel):
         found = self.run(images) if whole_pass else None
         logits = self.read(images) if found is None else found.logits
         with torch.autocast(images.device.type, enabled=False):
-            edge_loss, labels = self.distillation.edge_loss(logits, strength, images.shape[2:])
+            edge_loss, labels = self.distillation.compare(logits, strength, images.shape[2:])
             losses = {"loss_edge": edge_loss}
             if found is not None:
                 error = self._reconstruction_error(found)
@@ -209,7 +215,8 @@ class TraceStudent(StudentState, RunnerModel):
                 trained = (part for part in self.parameters() if part.requires_grad)
                 losses["loss_edge"] += 0.0 * torch.stack([part.sum() for part in trained]).sum()
         shares = label_shares(labels)
-        self._label_watch.see(shares)
+        if self.distillation.edge_loss == "dice":
+            self._label_watch.see(shares)
         return {**losses, **{f"labels_{name}": share for name, share in shares.items()}}
 
     @torch.no_grad()
@@ -309,7 +316,8 @@ class TraceStudent(StudentState, RunnerModel):
                 layer.stride for layer in self.backbone.layers
             )
             return grid[0] * token, grid[1] * token
-        return working_size((size[0], size[1]), self.size, self.backbone.size_multiple)
+        side = self.train_size if self.training else self.size
+        return working_size((size[0], size[1]), side, self.backbone.size_multiple)
 
     def _reconstruction_error(self, found: StudentPass) -> Tensor:
         if self.distillation.reconstruction == "output":
