@@ -3,7 +3,6 @@ _base_ = [
     "../_base_/models/trace-student_trace-tiny.py",
     "../_base_/datasets/unlabelled_folder.py",
     "../_base_/datasets/coco-photos_val.py",
-    "../_base_/datasets/coco_instance_edges.py",
     "../_base_/schedules/adam_20k.py",
     "../_base_/training_runtime.py",
 ]

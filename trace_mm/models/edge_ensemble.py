@@ -26,7 +26,7 @@ class EdgeEnsemble(RunnerModel):
     Where all models have edges on a token grid, the mean is taken on the finest of these grids.
 
     Args:
-        members: ``dict(model=..., temper=1.0, gamma=1.0)`` each, where ``model`` is the config of an
+        members: ``dict(model=..., temper=1.0, gamma=1.0)`` each: ``model`` is the config of an
             edge model. ``temper`` below 1 makes a model less sure, ``gamma`` below 1 its edges
             stronger.
         data_preprocessor: of MMEngine; casts to the device by default.
