@@ -8,7 +8,7 @@ _base_ = [
 ]
 model = dict(
     checkpoint="trace-tiny",
-    size=512,  # for predictions
+    size=384,  # for predictions
     train_size=256,  # the crops' own
     edge_loss="cross_entropy",
 )
@@ -17,14 +17,14 @@ model = dict(
 train_dataloader = dict(
     batch_size=1,
     dataset=dict(
-        views=dict(crop=256, sides=(384, 640)),
+        views=dict(crop=256, sides=(320, 512)),
         pseudo_edges=dict(
             folder="data/pseudo_edges",
             teacher=dict(
                 type="EdgeEnsemble",
                 members=[
                     dict(
-                        model=dict(type="TrainedStudent", student="trace-tiny", size=512),
+                        model=dict(type="TrainedStudent", student="trace-tiny", size=384),
                         temper=1 / 3,
                     ),
                     dict(
@@ -32,8 +32,8 @@ train_dataloader = dict(
                             type="TraceTeacher",
                             backbone=dict(pretrained=_base_.pretrained),
                             timestep=100,
-                            size=512,
-                            region_cell=14,
+                            size=384,
+                            region_cell=10,
                             walk_steps=2,
                         ),
                         gamma=0.5,
