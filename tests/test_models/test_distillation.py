@@ -1,0 +1,81 @@
+import math
+
+import pytest
+import torch
+
+from tests.tiny_students import build, images_of, shake
+from trace_mm.models.distillation import Distillation, label_shares, resize_logits
+from trace_mm.structures import EdgeDataSample
+
+
+def cross_entropy_by_loops(logits, wanted):
+    """The mean of -y log p - (1 - y) log(1 - p), in float64."""
+    total = 0.0
+    for logit, y in zip(logits.flatten().tolist(), wanted.flatten().tolist(), strict=True):
+        p = 1 / (1 + math.exp(-logit))
+        total -= y * math.log(p) + (1 - y) * math.log(1 - p)
+    return total / wanted.numel()
+
+
+def test_cross_entropy_to_the_edges_as_they_are():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 1, 6, 8, generator=generator)
+    strength = torch.rand(2, 1, 12, 16, generator=generator)
+    loss, labels = Distillation(edge_loss="cross_entropy").compare(logits, strength, (12, 16))
+    assert torch.equal(labels, strength)
+    expected = cross_entropy_by_loops(resize_logits(logits, (12, 16)), strength)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_it_is_least_where_the_student_says_what_the_teacher_does():
+    strength = torch.full((1, 1, 4, 4), 0.3)
+    how = Distillation(edge_loss="cross_entropy")
+    losses = {
+        p: how.compare(torch.full((1, 1, 4, 4), p).logit(), strength, (4, 4))[0].item()
+        for p in (0.1, 0.2, 0.3, 0.4, 0.6)
+    }
+    assert min(losses, key=losses.get) == 0.3
+
+
+def test_edges_on_a_token_grid_are_enlarged_or_compared_there():
+    strength, logits = torch.rand(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    _, labels = Distillation(edge_loss="cross_entropy").compare(logits, strength, (8, 8))
+    assert labels.shape == (1, 1, 8, 8) and labels.min() >= 0 and labels.max() <= 1
+    how = Distillation(edge_loss="cross_entropy", label_grid="token")
+    assert how.compare(logits, strength, (8, 8))[1].shape == (1, 1, 4, 4)
+
+
+def test_shares_of_probabilities():
+    shares = label_shares(torch.tensor([0.2, 0.6, 0.9, 0.5]).view(1, 1, 2, 2))
+    assert {name: share.item() for name, share in shares.items()} == {
+        "edge": 0.5,
+        "interior": 0.5,
+        "uncertain": 0.0,
+    }
+
+
+def test_a_student_trains_on_it(flow_folder):
+    student = shake(build(flow_folder, edge_loss="cross_entropy", reconstruction=None))
+    images = images_of(2)
+    samples = [EdgeDataSample() for _ in images]
+    for sample in samples:
+        sample.pseudo_edges = torch.rand(images[0].shape[1:])
+    losses = student(images, samples, mode="loss")
+    logits = student.read(torch.stack(list(images)))
+    wanted = torch.stack([sample.pseudo_edges for sample in samples])[:, None]
+    resized = resize_logits(logits, tuple(wanted.shape[2:])).detach()
+    assert losses["loss_edge"].item() == pytest.approx(
+        cross_entropy_by_loops(resized, wanted), rel=1e-4
+    )
+
+
+def test_training_images_may_be_shown_at_another_size(flow_folder):
+    student = build(flow_folder, size=64, train_size=32)
+    image = images_of(1)[0][None]
+    assert student.train().run(image).images.shape[2:] == (32, 32)
+    assert student.eval().run(image).images.shape[2:] == (64, 64)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="edge_loss must be one of dice, cross_entropy"):
+        Distillation(edge_loss="focal")
