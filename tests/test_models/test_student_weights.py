@@ -19,6 +19,7 @@ from trace_mm.models import (
     save_student,
 )
 from trace_mm.models.student_state import DESCRIPTION, pack_description, unpack_description
+from trace_mm.models.student_weights import student_fingerprint
 from trace_mm.registry import DATASETS
 
 
@@ -270,3 +271,20 @@ def test_a_backbone_of_another_kind_is_named_before_it_is_loaded(
     words = r"a UNet2DConditionModel; .* is a SD3Transformer2DModel"
     with pytest.raises(ValueError, match=words):
         build_student(path, {"pretrained": str(model_folder("sd3", 5))})
+
+
+def test_calibration_is_kept_and_applied(flow_folder, tmp_path):
+    student = shake(build(flow_folder))
+    (image,) = images_of(1)
+    plain = student.read(image[None])
+    before = student_fingerprint(save_student(student, tmp_path / "plain"))
+    student.calibrate(0.5, -0.25)
+    path = save_student(student, tmp_path / "calibrated")
+    assert student_fingerprint(path) != before
+    for merge in (False, True):
+        loaded = build_student(path, {"pretrained": str(flow_folder)}, merge=merge)
+        torch.testing.assert_close(
+            loaded.read(image[None]), plain * 0.5 - 0.25, atol=1e-5, rtol=1e-4
+        )
+    with pytest.raises(ValueError, match="positive scale and an offset"):
+        build(flow_folder, calibration=(-1, 0))

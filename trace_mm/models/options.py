@@ -1,5 +1,6 @@
 """What models take of the options that they are given, whether they are built or described."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -80,6 +81,19 @@ def student_options(given: Mapping[str, Any], backbone: Shown) -> dict[str, Any]
     if timestep is None:
         timestep = 0 if given.get("preset") == "paper" else backbone.least_noisy_timestep
     return {"timestep": timestep, "size": backbone.native_size if size is None else size}
+
+
+def check_calibration(given: Sequence[float] | None) -> tuple[float, float]:
+    """Scale and offset of a student's logits; 1 and 0 if none are given.
+
+    Raises:
+        ValueError: if they are not two numbers, or the scale is not positive.
+    """
+    if given is None:
+        return 1.0, 0.0
+    if len(given) != 2 or not all(map(math.isfinite, given)) or not given[0] > 0:
+        raise ValueError(f"calibration must be a positive scale and an offset, got {given}")
+    return float(given[0]), float(given[1])
 
 
 def tile_side(tile: int | str | None, size: int) -> int | None:

@@ -12,9 +12,9 @@ from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
 from trace_mm.models.distillation import distillation, label_shares, resize_logits
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
-from trace_mm.models.options import student_options, tile_side
+from trace_mm.models.options import check_calibration, student_options, tile_side
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
-from trace_mm.models.student_pass import StudentPass
+from trace_mm.models.student_pass import StudentPass, image_name, stack_images
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -61,6 +61,8 @@ class TraceStudent(StudentState, RunnerModel):
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
         train_size: likewise in training, of which predictions know nothing; ``size`` if None.
+        calibration: scale and offset of the logits, which make an edge of 0.7 a border in 7 of 10
+            cases (``tools/calibrate_student.py`` finds them); None leaves logits as they are.
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
             to the model like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
@@ -104,6 +106,7 @@ class TraceStudent(StudentState, RunnerModel):
         gradient_checkpointing: bool = False,
         seed: int = 0,
         checkpoint: str | None = None,
+        calibration: Sequence[float] | None = None,
         tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
         data_preprocessor: dict[str, Any] | None = None,
@@ -128,6 +131,7 @@ class TraceStudent(StudentState, RunnerModel):
         self.backbone.check_timestep(self.timestep)
         self.tile = tile_side(tile, self.size)
         self.tile_overlap = tile_overlap
+        self.calibration = check_calibration(calibration)
         self.seed = seed
         self.decoder_only = False
         # In a tuple: weights that are not the student's must not be among its parameters.
@@ -144,6 +148,7 @@ class TraceStudent(StudentState, RunnerModel):
             timestep=self.timestep,
             size=self.size,
             seed=seed,
+            **({} if calibration is None else {"calibration": [*self.calibration]}),
         )
         if gradient_checkpointing:
             self.backbone.enable_gradient_checkpointing()
@@ -177,7 +182,7 @@ class TraceStudent(StudentState, RunnerModel):
         if mode == "predict":
             return self.predict(inputs, data_samples)
         if mode == "tensor":
-            return self.read(_stack(inputs))
+            return self.read(stack_images(inputs))
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def loss(
@@ -197,7 +202,7 @@ class TraceStudent(StudentState, RunnerModel):
         Raises:
             ValueError: if sizes differ, or pseudo-edges are missing and there is no teacher.
         """
-        images = _stack(inputs)
+        images = stack_images(inputs)
         self.note_dtype(images.device)
         strength = self._pseudo_edges(images, data_samples)  # (B, 1, h, w)
         whole_pass = self.distillation.reconstruction is not None and not self.decoder_only
@@ -271,7 +276,7 @@ class TraceStudent(StudentState, RunnerModel):
             wanted=self.backbone.wanted_output(latents, noise, self.timestep),
             output=output,
             reconstruction=self.backbone.reconstruct(noisy, output, self.timestep, noise),
-            logits=self.decoder(attention, self.backbone.grid(latents), latents),
+            logits=self._decode(attention, latents),
         )
 
     def read(self, images: Tensor) -> Tensor:
@@ -290,7 +295,13 @@ class TraceStudent(StudentState, RunnerModel):
         noisy = self.backbone.add_noise(latents, noise, self.timestep)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
             attention = self.backbone.attention(noisy, self.timestep)
-        return self.decoder(attention, self.backbone.grid(latents), latents)
+        return self._decode(attention, latents)
+
+    def _decode(self, attention: Any, latents: Tensor) -> Tensor:
+        """Calibrated logits (B, 1, h * k, w * k)."""
+        logits: Tensor = self.decoder(attention, self.backbone.grid(latents), latents)
+        scale, offset = self.calibration
+        return logits if (scale, offset) == (1, 0) else logits * scale + offset
 
     def _noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images as they are shown (B, 3, h, w), their latents (B, C, h', w'), and their noise."""
@@ -346,15 +357,15 @@ class TraceStudent(StudentState, RunnerModel):
         for number, (image, sample) in enumerate(zip(images, samples, strict=True)):
             edges = sample.get("pseudo_edges")
             if edges is None:
-                edges = self._ask_teacher(image, _name(sample, number))
+                edges = self._ask_teacher(image, image_name(sample, number))
             found.append(edges)
             wrong = edges.ndim != 2 or any(
                 own > shown for own, shown in zip(edges.shape, images.shape[2:], strict=True)
             )
             if wrong or edges.shape != found[0].shape:
                 raise ValueError(
-                    f"pseudo-edges of {_name(sample, number)} are {tuple(edges.shape)}: for the "
-                    f"image, {tuple(images.shape[2:])}, they must be of its size or a coarser "
+                    f"pseudo-edges of {image_name(sample, number)} are {tuple(edges.shape)}: for "
+                    f"the image, {tuple(images.shape[2:])}, they must be of its size or a coarser "
                     f"grid, the same for all of a batch (first: {tuple(found[0].shape)})"
                 )
         return torch.stack([edges.to(images.device).float() for edges in found])[:, None]
@@ -380,17 +391,3 @@ class TraceStudent(StudentState, RunnerModel):
 def _edges_at(logits: Tensor, image: Tensor) -> Tensor:
     """Edges (H, W) in [0, 1] at the size of an image (3, H, W), on the CPU."""
     return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
-
-
-def _stack(inputs: Sequence[Tensor] | Tensor) -> Tensor:
-    """A batch (B, 3, H, W) of images of one size."""
-    sizes = sorted({tuple(image.shape) for image in inputs})
-    if len(sizes) != 1:
-        raise ValueError(f"all images of a batch must have one size, got {sizes}")
-    return inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
-
-
-def _name(sample: EdgeDataSample, number: int) -> str:
-    """What to call an image in a message."""
-    path = sample.get("img_path") or sample.get("image_id")
-    return f"image {number} of the batch" if path is None else f"image {path}"

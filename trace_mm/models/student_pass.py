@@ -1,8 +1,12 @@
-"""What one forward pass of a student gives."""
+"""What goes into a forward pass of a student, and what it gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from trace_mm.structures import EdgeDataSample
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,21 @@ class StudentPass:
     output: Tensor
     reconstruction: Tensor
     logits: Tensor
+
+
+def stack_images(inputs: Sequence[Tensor] | Tensor) -> Tensor:
+    """A batch (B, 3, H, W) of images of one size.
+
+    Raises:
+        ValueError: if their sizes differ.
+    """
+    sizes = sorted({tuple(image.shape) for image in inputs})
+    if len(sizes) != 1:
+        raise ValueError(f"all images of a batch must have one size, got {sizes}")
+    return inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
+
+
+def image_name(sample: EdgeDataSample, number: int) -> str:
+    """What to call an image of a batch in a message."""
+    path = sample.get("img_path") or sample.get("image_id")
+    return f"image {number} of the batch" if path is None else f"image {path}"

@@ -39,6 +39,7 @@ class StudentState(nn.Module):
 
     backbone: Any
     decoder: nn.Module
+    calibration: tuple[float, float]
 
     def describe_backbone(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Name, revision, layers and identity of the backbone. To be called before LoRA is added.
@@ -82,6 +83,11 @@ class StudentState(nn.Module):
         self._merged = False
         self._shapes = _shapes(self.state_dict())
         self.register_load_state_dict_post_hook(_expect_no_backbone)
+
+    def calibrate(self, scale: float, offset: float) -> None:
+        """Make ``scale * logits + offset`` the student's logits, in what is saved too."""
+        self.calibration = (scale, offset)
+        self._description["student"]["calibration"] = [scale, offset]
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """LoRA, decoder and description.
