@@ -217,9 +217,15 @@ def test_no_option_is_forgotten(kind, flow_folder, student_file, tmp_path):
     tower = tiny_towers.save_clip(tmp_path / "clip")
     config = {
         TraceTeacher: teacher(flow_folder, tile=8),
-        TraceStudent: student(student_file, flow_folder, tile=8),
+        TraceStudent: student(student_file, flow_folder, tile=8, calibration=(0.5, 0.1)),
         VisionTeacher: {"type": "VisionTeacher", "backbone": {"pretrained": tower}, "tile": 8},
     }[kind]
     options = inspect.signature(kind).parameters.keys() - identity._NOT_OF_PREDICTIONS
     elsewhere = {"backbone", "checkpoint", "decoder"}  # as backbone.NAME, by content
     assert options - elsewhere <= describe_model(config).keys()
+
+
+def test_calibration_counts_unless_it_changes_nothing(flow_folder, student_file):
+    plain = describe_model(student(student_file, flow_folder))
+    assert describe_model(student(student_file, flow_folder, calibration=(1, 0))) == plain
+    assert describe_model(student(student_file, flow_folder, calibration=(0.5, 0))) != plain

@@ -10,10 +10,9 @@ from mmengine.config import Config
 
 from trace_mm.apis import TraceInferencer
 from trace_mm.datasets import SceneEdgeDataset
-from trace_mm.diffusion import load_backbone, shipped_models
+from trace_mm.diffusion import STUDENT_FOLDER, load_backbone, shipped_models
 from trace_mm.evaluation import evaluate_edges
 from trace_mm.models import SobelDetector, TraceTeacher, build_student
-from trace_mm.models.student_weights import STUDENT_FOLDER
 from trace_mm.registry import MODELS
 
 FOLDER = shipped_models()["trace-tiny"]

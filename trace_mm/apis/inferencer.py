@@ -40,7 +40,7 @@ class TraceInferencer:
     Its methods are those of MMEngine's ``BaseInferencer``, whose import would bring in the runner.
 
     Args:
-        model: a shipped name (None is the first one), a folder of ``trace-mm export`` or its hub
+        model: a shipped name (None is the photo student), a folder of ``trace-mm export``, its hub
             id, a student's checkpoint, a diffusers folder, a hub id such as
             ``"stable-diffusion-v1-5/stable-diffusion-v1-5"``, a config file, or a config dict,
             whole or of the model alone.

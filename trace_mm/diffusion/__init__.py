@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         backbone_settings,
         resolve_pretrained,
         shipped_models,
+        shipped_students,
     )
     from trace_mm.diffusion.source import open_model
 
@@ -44,6 +45,7 @@ __all__ = [
     "resolve_pretrained",
     "seeded_noise",
     "shipped_models",
+    "shipped_students",
     "weights_fingerprint",
 ]
 

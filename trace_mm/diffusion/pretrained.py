@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_mm.catalogue import CATALOGUE
+from trace_mm.diffusion.fingerprint import STUDENT_FOLDER
 from trace_mm.files.json_file import read_json
 
 SETTINGS_FILE = "trace.json"
@@ -15,6 +16,18 @@ def shipped_models() -> dict[str, Path]:
     """Folders of the backbones in this package, by name."""
     root = Path(str(files("trace_mm"))) / "weights"
     return {path.parent.name: path.parent for path in sorted(root.glob("*/model_index.json"))}
+
+
+def shipped_students() -> dict[str, Path]:
+    """Folders of the students in this package, by name; a backbone's own has the backbone's."""
+    root = Path(str(files("trace_mm"))) / "weights"
+    alone = {path.parent.name: path.parent for path in root.glob("*/student.safetensors")}
+    inside = {
+        name: folder / STUDENT_FOLDER
+        for name, folder in shipped_models().items()
+        if (folder / STUDENT_FOLDER).is_dir()
+    }
+    return dict(sorted({**alone, **inside}.items()))
 
 
 def resolve_pretrained(pretrained: str | Path) -> str:

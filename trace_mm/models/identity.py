@@ -7,12 +7,11 @@ from typing import Any
 
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX
 from trace_mm.diffusion import (
-    STUDENT_FOLDER,
     backbone_settings,
     load_backbone,
     open_model,
     resolve_pretrained,
-    shipped_models,
+    shipped_students,
     weights_fingerprint,
 )
 from trace_mm.diffusion.fingerprint import file_fingerprint
@@ -23,6 +22,8 @@ from trace_mm.files.model_files import ModelFiles
 from trace_mm.models.distillation import check_preset
 from trace_mm.models.model_config import as_trace_student, class_name, model_class, plain_config
 from trace_mm.models.options import (
+    NOT_CALIBRATED,
+    check_calibration,
     check_reading,
     student_options,
     teacher_options,
@@ -163,6 +164,8 @@ def _describe_student(given: Options, defaults: Options) -> Options:
     if options["decoder"] == trained["decoder"]:
         del options["decoder"]  # which the content tells
     options["checkpoint"] = None
+    if check_calibration(options["calibration"]) == NOT_CALIBRATED:
+        options["calibration"] = None
     name = description["backbone"]["name"]
     content = {"student.content": student_fingerprint(checkpoint), "backbone.name": name}
     return {**_with_tile(options), **content, **known.describe()}
@@ -264,8 +267,8 @@ def _identify(name: str, value: Any) -> Any:
 def _identify_text(name: str, value: str | Path) -> Any:
     if name == "pretrained":
         value = resolve_pretrained(value)
-    elif str(value) in shipped_models() and name in ("checkpoint", "student"):
-        value = shipped_models()[str(value)] / STUDENT_FOLDER
+    elif name in ("checkpoint", "student"):
+        value = shipped_students().get(str(value), value)
     path = Path(value).expanduser()
     if path.is_file():
         return f"content {file_fingerprint(path)}"

@@ -13,7 +13,7 @@ from torch import nn
 
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.console import note
-from trace_mm.diffusion import resolve_pretrained, shipped_models
+from trace_mm.diffusion import resolve_pretrained, shipped_models, shipped_students
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
 from trace_mm.models.student_folder import find_student
 from trace_mm.models.student_weights import (
@@ -30,6 +30,8 @@ _VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no dif
 _TRAINED_STUDENT = "TrainedStudent"  # a student by its name
 _NO_EDGE_MODELS = {"MaskRefiner": "edges"}  # and where such a config has one
 DEFAULT_METHOD = "student"
+DEFAULT_STUDENT = "trace-tiny"
+DEFAULT_BACKBONE = "trace-tiny"
 _CHECKPOINTS = {".pth", ".safetensors"}
 _CONFIGS = {".py", ".json", ".yaml", ".yml"}
 
@@ -70,10 +72,7 @@ def model_config(
     if model is None and backbone is not None and method != "student":
         model, method, backbone = _backbone_as_model(backbone), "teacher", None
     if model is None:
-        shipped = shipped_models()
-        if not shipped:
-            raise FileNotFoundError("no model is shipped with this installation: name one")
-        model = next(iter(shipped))
+        model = DEFAULT_BACKBONE if method == "teacher" else DEFAULT_STUDENT
     pretrained = None if backbone is None else os.fspath(backbone)
     if isinstance(model, (str, os.PathLike)) and Path(model).suffix not in _CONFIGS:
         config = _named_config(os.fspath(model), method or DEFAULT_METHOD, pretrained)
@@ -254,8 +253,9 @@ def _teacher_config(name: str, path: Path, backbone: str | None) -> Config:
             f"the teacher is its backbone: give backbone={backbone!r} (--backbone {backbone}) "
             f"without the model {name}"
         )
-    if path.suffix in _CHECKPOINTS or (path / WEIGHTS_FILE).is_file():
-        trained_on = _teacher_of(path)
+    alone = name in shipped_students() and name not in shipped_models()
+    if alone or path.suffix in _CHECKPOINTS or (path / WEIGHTS_FILE).is_file():
+        trained_on = _teacher_of(name if alone else path)
         raise ValueError(
             f"{name} is a student: it has no method='teacher'. For the teacher, give the backbone "
             f"instead: backbone={trained_on!r} (--backbone {trained_on})"

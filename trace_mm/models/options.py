@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+NOT_CALIBRATED = (1.0, 0.0)
+"""Scale and offset of a student's logits that leave them as they are."""
+
 PAPER_TIMESTEPS = tuple(range(0, 1000, 100))
 PAPER_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
@@ -90,7 +93,7 @@ def check_calibration(given: Sequence[float] | None) -> tuple[float, float]:
         ValueError: if they are not two numbers, or the scale is not positive.
     """
     if given is None:
-        return 1.0, 0.0
+        return NOT_CALIBRATED
     if len(given) != 2 or not all(map(math.isfinite, given)) or not given[0] > 0:
         raise ValueError(f"calibration must be a positive scale and an offset, got {given}")
     return float(given[0]), float(given[1])

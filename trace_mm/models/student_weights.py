@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from trace_mm.catalogue import CATALOGUE
-from trace_mm.diffusion import STUDENT_FOLDER, open_model, resolve_pretrained, shipped_models
+from trace_mm.diffusion import open_model, resolve_pretrained, shipped_students
 from trace_mm.files import write_atomically
 from trace_mm.models.student_state import (
     DESCRIPTION,
@@ -76,7 +76,7 @@ def read_student(path: str | Path) -> dict[str, Any]:
 
     Args:
         path: a file or folder that :func:`save_student` wrote, a ``.pth`` file of MMEngine's, or
-            the name of a shipped model, for its student.
+            the name of a shipped student.
 
     Returns:
         Tensors by name; :func:`~trace_mm.models.student_state.unpack_description` says what they
@@ -191,7 +191,7 @@ def build_student(
 
     Args:
         path: a file or folder that :func:`save_student` wrote, a ``.pth`` file of MMEngine's, or
-            the name of a shipped model, for its student.
+            the name of a shipped student.
         backbone: arguments of :func:`trace_mm.diffusion.load_backbone`, instead of those of
             :func:`student_backbone`. Without a ``dtype``, that of the training.
         merge: put LoRA into the denoiser's weights, to predict as fast as a plain pass, without
@@ -276,8 +276,7 @@ def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
 
 
 def _student_file(path: str | Path) -> Path:
-    shipped = shipped_models().get(str(path))
-    file = Path(path).expanduser() if shipped is None else shipped / STUDENT_FOLDER
+    file = shipped_students().get(str(path), Path(path).expanduser())
     file = file / WEIGHTS_FILE if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint {file}")
