@@ -18,7 +18,16 @@ from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, O
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted((PROJECT / "configs" / "trace").glob("trace_*.py"))
 SIZES = {"sd15": 512, "sdxl": 1024, "pixart-alpha": 1024, "sd35-large": 1024, "flux-dev": 1024}
-DATA = {"scenes", "scenes-recursive", "folder", "nuclei", "imagenet", "voc2012", "coco2014"}
+DATA = {
+    "scenes",
+    "scenes-recursive",
+    "folder",
+    "photos",
+    "nuclei",
+    "imagenet",
+    "voc2012",
+    "coco2014",
+}
 
 
 def test_the_papers_data_are_there_for_each_backbone():
@@ -51,7 +60,12 @@ def test_config_names_what_there_is(path):
     dataset = cfg.train_dataloader.dataset
     assert_known(DATASETS, dataset.source)
     assert_known(MODELS, dataset.pseudo_edges.teacher)
-    assert dataset.pseudo_edges.teacher.backbone.pretrained == cfg.model.backbone.pretrained
+    teacher = dataset.pseudo_edges.teacher
+    members = [member.model for member in teacher.get("members", [])] or [teacher]
+    for member in members:
+        assert_known(MODELS, member)
+        source = member.student if member.type == "TrainedStudent" else member.backbone.pretrained
+        assert source == cfg.model.backbone.pretrained
     for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks]:
         assert_known(HOOKS, hook)
     assert_known(OPTIM_WRAPPERS, cfg.optim_wrapper)

@@ -16,7 +16,6 @@ from trace_mm.jobs.pseudo_edges import Predict, PseudoEdgeJob, TeacherEntries
 from trace_mm.models.distillation import Distillation, distillation, label_shares
 from trace_mm.models.label_watch import missing_class_warning
 from trace_mm.models.model_config import method_of
-from trace_mm.ops import pseudo_edges
 from trace_mm.registry import DATASETS
 from trace_mm.runs.engine import run
 from trace_mm.runs.executors import Executor
@@ -158,11 +157,13 @@ def describe_labels(dataset: UnlabelledImageDataset, how: Distillation) -> list[
             continue  # among those that failed
         if cache and cache.has(key):
             edges = cache.load(key, f"image {index}")[None, None]
-            labels = pseudo_edges(edges, how.pseudo_label, how.label_size(dataset.size))
+            labels = how.labels(edges, dataset.size)
             shares.append({name: float(part) for name, part in label_shares(labels).items()})
     if not shares:
         return []
     parts = ", ".join(f"{sum(s[n] for s in shares) / len(shares):.1%} {n}" for n in shares[0])
+    if how.edge_loss == "cross_entropy":
+        return [f"the teacher's edges of {len(shares)} images, as probabilities: {parts}"]
     lines = [f"labels by {how.pseudo_label!r} of {len(shares)} images: {parts}"]
     for name in ("edge", "interior"):
         count = sum(part[name] == 0 for part in shares)

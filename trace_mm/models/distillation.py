@@ -72,13 +72,25 @@ class Distillation:
             The mean loss over images, and labels (B, 1, H, W) or (B, 1, h', w'): int8 for the Dice
             loss, else the probabilities, float32.
         """
+        labels = self.labels(strength, size)
+        found = resize_logits(logits, tuple(labels.shape[2:]))
         if self.edge_loss == "cross_entropy":
-            wanted = _resize_strength(strength, self.label_size(size))
-            found = resize_logits(logits, tuple(wanted.shape[2:]))
-            return functional.binary_cross_entropy_with_logits(found, wanted), wanted
-        labels = pseudo_edges(strength, self.pseudo_label, self.label_size(size))
-        edges = resize_logits(logits, tuple(labels.shape[2:])).sigmoid()
-        return masked_dice_loss(edges, labels, self.dice_smoothing).mean(), labels
+            return functional.binary_cross_entropy_with_logits(found, labels), labels
+        return masked_dice_loss(found.sigmoid(), labels, self.dice_smoothing).mean(), labels
+
+    def labels(self, strength: Tensor, size: Sequence[int] | None) -> Tensor:
+        """What a student is to say, made of its teacher's edges.
+
+        Args:
+            strength: the teacher's edges, (B, 1, h', w').
+            size: (H, W) of the images; None for the teacher's grid.
+
+        Returns:
+            (B, 1, H, W) or (B, 1, h', w'): int8 for the Dice loss, else probabilities, float32.
+        """
+        if self.edge_loss == "cross_entropy":
+            return _resize_strength(strength, self.label_size(size))
+        return pseudo_edges(strength, self.pseudo_label, self.label_size(size))
 
     def label_size(self, size: Sequence[int] | None) -> tuple[int, int] | None:
         """The size at which labels are made for images of a size; None for the teacher's grid."""
