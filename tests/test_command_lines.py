@@ -11,7 +11,15 @@ from mmengine.config import DictAction
 from tests.documented_commands import ROOT, documented_commands
 from trace_mm import cli
 
-HELPERS = {"edge_models", "emergence_data", "measure", "published_configs", "demo", "edges"}
+HELPERS = {
+    "demo",
+    "edge_metric_reference",
+    "edge_models",
+    "edges",
+    "emergence_data",
+    "measure",
+    "published_configs",
+}
 TOOLS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("tools/*.py", "tools/*/*.py")

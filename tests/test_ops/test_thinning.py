@@ -147,6 +147,15 @@ def test_suppression_never_adds(edges):
     assert ((suppressed == 0) | (suppressed == edges)).all()
 
 
+@given(maps, st.sampled_from([0.0, 0.01, 0.3, 0.5, 2.0]), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_floor_takes_away_what_is_below_and_nothing_else(edges, floor, border):
+    suppressed = suppress_non_maxima(edges, smooth=1, border=border)
+    expected = np.where(suppressed >= np.float32(floor), suppressed, 0)
+    actual = suppress_non_maxima(edges, smooth=1, border=border, floor=floor)
+    np.testing.assert_array_equal(actual, expected)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_straight_ridge_becomes_a_line(axis):
     """A perfectly axis-aligned ridge has no mixed derivative; its direction must still be right."""

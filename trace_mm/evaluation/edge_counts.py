@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy
 
 from trace_mm.ops.matching import candidate_graph, maximum_matching
+from trace_mm.ops.matching_sizes import matching_sizes
+from trace_mm.ops.packed_thinning import pack_levels, thin_packed, unpack
 from trace_mm.ops.thinning import suppress_non_maxima, thin
 
 if TYPE_CHECKING:
@@ -84,38 +85,27 @@ def count_edges(
     edges, targets = np.asarray(edges, dtype=np.float32), np.asarray(targets) != 0
     _check_maps(edges, targets)
     if settings.suppress:
-        edges = suppress_non_maxima(edges, smooth=settings.smooth, border=settings.border)
-    # A pixel is an edge at thresholds 0 to level - 1.
-    level = np.searchsorted(settings.levels, edges, side="right")  # (H, W)
-    skeletons = _skeletons(level, settings.thresholds)
-    skeleton_targets = np.stack([thin(target) for target in targets])
-
-    shape = (len(settings.tolerances), settings.thresholds)
-    matched_predictions, matched_targets, near_predictions, near_target_skeleton = (
-        np.zeros(shape, dtype=np.int64) for _ in range(4)
-    )
+        floor = float(settings.levels[0])
+        edges = suppress_non_maxima(
+            edges, smooth=settings.smooth, border=settings.border, floor=floor
+        )
+    skeletons = _thin_at(edges, settings.levels)
+    target_skeletons = np.stack([thin(target) for target in targets])
     diagonal = float(np.hypot(*edges.shape))
-    for k, tolerance in enumerate(settings.tolerances):
-        graph = _annotator_graph(level > 0, targets, tolerance * diagonal)
-        on_skeleton = skeleton_targets[targets]  # (T,), by the graph's column
-        counted: tuple[int, int, int, int] = (0, 0, 0, 0)
-        for t, skeleton in enumerate(skeletons):
-            if t == 0 or skeleton is not skeletons[t - 1]:
-                counted = _count_matches(graph, skeleton[level > 0], len(targets), on_skeleton)
-            (
-                matched_predictions[k, t],
-                matched_targets[k, t],
-                near_predictions[k, t],
-                near_target_skeleton[k, t],
-            ) = counted
+    counts = np.array(
+        [
+            _counts_within(tolerance * diagonal, skeletons, targets, target_skeletons)
+            for tolerance in settings.tolerances
+        ]
+    )  # (K, 4, T)
     return ImageCounts(
-        predictions=np.array([np.count_nonzero(skeleton) for skeleton in skeletons]),
-        matched_predictions=matched_predictions,
+        predictions=np.count_nonzero(skeletons.masks, axis=0),
+        matched_predictions=counts[:, 0],
         targets=int(np.count_nonzero(targets)),
-        matched_targets=matched_targets,
-        near_predictions=near_predictions,
-        target_skeleton=int(np.count_nonzero(skeleton_targets)),
-        near_target_skeleton=near_target_skeleton,
+        matched_targets=counts[:, 1],
+        near_predictions=counts[:, 2],
+        target_skeleton=int(np.count_nonzero(target_skeletons)),
+        near_target_skeleton=counts[:, 3],
     )
 
 
@@ -132,48 +122,79 @@ def _check_maps(edges: np.ndarray, targets: np.ndarray) -> None:
         raise ValueError(f"edge values must be in [0, 1], got {edges.min()} to {edges.max()}")
 
 
-def _skeletons(level: np.ndarray, thresholds: int) -> list[np.ndarray]:
-    """Thinned masks bool (H, W), one a threshold; the same object where the mask is the same."""
-    skeletons: list[np.ndarray] = []
-    sizes = [np.count_nonzero(level > t) for t in range(thresholds)]
-    for t, size in enumerate(sizes):  # masks shrink as t rises, so equal sizes mean equal masks
-        same = t > 0 and size == sizes[t - 1]
-        skeletons.append(skeletons[-1] if same else thin(level > t))
-    return skeletons
+@dataclass(frozen=True)
+class _Skeletons:
+    """The thinned pixels of T thresholds.
+
+    Attributes:
+        support: bool (H, W), the P pixels that are in any of them.
+        words: uint64 (P, N), in which; see ``unpack``.
+        masks: bool (P, T), the same.
+    """
+
+    support: np.ndarray
+    words: np.ndarray
+    masks: np.ndarray
 
 
-def _annotator_graph(support: np.ndarray, targets: np.ndarray, radius: float) -> "csr_array":
-    """Candidate pairs with all annotators: block-diagonal (A * P, T), T the sum over annotators."""
-    graphs = [candidate_graph(support, target, radius) for target in targets]
-    columns = [graph.shape[1] for graph in graphs]
-    first_column = np.cumsum(columns) - columns
-    pairs = [graph.nnz for graph in graphs]
-    first_pair = np.cumsum(pairs) - pairs
-    indices = [g.indices + start for g, start in zip(graphs, first_column, strict=True)]
-    row_ends = [g.indptr[1:] + start for g, start in zip(graphs, first_pair, strict=True)]
-    return scipy.sparse.csr_array(
-        (
-            np.concatenate([graph.data for graph in graphs]),
-            np.concatenate(indices),
-            np.concatenate([[0], *row_ends]),
-        ),
-        shape=(sum(graph.shape[0] for graph in graphs), sum(columns)),
-    )
+def _thin_at(edges: np.ndarray, levels: np.ndarray) -> _Skeletons:
+    """Skeletons of what reaches each of the levels (T,)."""
+    pixels = np.flatnonzero(edges >= levels[0])
+    reached = np.searchsorted(levels, edges.ravel()[pixels], side="right")
+    words = thin_packed(pack_levels(reached, len(levels)), pixels, edges.shape)
+    stays = words.any(axis=1)
+    support = np.zeros(edges.shape, dtype=bool)
+    support.ravel()[pixels[stays]] = True
+    return _Skeletons(support, words[stays], unpack(words[stays], len(levels)))
 
 
-def _count_matches(
-    graph: "csr_array", selected: np.ndarray, annotators: int, on_skeleton: np.ndarray
-) -> tuple[int, int, int, int]:
-    """Matched and near counts of the ``selected`` (P,) predictions; see ``ImageCounts``."""
-    chosen = graph[np.flatnonzero(np.tile(selected, annotators))]  # (A * n, T)
-    partner = maximum_matching(chosen)
-    matched = (partner >= 0).reshape(annotators, -1)  # (A, n)
-    near = (np.diff(chosen.indptr) > 0).reshape(annotators, -1)
-    touched = np.zeros(chosen.shape[1], dtype=bool)
-    touched[chosen.indices] = True
-    return (
-        int(np.count_nonzero(matched.any(axis=0))),
-        int(np.count_nonzero(matched)),
-        int(np.count_nonzero(near.any(axis=0))),
-        int(np.count_nonzero(touched & on_skeleton)),
-    )
+def _counts_within(
+    radius: float, skeletons: _Skeletons, targets: np.ndarray, target_skeletons: np.ndarray
+) -> np.ndarray:
+    """Matched and near predictions and targets of one radius in pixels.
+
+    Returns:
+        int64 (4, T): ``matched_predictions``, ``matched_targets``, ``near_predictions`` and
+        ``near_target_skeleton`` of ``ImageCounts``.
+    """
+    graphs = [candidate_graph(skeletons.support, target, radius) for target in targets]
+    near = np.any([np.diff(graph.indptr) > 0 for graph in graphs], axis=0)  # (P,)
+    near_targets = np.zeros(skeletons.masks.shape[1], dtype=np.int64)
+    for graph, target, thinned in zip(graphs, targets, target_skeletons, strict=True):
+        on_skeleton = thinned[target]  # (targets,), by the graph's column
+        near_targets += np.count_nonzero(_near_targets(graph, skeletons)[on_skeleton], axis=0)
+    matches = _count_matches(graphs, skeletons.masks)
+    return np.stack([*matches, np.count_nonzero(skeletons.masks[near], axis=0), near_targets])
+
+
+def _near_targets(graph: "csr_array", skeletons: _Skeletons) -> np.ndarray:
+    """Which true pixels are near a predicted one at each threshold: bool (targets, T)."""
+    by_target = graph.tocsc()
+    near = np.zeros((graph.shape[1], skeletons.words.shape[1]), dtype=np.uint64)
+    some = np.flatnonzero(np.diff(by_target.indptr))
+    if len(some):
+        pairs = skeletons.words[by_target.indices]  # (pairs, N)
+        near[some] = np.bitwise_or.reduceat(pairs, by_target.indptr[some], axis=0)
+    return unpack(near, skeletons.masks.shape[1])
+
+
+def _count_matches(graphs: "list[csr_array]", masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matched predictions and targets for the columns of masks (P, T), two int64 (T,).
+
+    With one annotator they are equally many, whichever of the largest matchings is taken. With
+    several it matters which predictions each of them is matched with, so that the matching is made
+    anew at each threshold.
+    """
+    if len(graphs) == 1:
+        sizes = matching_sizes(graphs[0], masks)
+        return sizes, sizes
+    predictions, targets = (np.zeros(masks.shape[1], dtype=np.int64) for _ in range(2))
+    for t, mask in enumerate(masks.T):
+        if t and np.array_equal(mask, masks[:, t - 1]):
+            predictions[t], targets[t] = predictions[t - 1], targets[t - 1]
+            continue
+        chosen = np.flatnonzero(mask)
+        matched = [maximum_matching(graph[chosen]) >= 0 for graph in graphs]
+        predictions[t] = np.count_nonzero(np.any(matched, axis=0))
+        targets[t] = np.count_nonzero(matched)
+    return predictions, targets

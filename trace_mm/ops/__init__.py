@@ -41,6 +41,7 @@ from trace_mm.ops.mask_splitting import (
     split_by_edges,
 )
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
+from trace_mm.ops.matching_sizes import matching_sizes
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
 from trace_mm.ops.normalized_cut import NormalizedCut, normalized_cut, similar_patches
 from trace_mm.ops.propagation import propagate_fragments, propagate_masks
@@ -77,6 +78,7 @@ __all__ = [
     "mask_ious",
     "masked_dice_loss",
     "match_edges",
+    "matching_sizes",
     "maximum_matching",
     "mean_row_divergence",
     "merge_groups",

@@ -75,31 +75,33 @@ def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: fl
     offsets, ranks = _offsets_within(max_distance, prediction.shape)
     reach = int(np.abs(offsets).max())
     padded_width = target.shape[1] + 2 * reach
-    target_index = np.full(np.add(target.shape, 2 * reach), -1, dtype=np.int32)
-    inner = target_index[reach : reach + target.shape[0], reach : reach + target.shape[1]]
-    inner[target] = np.arange(np.count_nonzero(target))
-    flat_index = target_index.ravel()
+    predictions, targets = (int(np.count_nonzero(mask)) for mask in (prediction, target))
+    row_index = np.full(np.add(target.shape, 2 * reach), -1, dtype=np.int32)
+    inner = row_index[reach : reach + target.shape[0], reach : reach + target.shape[1]]
+    inner[prediction] = np.arange(predictions)
+    flat_index = row_index.ravel()
 
-    ys, xs = np.nonzero(prediction)
-    centers = (ys + reach) * padded_width + xs + reach  # (P,)
+    ys, xs = np.nonzero(target)
+    centers = (ys + reach) * padded_width + xs + reach  # (T,)
     steps = offsets[:, 0] * padded_width + offsets[:, 1]  # (K,), from near to far
-    chunk = max(1, _PAIRS_PER_CHUNK // len(steps))
-    columns, data, degrees = [], [], []
-    for start in range(0, len(centers), chunk):
-        candidates = flat_index[centers[start : start + chunk, None] + steps]  # (chunk, K)
-        rows, offset_ids = np.nonzero(candidates >= 0)
-        columns.append(candidates[rows, offset_ids])
-        data.append(ranks[offset_ids])
-        degrees.append(np.bincount(rows, minlength=len(candidates)))
-    nothing = np.zeros(0, dtype=np.int32)
-    row_ends = np.cumsum(np.concatenate([[0], *degrees]))
+    chunk = max(1, _PAIRS_PER_CHUNK // max(1, targets))
+    rows, columns, counts = [], [], []
+    for start in range(0, len(steps), chunk):
+        candidates = flat_index[centers - steps[start : start + chunk, None]]  # (chunk, T)
+        step_ids, column = np.nonzero(candidates >= 0)
+        rows.append(candidates[step_ids, column])
+        columns.append(column.astype(np.int32))
+        counts.append(np.bincount(step_ids, minlength=len(candidates)))
+    first_of_step = np.concatenate([[0], *counts]).cumsum()
+    # Pairs from near to far are brought in the order of their rows, and stay from near to far.
+    by_step = scipy.sparse.csr_array(
+        (np.concatenate(columns), np.concatenate(rows), first_of_step.astype(np.int32)),
+        shape=(len(steps), predictions),
+    )
+    by_row = by_step.tocsc()
     return scipy.sparse.csr_array(
-        (
-            np.concatenate([nothing.astype(np.uint32), *data]),
-            np.concatenate([nothing, *columns]),
-            row_ends.astype(np.int32),
-        ),
-        shape=(len(centers), int(np.count_nonzero(target))),
+        (ranks[by_row.indices], by_row.data, by_row.indptr),
+        shape=(predictions, targets),
     )
 
 
