@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_mm.evaluation.calibration import edge_evidence, fit_calibration, reliability
+from trace_mm.evaluation.calibration import (
+    calibrated,
+    edge_evidence,
+    fit_calibration,
+    reliability,
+)
 
 
 def loss_by_loops(groups, scale, offset):
@@ -44,8 +49,10 @@ def test_it_finds_what_edges_were_drawn_with_and_mends_them():
     values, true = drawn(0, 40000, 0.4, -0.5)
     scale, offset = fit_calibration([values], [true])
     assert scale == pytest.approx(0.4, abs=0.03) and offset == pytest.approx(-0.5, abs=0.05)
-    logits = np.log(values / (1 - values))
-    mended = 1 / (1 + np.exp(-(scale * logits + offset)))
+    mended = calibrated(values, scale, offset)
+    one = float(values[0])
+    said = 1 / (1 + math.exp(-(scale * math.log(one / (1 - one)) + offset)))
+    assert mended[0] == pytest.approx(said, rel=1e-5) and calibrated(values * 0, 1, 3).max() == 0
     assert reliability(mended, true).error < 0.02 < reliability(values, true).error
 
 

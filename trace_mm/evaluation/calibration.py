@@ -88,6 +88,13 @@ def reliability(
     return Reliability(said, true, counts[kept])
 
 
+def calibrated(values: NDArray[np.float32], scale: float, offset: float) -> NDArray[np.float32]:
+    """Edges in [0, 1] of any shape as probabilities; what is exactly 0 stays 0."""
+    said = np.asarray(values, np.float64).clip(_LEAST, 1 - _LEAST)
+    found = 1 / (1 + np.exp(-(scale * np.log(said / (1 - said)) + offset)))
+    return np.where(np.asarray(values) > 0, found, 0).astype(np.float32)
+
+
 def fit_calibration(
     values: Sequence[NDArray[np.float32]], is_border: Sequence[NDArray[np.bool_]]
 ) -> tuple[float, float]:

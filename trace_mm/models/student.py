@@ -67,7 +67,7 @@ class TraceStudent(StudentState, RunnerModel):
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
         train_size: likewise in training, of which predictions know nothing; ``size`` if None.
         calibration: scale and offset of the logits, which make an edge of 0.7 a border in 7 of 10
-            cases (``tools/calibrate_student.py`` finds them); None leaves logits as they are.
+            cases (``tools/calibrate_edges.py`` finds them); None leaves logits as they are.
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
             to the model like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
