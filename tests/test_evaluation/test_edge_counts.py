@@ -55,17 +55,28 @@ def test_counts_of_any_maps(maps, counting):
     check(*maps, counting)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 3), counting_settings())
-@settings(max_examples=15, deadline=None)
-def test_counts_of_noisy_lines(seed, annotators, counting):
-    """Larger maps that look like edges: wandering lines, seen through noise and blur."""
+def noisy_lines(seed, annotators):
+    """Maps that look like edges: wandering lines, seen through noise and blur."""
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(30, 70, 2))
     ids = np.digitize(ndimage.gaussian_filter(rng.random(shape), 5), [0.45, 0.5, 0.55])
     border = (ids != np.roll(ids, 1, 0)) | (ids != np.roll(ids, 1, 1))
     targets = np.stack([np.roll(border, shift, axis=1) for shift in range(annotators)])
     edges = ndimage.gaussian_filter(border + 0.5 * rng.random(shape), rng.uniform(0.5, 2))
-    check((edges / edges.max()).astype(np.float32), targets, counting)
+    return (edges / edges.max()).astype(np.float32), targets
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), counting_settings())
+@settings(max_examples=15, deadline=None)
+def test_counts_of_noisy_lines(seed, annotators, counting):
+    check(*noisy_lines(seed, annotators), counting)
+
+
+@pytest.mark.parametrize("pairs", [1, 500, 2000])
+def test_thresholds_are_matched_in_batches(monkeypatch, pairs):
+    """With several annotators; a batch of one, and of some."""
+    monkeypatch.setattr("trace_mm.evaluation.edge_counts._PAIRS_PER_BATCH", pairs)
+    check(*noisy_lines(pairs, 2), CountingSettings(tolerances=(0.03,), thresholds=30))
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (1, 1), (20, 20)])

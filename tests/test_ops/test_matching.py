@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 from trace_mm.ops import candidate_graph, match_edges, maximum_matching
+from trace_mm.ops.matching import stack_graphs
 
 DISTANCES = [0.0, 1.0, 1.2, 2**0.5, 2.0, 3.1]
 
@@ -96,6 +98,20 @@ def test_candidate_graph_is_all_pairs_from_near_to_far(pair, max_distance):
         assert (np.diff(distances[stored]) >= 0).all()
         assert (np.diff(ranks.astype(int)) >= 0).all()
         assert ((ranks == 1) == (distances[stored] == 0)).all()
+
+
+@given(st.lists(map_pairs(), min_size=1, max_size=4), st.sampled_from(DISTANCES))
+@settings(max_examples=60, deadline=None)
+def test_graphs_that_are_matched_together(pairs, max_distance):
+    graphs = [candidate_graph(*pair, max_distance) for pair in pairs]
+    together = stack_graphs(graphs)
+    assert (together.toarray() == block_diag(*(graph.toarray() for graph in graphs))).all()
+    first_columns = np.cumsum([0, *(graph.shape[1] for graph in graphs)])
+    alone = [
+        np.where(partner < 0, -1, partner + start)
+        for partner, start in zip(map(maximum_matching, graphs), first_columns, strict=False)
+    ]
+    assert maximum_matching(together).tolist() == np.concatenate(alone).tolist()
 
 
 def test_a_target_is_used_once():

@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trace_mm.ops.matching import candidate_graph, maximum_matching
+from trace_mm.ops.matching import candidate_graph, maximum_matching, stack_graphs
 from trace_mm.ops.matching_sizes import matching_sizes
 from trace_mm.ops.packed_thinning import pack_levels, thin_packed, unpack
 from trace_mm.ops.thinning import suppress_non_maxima, thin
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+# Candidate pairs that are matched in one go, if a threshold has not more of them by itself: many
+# enough for whole arrays to pay, few enough for a processor's cache.
+_PAIRS_PER_BATCH = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -182,19 +186,25 @@ def _count_matches(graphs: "list[csr_array]", masks: np.ndarray) -> tuple[np.nda
     """Matched predictions and targets for the columns of masks (P, T), two int64 (T,).
 
     With one annotator they are equally many, whichever of the largest matchings is taken. With
-    several it matters which predictions each of them is matched with, so that the matching is made
-    anew at each threshold.
+    several it matters which predictions each of them is matched with, so that all are matched anew
+    at each threshold.
     """
     if len(graphs) == 1:
         sizes = matching_sizes(graphs[0], masks)
         return sizes, sizes
     predictions, targets = (np.zeros(masks.shape[1], dtype=np.int64) for _ in range(2))
-    for t, mask in enumerate(masks.T):
-        if t and np.array_equal(mask, masks[:, t - 1]):
-            predictions[t], targets[t] = predictions[t - 1], targets[t - 1]
-            continue
-        chosen = np.flatnonzero(mask)
-        matched = [maximum_matching(graph[chosen]) >= 0 for graph in graphs]
-        predictions[t] = np.count_nonzero(np.any(matched, axis=0))
-        targets[t] = np.count_nonzero(matched)
-    return predictions, targets
+    graph = stack_graphs(graphs)  # (A * P, targets)
+    changes = np.any(masks[:, 1:] != masks[:, :-1], axis=0)
+    first = np.concatenate([[0], np.flatnonzero(changes) + 1])  # of thresholds with equal masks
+    pairs = np.diff(graph.indptr).reshape(len(graphs), -1).sum(axis=0) @ masks[:, first]
+    batches = np.flatnonzero(np.diff(pairs.cumsum() // _PAIRS_PER_BATCH)) + 1
+    for batch in np.split(first, batches):
+        chosen = [np.flatnonzero(np.tile(masks[:, t], len(graphs))) for t in batch]
+        partner = maximum_matching(stack_graphs([graph[rows] for rows in chosen]))
+        ends = np.cumsum([len(rows) for rows in chosen])
+        for t, partners in zip(batch, np.split(partner, ends[:-1]), strict=True):
+            matched = partners.reshape(len(graphs), -1) >= 0
+            predictions[t] = np.count_nonzero(matched.any(axis=0))
+            targets[t] = np.count_nonzero(matched)
+    counted = first[np.cumsum(np.concatenate([[False], changes]))]
+    return predictions[counted], targets[counted]

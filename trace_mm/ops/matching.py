@@ -1,6 +1,7 @@
 """One-to-one matching of edge pixels within a radius, the core of edge scores."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,6 +106,26 @@ def candidate_graph(prediction: np.ndarray, target: np.ndarray, max_distance: fl
     )
 
 
+def stack_graphs(graphs: "Sequence[csr_array]") -> "csr_array":
+    """One graph of several that share neither rows nor columns, in their order (block-diagonal).
+
+    The matching of the whole is that of each part, which is found faster together.
+    """
+    columns = np.array([graph.shape[1] for graph in graphs])
+    pairs = np.array([graph.nnz for graph in graphs])
+    first_column, first_pair = columns.cumsum() - columns, pairs.cumsum() - pairs
+    indices = [g.indices + start for g, start in zip(graphs, first_column, strict=True)]
+    row_ends = [g.indptr[1:] + start for g, start in zip(graphs, first_pair, strict=True)]
+    return scipy.sparse.csr_array(
+        (
+            np.concatenate([graph.data for graph in graphs]),
+            np.concatenate(indices).astype(np.int32),
+            np.concatenate([[0], *row_ends]).astype(np.int32),
+        ),
+        shape=(sum(graph.shape[0] for graph in graphs), int(columns.sum())),
+    )
+
+
 def maximum_matching(graph: "csr_array") -> np.ndarray:
     """A one-to-one matching of rows to columns with the most pairs.
 
@@ -138,9 +159,12 @@ def _greedy_matching(graph: "csr_array") -> tuple[np.ndarray, np.ndarray]:
     column_of = np.full(graph.shape[0], -1, dtype=np.int32)
     row_of = np.full(graph.shape[1], -1, dtype=np.int32)
     rows = np.repeat(np.arange(graph.shape[0], dtype=np.int32), np.diff(graph.indptr))
-    order = np.argsort(graph.data, kind="stable")
+    ranks = graph.data
+    if len(ranks) and ranks.max() < 1 << 16:
+        ranks = ranks.astype(np.uint16)  # numpy sorts them faster
+    order = np.argsort(ranks, kind="stable")
     rows, columns = rows[order], graph.indices[order]  # (pairs,), from near to far
-    bounds = np.flatnonzero(np.diff(graph.data[order])) + 1
+    bounds = np.flatnonzero(np.diff(ranks[order])) + 1
     for row, column in zip(np.split(rows, bounds), np.split(columns, bounds), strict=True):
         while True:
             free = (column_of[row] < 0) & (row_of[column] < 0)
@@ -167,33 +191,28 @@ def _augmenting_forest(
         The free columns reached, at most one a tree, and the row (T,) each column was reached from.
     """
     parent = np.full(graph.shape[1], -1, dtype=np.int32)
-    done = np.zeros(graph.shape[0], dtype=bool)  # by the row at a tree's root
+    end = np.full(graph.shape[0], -1, dtype=np.int32)  # by the row at a tree's root
     degree = np.diff(graph.indptr)
     rows = np.flatnonzero((column_of < 0) & (degree > 0)).astype(np.int32)
     roots = rows
-    ends = [np.zeros(0, dtype=np.int32)]
     while len(rows):
         counts = degree[rows]
         skip = np.cumsum(counts) - counts
-        pairs = np.arange(counts.sum()) + np.repeat(graph.indptr[rows] - skip, counts)
-        columns, from_row, from_root = (
-            graph.indices[pairs],
-            np.repeat(rows, counts),
-            np.repeat(roots, counts),
-        )
-        new = parent[columns] < 0
-        columns, from_row, from_root = columns[new], from_row[new], from_root[new]
+        claimant = np.repeat(np.arange(len(rows), dtype=np.int32), counts)  # (pairs,)
+        columns = graph.indices[np.arange(len(claimant)) + (graph.indptr[rows] - skip)[claimant]]
+        new = np.flatnonzero(parent[columns] < 0)
+        columns, claimant = columns[new], claimant[new]
+        from_row = rows[claimant]
         parent[columns[::-1]] = from_row[::-1]  # of several claims the first wins
-        won = parent[columns] == from_row
-        columns, from_root = columns[won], from_root[won]
+        won = np.flatnonzero(parent[columns] == from_row)
+        columns, from_root = columns[won], roots[claimant[won]]
 
-        free = row_of[columns] < 0
-        winners, first = np.unique(from_root[free], return_index=True)
-        ends.append(columns[free][first])
-        done[winners] = True
-        growing = ~free & ~done[from_root]
-        rows, roots = row_of[columns[growing]], from_root[growing]
-    return np.concatenate(ends), parent
+        owners = row_of[columns]
+        free = np.flatnonzero(owners < 0)[::-1]
+        end[from_root[free]] = columns[free]  # the first, again
+        growing = np.flatnonzero((owners >= 0) & (end[from_root] < 0))
+        rows, roots = owners[growing], from_root[growing]
+    return end[end >= 0], parent
 
 
 def _offsets_within(max_distance: float, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
