@@ -7,7 +7,8 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from trace_mm.commands.class_options import ClassOptions
-from trace_mm.panoptic.labels import LABELER_PRESETS, PanopticLabeler
+from trace_mm.panoptic.labels import PanopticLabeler
+from trace_mm.panoptic.presets import LABELER_PRESETS
 from trace_mm.refine import PRESETS, SCORES, BoundaryGuidedPropagation
 
 SMOOTHER = '''

@@ -70,6 +70,7 @@ def test_a_model_finds_edges(data, tmp_path):
 def test_every_argument_of_the_labeler_is_an_option(data, tmp_path):
     chosen = {"threshold": 0.4, "gap": 2.0, "radius": 3, "beta": 8.5, "steps": 16}
     chosen |= {"merge_iou": 0.6, "resolution": 32, "level": 0.4}
+    chosen |= {"min_border": 0.5, "weak_share": 0.2, "join": 0.1, "join_reach": 0.01}
     chosen |= {"min_fragment": 20.0, "enclosed": 0.7, "min_area": 4.0, "within_class": False}
     assert {"preset", *chosen} == set(inspect.signature(PanopticLabeler).parameters)
     options = [
@@ -78,7 +79,7 @@ def test_every_argument_of_the_labeler_is_an_option(data, tmp_path):
         if name != "within_class"
         for text in (f"--{name.replace('_', '-')}", value)
     ]
-    options += ["--no-within-class", "--preset", "default"]
+    options += ["--no-within-class", "--preset", "scenes"]
     assert panoptic(data, tmp_path / "out", *options) == 0
     labeler = load(tmp_path / "out", "panoptic")["info"]["labeler"]
     assert labeler == {"type": "PanopticLabeler", **chosen}

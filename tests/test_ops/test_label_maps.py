@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trace_mm.ops import compact_labels, connected_parts, fill_labels, merge_small_labels
+from trace_mm.ops import (
+    compact_labels,
+    connected_parts,
+    fill_labels,
+    join_small_labels,
+    merge_small_labels,
+)
 
 maps = arrays(np.int32, st.tuples(st.integers(1, 8), st.integers(1, 9)), elements=st.integers(0, 4))
 
@@ -105,3 +111,32 @@ def test_each_label_may_have_its_own_limit():
     labels = np.array([[1, 1, 1, 2, 3, 3, 3, 3]], dtype=np.int32)
     assert merge_small_labels(labels, np.array([0.0, 4, 2, 2])).tolist() == [[3] * 8]
     assert merge_small_labels(labels, np.array([0.0, 2, 0, 2])).tolist() == labels.tolist()
+
+
+def naive_join(labels, share, reach):
+    """By loops over pairs of pixels."""
+    pixels = {int(one): np.argwhere(labels == one) for one in np.unique(labels) if one}
+
+    def apart(one, other):
+        return min(np.hypot(*(a - b)) for a in pixels[one] for b in pixels[other])
+
+    def target(label):
+        others = [one for one in pixels if one != label]
+        if any(apart(label, one) == 1 for one in others):
+            return label
+        area = len(pixels[label])
+        large = [one for one in others if area < share * len(pixels[one])]
+        near = [(apart(label, one), -len(pixels[one]), one) for one in large]
+        near = [one for one in near if one[0] <= reach]
+        return target(min(near)[2]) if near else label
+
+    joined = np.zeros_like(labels)
+    for label in pixels:
+        joined[labels == label] = target(label)
+    return joined
+
+
+@given(maps, st.sampled_from([0.0, 0.3, 0.5, 0.9]), st.sampled_from([0.0, 1.5, 2.0, 3.0]))
+@settings(deadline=None)
+def test_small_segments_that_stand_alone_join_what_is_near(labels, share, reach):
+    assert (join_small_labels(labels, share, reach) == naive_join(labels, share, reach)).all()

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from tests.test_ops.test_propagation import naive_propagation
 from trace_mm.datasets import instance_borders
 from trace_mm.panoptic import PanopticLabeler
-from trace_mm.panoptic.labels import LABELER_PRESETS
+from trace_mm.panoptic.presets import LABELER_PRESETS
 from trace_mm.registry import TASK_UTILS
 
 SIZE = (40, 60)
@@ -93,7 +93,7 @@ def test_noise_that_edges_cut_off_goes_to_its_neighbor():
 
     def count(strength, **settings):
         edges[13:21, 13], edges[13:21, 20], edges[13, 13:21], edges[20, 13:21] = [strength] * 4
-        return len(masks_of(PanopticLabeler(**settings)(classes, THINGS, edges), SHEEP))
+        return len(masks_of(PanopticLabeler(preset="scenes", **settings)(classes, THINGS, edges), SHEEP))
 
     assert count(0.78, gap=0) == 2
     assert count(0.78, gap=0, min_fragment=30) == 3
@@ -297,7 +297,7 @@ def test_the_paper_by_an_independent_implementation(seed):
 def test_the_preset_holds_for_what_is_not_given():
     paper = PanopticLabeler(preset="paper", beta=4).settings()
     assert (paper["beta"], paper["gap"], paper["within_class"]) == (4, 0, False)
-    assert PanopticLabeler().settings() == dict(LABELER_PRESETS["default"])
+    assert PanopticLabeler().settings() == dict(LABELER_PRESETS["photos"])
     with pytest.raises(ValueError, match="preset must be one of default, paper, got 'ours'"):
         PanopticLabeler(preset="ours")
 
@@ -305,3 +305,29 @@ def test_the_preset_holds_for_what_is_not_given():
 def test_a_config_builds_it():
     labeler = TASK_UTILS.build({"type": "PanopticLabeler", "gap": 2})
     assert labeler.settings()["gap"] == 2
+
+
+def test_a_weak_border_cuts_scenes_only():
+    ids, classes = two_sheep()
+    edges = 0.9 * instance_borders(ids).astype(np.float32)
+
+    def count(**settings):
+        return len(masks_of(PanopticLabeler(**settings)(classes, THINGS, edges), SHEEP))
+
+    assert count(preset="scenes") == 2
+    assert count(preset="photos") == 1
+    assert count(preset="photos", min_border=0.8) == 2
+
+
+def test_a_piece_that_something_cuts_off_joins_its_object():
+    _, classes = two_sheep()
+    classes[10:30, 40:42] = DOG  # stands in front of the second sheep
+    classes[10:12, 42:52], classes[15:30, 42:52] = GRASS, GRASS
+
+    def sheep(**settings):
+        return masks_of(PanopticLabeler(**settings)(classes, THINGS), SHEEP)
+
+    assert len(sheep(preset="scenes")) == 2
+    assert len(sheep(preset="scenes", join=0.05, join_reach=0.1)) == 1
+    assert len(sheep(preset="scenes", join=0.04, join_reach=0.1)) == 2
+    assert len(sheep(preset="scenes", join=0.05, join_reach=0.04)) == 2

@@ -1,6 +1,7 @@
 """The numerics: tensors in, tensors out. No registry, no files, no global state."""
 
 from trace_mm.ops.affinity import edge_affinities, random_walk_laplacian
+from trace_mm.ops.border_merging import merge_weak_borders
 from trace_mm.ops.boundary import (
     attention_boundary_divergence,
     normalize_edges,
@@ -31,6 +32,7 @@ from trace_mm.ops.label_maps import (
     compact_labels,
     connected_parts,
     fill_labels,
+    join_small_labels,
     merge_small_labels,
 )
 from trace_mm.ops.mask_merging import mask_ious, merge_groups, merge_masks
@@ -71,6 +73,7 @@ __all__ = [
     "fill_labels",
     "finest_grid",
     "fuse_attention",
+    "join_small_labels",
     "js_divergence",
     "kl_divergence",
     "l1_distance",
@@ -84,6 +87,7 @@ __all__ = [
     "merge_groups",
     "merge_masks",
     "merge_small_labels",
+    "merge_weak_borders",
     "neighbor_divergence",
     "normalize_edges",
     "normalized_cut",

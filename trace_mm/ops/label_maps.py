@@ -1,5 +1,7 @@
 """Maps of segment numbers: holes filled, and small segments merged into their neighbours."""
 
+import math
+
 import cv2
 import numpy as np
 import scipy
@@ -83,6 +85,42 @@ def merge_small_labels(labels: LabelMap, least: float | NDArray[np.float64]) -> 
     table = np.arange(len(areas), dtype=np.int32)
     for label in reversed(merged_into):  # what is merged last knows its segment first
         table[label] = table[merged_into[label]]
+    return table[labels]
+
+
+def join_small_labels(labels: LabelMap, share: float, reach: float) -> LabelMap:
+    """Give segments that stand alone the number of a much larger one nearby.
+
+    An object that something stands in front of falls into pieces. Of several larger segments the
+    nearest counts, then the larger, then the one with the lower number.
+
+    Args:
+        labels: (H, W), 0 is no segment.
+        share: a segment joins one if its area is below this share of that one's, in [0, 1).
+        reach: how far the two may be apart, in pixels.
+
+    Returns:
+        (H, W), numbered as before. A segment that touches another stays what it is.
+    """
+    areas = np.bincount(labels.ravel())
+    small = areas < share * areas[1:].max(initial=0)
+    small[0] = False
+    touching = _border_lengths(labels) if small.any() else {}
+    table = np.arange(len(areas), dtype=np.int32)
+    boxes = scipy.ndimage.find_objects(labels) if small.any() else []
+    margin = math.ceil(reach) + 1
+    for label in sorted(np.flatnonzero(small).tolist(), key=lambda one: -areas[one]):
+        box = boxes[label - 1] if label not in touching else None
+        if box is None:
+            continue
+        wide = tuple(slice(max(one.start - margin, 0), one.stop + margin) for one in box)
+        around = labels[wide]
+        distance = scipy.ndimage.distance_transform_edt(around != label)
+        near = np.unique(around[(distance <= reach) & (areas[label] < share * areas)[around]])
+        if len(near := near[near > 0]):
+            apart = scipy.ndimage.minimum(distance, around, near)
+            _, _, target = min(zip(apart, -areas[near], near.tolist(), strict=True))
+            table[label] = table[target]  # a larger one, which has joined what it joins
     return table[labels]
 
 

@@ -1,8 +1,8 @@
 """Panoptic labels of one image: things told apart by instance edges, stuff kept whole."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy
@@ -16,60 +16,17 @@ from trace_mm.ops import (
     edge_cores,
     enclosed_components,
     fill_labels,
+    join_small_labels,
     merge_groups,
     merge_small_labels,
+    merge_weak_borders,
     propagate_masks,
 )
+from trace_mm.panoptic.presets import LABELER_PRESETS, RANGES
 from trace_mm.refine.boundary_guided_propagation import check_range
 from trace_mm.refine.working_grid import resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
 
-LABELER_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "default": {
-        "threshold": 0.2,
-        "gap": 3,
-        "radius": 5,
-        "beta": 5,
-        "steps": 256,
-        "merge_iou": 0.5,
-        "resolution": 128,
-        "level": 0.5,
-        "min_fragment": 49,
-        "enclosed": 0.8,
-        "min_area": 16,
-        "within_class": True,
-    },
-    "paper": {
-        "threshold": 0.5,
-        "gap": 0,
-        "radius": 5,
-        "beta": 10,
-        "steps": 256,
-        "merge_iou": 0.5,
-        "resolution": 4096,
-        "level": 0.5,
-        "min_fragment": 0,
-        "enclosed": 1,
-        "min_area": 0,
-        "within_class": False,
-    },
-}
-"""Settings of :class:`PanopticLabeler` by the name of a preset."""
-
-_RANGES = {
-    "threshold": (0, 0.999),
-    "gap": (0, 64),
-    "radius": (1, 64),
-    "beta": (1e-6, 1e6),
-    "steps": (0, 10**6),
-    "merge_iou": (0, 1),
-    "resolution": (8, 4096),
-    "level": (1e-6, 1),
-    "min_fragment": (0, 10**6),
-    "enclosed": (0, 1),
-    "min_area": (0, 10**6),
-    "within_class": (False, True),
-}
 _THICK = 5  # pixels of the working grid
 _REACHED = 1e-6  # a walk that is less likely than this to get somewhere does not
 
@@ -106,6 +63,10 @@ class PanopticLabeler:
        else to the nearest object. A part that has no object is one.
     4. Any other object below ``min_fragment`` goes to the neighbour with which it shares the
        longest border. A whole part below ``min_area`` is void.
+    5. Objects whose common border has no edge above ``min_border`` along the whole of it, but for
+       the share ``weak_share``, are one; the weakest border goes first.
+    6. A part with one object only that is smaller than the share ``join`` of an object within
+       ``join_reach`` is a piece of it, cut off by what stands in front.
 
     Without edges, objects are the connected parts of the class. Stuff is one segment for each
     class, however small. Every pixel has one segment or is void.
@@ -116,8 +77,8 @@ class PanopticLabeler:
     is void.
 
     Args:
-        preset: what the settings are that are not given; "paper" is components and walk as in the
-            paper, and no more.
+        preset: what the settings are that are not given: "photos" and "scenes" were chosen on
+            photos and on drawn scenes; "paper" is components and walk as in the paper, and no more.
         threshold: an edge above it separates, in [0, 0.999].
         gap: lines with gaps of up to twice this many pixels of the working grid separate.
         radius: a step of the walk goes less than this many pixels of the working grid far.
@@ -132,6 +93,12 @@ class PanopticLabeler:
             image would have.
         enclosed: a smaller piece counts all the same if a square of 5 pixels of its working grid
             fits in and nine tenths of the pixels around it have an edge above this, in [0, 1].
+        min_border: an edge above it must run along the common border of two objects, in [0, 1]. 0
+            undoes borders without any edge; 1 all.
+        weak_share: the share of a border along which the edge may be weaker, in [0, 1].
+        join: a part of a class joins a near object if its area is below this share of the object's,
+            in [0, 1). 0 joins none.
+        join_reach: what is near, as a share of the image's longer side, in [0, 1].
         min_area: least area of a connected part of a class of things, in pixels of the image.
         within_class: whether objects stay inside their class.
 
@@ -141,7 +108,7 @@ class PanopticLabeler:
 
     def __init__(
         self,
-        preset: Literal["default", "paper"] = "default",
+        preset: Literal["photos", "scenes", "paper"] = "photos",
         threshold: float | None = None,
         gap: float | None = None,
         radius: int | None = None,
@@ -152,16 +119,20 @@ class PanopticLabeler:
         level: float | None = None,
         min_fragment: float | None = None,
         enclosed: float | None = None,
+        min_border: float | None = None,
+        weak_share: float | None = None,
+        join: float | None = None,
+        join_reach: float | None = None,
         min_area: float | None = None,
         within_class: bool | None = None,
     ) -> None:
         if preset not in LABELER_PRESETS:
             known = ", ".join(LABELER_PRESETS)
             raise ValueError(f"preset must be one of {known}, got {preset!r}")
-        given = {name: value for name, value in locals().items() if name in _RANGES}
+        given = {name: value for name, value in locals().items() if name in RANGES}
         values = dict(LABELER_PRESETS[preset])
         values |= {name: value for name, value in given.items() if value is not None}
-        for name, (low, high) in _RANGES.items():
+        for name, (low, high) in RANGES.items():
             check_range(name, values[name], low, high)
         for name in ("min_fragment", "min_area"):
             if 0 < values[name] < 1:
@@ -176,6 +147,10 @@ class PanopticLabeler:
         self.level: float = values["level"]
         self.min_fragment: float = values["min_fragment"]
         self.enclosed: float = values["enclosed"]
+        self.min_border: float = values["min_border"]
+        self.weak_share: float = values["weak_share"]
+        self.join: float = values["join"]
+        self.join_reach: float = values["join_reach"]
         self.min_area: float = values["min_area"]
         self.within_class: bool = values["within_class"]
 
@@ -232,7 +207,7 @@ class PanopticLabeler:
             )
             objects[box][part] = labels[part] + count
             count += int(labels.max())
-        return objects
+        return join_small_labels(objects, self.join, self.join_reach * max(mask.shape))
 
     def _split(self, part: NDArray[np.bool_], edges: _Edges, least: float) -> _Labels:
         """Numbers from 1 of the objects of a connected part (bh, bw), from so many pixels on."""
@@ -251,7 +226,12 @@ class PanopticLabeler:
             return whole
         limits = np.full(len(shares) + 1, least)
         limits[group_of[sure] + 1] = 0
-        return merge_small_labels(labels, limits[: int(labels.max()) + 1])
+        labels = merge_small_labels(labels, limits[: int(labels.max()) + 1])
+        # Edges are known to within a pixel of the grid.
+        reach = math.ceil(max(part.shape) / max(grid))
+        return compact_labels(
+            merge_weak_borders(labels, edges, self.min_border, self.weak_share, reach)
+        )
 
     def _cores(
         self, part: NDArray[np.bool_], lines: _Edges, least: float
