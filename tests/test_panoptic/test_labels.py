@@ -298,7 +298,7 @@ def test_the_preset_holds_for_what_is_not_given():
     paper = PanopticLabeler(preset="paper", beta=4).settings()
     assert (paper["beta"], paper["gap"], paper["within_class"]) == (4, 0, False)
     assert PanopticLabeler().settings() == dict(LABELER_PRESETS["photos"])
-    with pytest.raises(ValueError, match="preset must be one of default, paper, got 'ours'"):
+    with pytest.raises(ValueError, match="preset must be one of photos, scenes, paper, got 'ours'"):
         PanopticLabeler(preset="ours")
 
 
