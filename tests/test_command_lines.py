@@ -31,6 +31,7 @@ PROJECTS = [
     "projects/embedded_backbone/train_unet.py",
     "projects/embedded_backbone/train_vae.py",
     "projects/mask_generators/generate.py",
+    "projects/rival_edges/hed.py",
 ]
 COMMANDS = documented_commands()
 

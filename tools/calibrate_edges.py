@@ -10,20 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 
 from trace_mm.commands.arguments import positive
 from trace_mm.commands.command_line import EXIT_STATUS, Parser, run_command
-from trace_mm.evaluation.calibration import (
-    calibrated,
-    edge_evidence,
-    fit_calibration,
-    reliability,
-)
-from trace_mm.files import check_outputs, write_atomically
-from trace_mm.files.edge_maps import MAP_SUFFIXES, read_edge_map
+from trace_mm.evaluation.calibrated_maps import Evidence, calibrate_maps, evidence_of, joined
+from trace_mm.evaluation.calibration import calibrated, fit_calibration, reliability
+from trace_mm.files import check_outputs
 from trace_mm.models import EdgeFolder, build_student, save_student
 from trace_mm.registry import DATASETS
 from trace_mm.runs.progress import watched
@@ -74,7 +68,7 @@ def main() -> int:
         print_reliability("calibrated", calibrated(values, scale, offset), true)
     print(f"\ncalibration: scale {scale:.4f}, offset {offset:.4f}")
     if options.out is not None and is_folder:
-        print(f"wrote {write_maps(model.maps.folder, options.out, scale, offset)} maps")
+        print(f"wrote {calibrate_maps(model.maps.folder, options.out, scale, offset)} maps")
     elif options.out is not None:
         model.calibrate(scale, offset)
         print(f"wrote {save_student(model, options.out)}")
@@ -83,33 +77,14 @@ def main() -> int:
 
 def read_evidence(
     model: Any, config: str, root: str, limit: int | None, tolerance: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Evidence:
     """Values and truth of the edge pixels of a dataset's images, both (n,)."""
     settings = Config.fromfile(config).val_dataloader.dataset
     if root != "-":
         settings.data_root = root
     dataset = DATASETS.build(settings)
-    found = []
-    for index in watched(range(min(len(dataset), limit or len(dataset)))):
-        item = dataset[index]
-        sample = item["data_samples"]
-        edges = model([item["inputs"]], [sample])[0].pred_edges.numpy()
-        found.append(edge_evidence(edges, sample.gt_edges, tolerance))
-    values, true = zip(*found, strict=True)
-    return np.concatenate(values), np.concatenate(true)
-
-
-def write_maps(folder: Path, out: Path, scale: float, offset: float) -> int:
-    """Write calibrated maps as 16-bit PNG; returns how many."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in MAP_SUFFIXES]
-    for path in watched(paths):
-        edges = calibrated(read_edge_map(path), scale, offset)
-        pixels = np.rint(edges * 65535).astype(np.uint16)
-        done, data = cv2.imencode(".png", pixels)
-        if not done:
-            raise ValueError(f"{path}: cannot be written as PNG")
-        write_atomically(out / path.relative_to(folder).with_suffix(".png"), data.tobytes())
-    return len(paths)
+    indices = range(min(len(dataset), limit or len(dataset)))
+    return joined(evidence_of(model, dataset[index], tolerance) for index in watched(indices))
 
 
 def print_reliability(name: str, values: np.ndarray, true: np.ndarray) -> None:

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from trace_mm.files.edge_maps import EdgeMaps
+from trace_mm.files.edge_maps import EdgeMaps, read_edge_map, write_edge_map
 
 SIZE = (2, 3)
 
@@ -124,3 +124,13 @@ def test_workers_find_maps_without_knowing_all_images(tmp_path):
     maps.expect([f"x/{number}.png" for number in range(100)])
     assert len(pickle.dumps(maps)) < 1000
     assert value_of(pickle.loads(pickle.dumps(maps)), "x/1.png") == 0.5
+
+
+def test_what_is_written_is_read(tmp_path):
+    edges = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    write_edge_map(tmp_path / "below/a.png", edges)
+    np.testing.assert_allclose(read_edge_map(tmp_path / "below/a.png"), edges, atol=0.51 / 65535)
+    for wrong in (edges + 0.1, edges[None], edges * np.nan, edges[:0]):
+        with pytest.raises(ValueError, match=r"b\.png: edges must be \(H, W\) in \[0, 1\]"):
+            write_edge_map(tmp_path / "b.png", wrong)
+    assert not (tmp_path / "b.png").exists()

@@ -99,3 +99,9 @@ def test_paths_count_from_the_folder_of_images(tmp_path):
     (tmp_path / "y" / "1.npy").unlink()
     with pytest.raises(ValueError, match=r"may be the edge map of y/1\.jpg or of x/1\.jpg"):
         EdgeFolder(str(tmp_path)).expect(paths, root="data/images")
+
+
+def test_images_without_a_map(tmp_path):
+    np.save(tmp_path / "b.npy", EDGES)
+    model = EdgeFolder(str(tmp_path))
+    assert model.without_map(["x/a.jpg", "x/b.jpg", "x/c.jpg"]) == ["x/a.jpg", "x/c.jpg"]

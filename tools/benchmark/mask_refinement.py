@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from edge_models import build_edges, parse_settings
+from edge_models import edges_by_name, parse_settings, require_maps
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import SourceMaskDataset
@@ -47,7 +47,13 @@ def make_parser() -> Parser:
     parser.add_argument("data_root", type=Path, help="holds images/ and instances.json")
     parser.add_argument("--masks", type=Path, nargs="+", required=True, help="files to refine")
     kinds = ["student", "teacher", "canny", "true"]
-    parser.add_argument("--edges", nargs="+", choices=kinds, default=kinds)
+    parser.add_argument(
+        "--edges",
+        nargs="+",
+        metavar="EDGES",
+        default=kinds,
+        help=f"{', '.join(kinds)}, or NAME=FOLDER with the maps of any detector",
+    )
     parser.add_argument("--model", default="trace-tiny", help="of student and teacher")
     parser.add_argument("--size", type=int, help="at which these are shown images")
     parser.add_argument(
@@ -74,12 +80,12 @@ def main() -> None:
     if len({path.stem for path in options.masks}) < len(options.masks):
         raise ValueError("files of masks must have different names")
     datasets = {path.stem: SourceMaskDataset(images, {"path": path}) for path in options.masks}
-    models = {
-        name: TrueEdges() if name == "true" else build_edges(name, options.model, options.size)
-        for name in options.edges
-    }
+    models = edges_by_name(options.edges, {"true": TrueEdges()}, options.model, options.size)
     results: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     first = next(iter(datasets.values()))
+    photos = [Path(first.images.get_data_info(index)["img_path"]) for index in range(len(first))]
+    for model in models.values():
+        require_maps(model, photos, options.data_root / "images")
     for index in watched(range(len(first))):
         item = first[index]
         given = item["data_samples"]

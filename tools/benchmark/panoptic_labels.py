@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from edge_models import build_edges, parse_settings
+from edge_models import edges_by_name, parse_settings, require_maps
 from numpy.typing import NDArray
 
 from trace_mm.commands.command_line import Parser, run_command
@@ -20,31 +20,28 @@ from trace_mm.datasets import instance_borders
 from trace_mm.datasets.degraded_masks import degrade_classes
 from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import SegmentCounts, panoptic_quality, sum_counts
-from trace_mm.files import check_outputs, read_photo_of
+from trace_mm.files import Photo, check_outputs, read_photo_of
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.panoptic import PanopticLabeler
 from trace_mm.runs.progress import watched
-from trace_mm.structures import EdgeDataSample
+from trace_mm.structures import EdgeDataSample, edges_of
 
 EDGES = ("none", "canny", "teacher", "student", "true")
-COMPUTED = ("none", "true")  # without a model
 COLUMNS = ("PQ", "PQ_th", "PQ_st", "SQ", "RQ")
 VOID = -1
 
 
 def find_edges(
-    name: str, model: Any, pixels: NDArray[np.float32], ids: NDArray[np.int32]
+    name: str, model: Any, photo: Photo, path: Path, ids: NDArray[np.int32]
 ) -> NDArray[np.float32] | None:
-    """Edges (H, W) of an image (H, W, 3) whose true segments are ``ids``; None for none."""
+    """Edges (H, W) of the image in a file whose true segments are ``ids``; None for none."""
     if name == "none":
         return None
     if name == "true":
         return instance_borders(ids).astype(np.float32)
-    image = torch.from_numpy(pixels).permute(2, 0, 1)  # (3, H, W)
-    edges: NDArray[np.float32] = model([image], [EdgeDataSample()], mode="predict")[
-        0
-    ].pred_edges.numpy()
-    return edges
+    image = torch.from_numpy(photo.pixels).permute(2, 0, 1)  # (3, H, W)
+    sample = EdgeDataSample(metainfo={"img_path": str(path), "orientation": photo.orientation})
+    return edges_of(model([image], [sample], mode="predict")[0])
 
 
 def class_masks(
@@ -73,7 +70,13 @@ def make_parser() -> Parser:
     parser = Parser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of images")
     parser.add_argument("panoptic", type=Path, help="folder with panoptic.json and panoptic/")
-    parser.add_argument("--edges", nargs="+", choices=EDGES, default=list(EDGES))
+    parser.add_argument(
+        "--edges",
+        nargs="+",
+        metavar="EDGES",
+        default=list(EDGES),
+        help=f"{', '.join(EDGES)}, or NAME=FOLDER with the maps of any detector",
+    )
     parser.add_argument("--model", default="trace-tiny", help="of student and teacher")
     parser.add_argument("--size", type=int, help="at which these are shown images")
     parser.add_argument("--length", type=int, help="take so many images only")
@@ -91,16 +94,17 @@ def main() -> None:
     check_outputs(files=[options.out], read=[options.panoptic / "panoptic.json"])
     truth = PanopticDataset.read(options.panoptic / "panoptic.json", options.panoptic / "panoptic")
     order = sorted(truth.names, key=lambda category: category not in truth.things)
-    models = {
-        name: None if name in COMPUTED else build_edges(name, options.model, options.size)
-        for name in options.edges
-    }
+    computed = {"none": None, "true": None}  # without a model
+    models = edges_by_name(options.edges, computed, options.model, options.size)
     images = list(truth.images.values())[: options.length]
+    for model in models.values():
+        require_maps(model, [options.images / image.file_name for image in images], options.images)
     counts: dict[tuple[str, str], list[dict[int, SegmentCounts]]] = defaultdict(list)
     for index, image in enumerate(watched(images)):
         ids = read_panoptic_png(image.png, image.size)
-        photo = read_photo_of(options.images / image.file_name, (ids.shape[0], ids.shape[1]))
-        found = {name: find_edges(name, model, photo.pixels, ids) for name, model in models.items()}
+        path = options.images / image.file_name
+        photo = read_photo_of(path, (ids.shape[0], ids.shape[1]))
+        found = {name: find_edges(name, model, photo, path, ids) for name, model in models.items()}
         true = class_masks(ids, image, order)
         kinds = {"perfect": true, "degraded": worn(true, len(truth.things), len(order), index)}
         for kind, classes in kinds.items():
@@ -111,14 +115,14 @@ def main() -> None:
                 }
                 counts[kind, name].append(image.count(labels.ids, categories))
     table = {}
-    print(f"{'masks':10} {'edges':8}" + "".join(f"{column:>8}" for column in COLUMNS))
+    print(f"{'masks':10} {'edges':10}" + "".join(f"{column:>8}" for column in COLUMNS))
     for (kind, name), found_counts in counts.items():
         scores = panoptic_quality(sum_counts(found_counts), truth.things).percentages()
         table[f"{kind} {name}"] = scores
         values = "".join(
             f"{scores[column]:8.1f}" if column in scores else f"{'-':>8}" for column in COLUMNS
         )
-        print(f"{kind:10} {name:8}{values}", flush=True)
+        print(f"{kind:10} {name:10}{values}", flush=True)
     if options.out is not None:
         settings = {"labeler": labeler.settings(), "images": len(images)}
         options.out.write_text(

@@ -91,7 +91,7 @@ def reliability(
 def calibrated(values: NDArray[np.float32], scale: float, offset: float) -> NDArray[np.float32]:
     """Edges in [0, 1] of any shape as probabilities; what is exactly 0 stays 0."""
     said = np.asarray(values, np.float64).clip(_LEAST, 1 - _LEAST)
-    found = 1 / (1 + np.exp(-(scale * np.log(said / (1 - said)) + offset)))
+    found = scipy.special.expit(scale * np.log(said / (1 - said)) + offset)
     return np.where(np.asarray(values) > 0, found, 0).astype(np.float32)
 
 
@@ -122,7 +122,7 @@ def fit_calibration(
     features = np.stack([np.log(said / (1 - said)), np.ones_like(said)])  # (2, n)
     fit = np.zeros(2)
     for _ in range(_STEPS):
-        found = 1 / (1 + np.exp(-(fit @ features)))
+        found = scipy.special.expit(fit @ features)
         gradient = features @ (weights * (true - found))
         spread = weights * found * (1 - found)
         hessian = (features * spread) @ features.T + _RIDGE * np.eye(2)

@@ -1,4 +1,4 @@
-"""A folder of edge maps, and which of them is an image's."""
+"""Edge maps in files: a folder of them, and which of them is an image's."""
 
 import io
 import os
@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trace_mm.files.atomic import write_atomically
 from trace_mm.files.folders import IMAGE_SUFFIXES
 from trace_mm.files.hash_index import HashIndex
 from trace_mm.files.members import AnyFile, as_file
 from trace_mm.files.orientation import Orientation
+from trace_mm.files.png import encode_png
 
 MAP_SUFFIXES = (".png", ".npz", ".npy")
 _RESULT_FOLDERS = ("edges", "npz")  # where trace-mm edges puts maps, in the order of preference
@@ -203,6 +205,18 @@ def read_edge_map(path: str | os.PathLike[str] | AnyFile) -> NDArray[np.float32]
     if edges.size and not (edges.min() >= 0 and edges.max() <= 1):
         raise ValueError(f"{path}: edges must be in [0, 1], got {edges.min()} to {edges.max()}")
     return edges
+
+
+def write_edge_map(path: Path, edges: NDArray[np.float32]) -> None:
+    """Write edges (H, W) in [0, 1] as a grey PNG of 16 bits, whole.
+
+    Raises:
+        ValueError: if the edges are not (H, W) in [0, 1].
+        OSError: if it cannot be written; names ``path``.
+    """
+    if edges.ndim != 2 or not edges.size or not (edges.min() >= 0 and edges.max() <= 1):
+        raise ValueError(f"{path}: edges must be (H, W) in [0, 1], got shape {edges.shape}")
+    write_atomically(path, encode_png(np.rint(edges * 65535).astype(np.uint16)))
 
 
 def _map_folder(folder: Path) -> Path:

@@ -1,12 +1,12 @@
-"""PNG files of 8 bits a channel: same pixels, same bytes."""
+"""PNG files of 8 or 16 bits a channel: same pixels, same bytes."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of uint8 grey (H, W) or RGB (H, W, 3)."""
+def encode_png(pixels: NDArray[np.uint8 | np.uint16]) -> bytes:
+    """A PNG of uint8 or uint16, grey (H, W) or RGB (H, W, 3)."""
     if pixels.ndim == 3:
         pixels = np.ascontiguousarray(pixels[:, :, ::-1])
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])

@@ -46,6 +46,14 @@ class EdgeFolder(RunnerModel):
         self._root = PurePath(root)
         self.maps.expect([*map(self._name, images)], map(self._name, others))
 
+    def without_map(self, images: Iterable[str]) -> list[str]:
+        """Those of some images, by their ``img_path``, that have no map.
+
+        Raises:
+            ValueError: if two of them could have one map; names both.
+        """
+        return [image for image in images if self.maps.find(self._name(image)) is None]
+
     def forward(
         self,
         inputs: list[torch.Tensor],

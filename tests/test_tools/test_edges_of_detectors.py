@@ -1,0 +1,82 @@
+"""The benchmarks of labels and of refinement take the edge maps of any detector."""
+
+import importlib
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from tests.documented_commands import ROOT
+from tests.drawn_photos import write_photos
+from trace_mm.files.coco import encode_rle
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools/benchmark"))
+    write_photos(tmp_path)
+    return tmp_path
+
+
+def run(monkeypatch, tool, *words):
+    module = importlib.import_module(f"tools.{tool.replace('/', '.')}")
+    monkeypatch.setattr(sys, "argv", [tool, *map(str, words)])
+    module.main()
+
+
+@pytest.fixture
+def panoptic(data, monkeypatch):
+    words = ("--annotations", data / "instances.json", "--out", data / "panoptic")
+    run(monkeypatch, "dataset_converters/instances_panoptic", *words)
+    return data / "panoptic"
+
+
+@pytest.fixture
+def masks(data):
+    """One mask that covers both things of each photo."""
+    found = []
+    for photo in (1, 2, 3):
+        mask = np.zeros((60, 80), bool)
+        mask[4:58, 4:70] = True
+        found.append({"image_id": photo, "segmentation": encode_rle(mask), "score": 0.5})
+    (data / "masks.json").write_text(json.dumps(found))
+    return data / "masks.json"
+
+
+def test_labels(data, panoptic, monkeypatch, capsys):
+    words = (data / "images", panoptic, "--edges", "none", "true", f"any={data}/maps")
+    run(monkeypatch, "benchmark/panoptic_labels", *words, "--out", data / "scores.json")
+    scores = json.loads((data / "scores.json").read_text())["scores"]
+    # Photo one's things touch: components alone take them for one.
+    assert scores["perfect any"]["PQ"] > scores["perfect none"]["PQ"]
+    assert scores["perfect any"]["PQ"] == pytest.approx(scores["perfect true"]["PQ"], abs=10)
+    assert "perfect    any " in capsys.readouterr().out
+
+
+def test_refinement(data, masks, monkeypatch):
+    words = (data, "--masks", masks, "--edges", f"any={data}/maps", "true")
+    run(monkeypatch, "benchmark/mask_refinement", *words, "--out", data / "scores.json")
+    scores = json.loads((data / "scores.json").read_text())["scores"]
+    assert set(scores) == {"masks no any", "masks any", "masks no true", "masks true"}
+    assert scores["masks any"]["AR100"] > scores["masks no any"]["AR100"]
+
+
+def test_errors(data, panoptic, masks, monkeypatch):
+    tools = {
+        "benchmark/panoptic_labels": (data / "images", panoptic),
+        "benchmark/mask_refinement": (data, "--masks", masks),
+    }
+    (data / "maps/two.png").rename(data / "maps/four.png")
+    for tool, words in tools.items():
+        for edges, message in [
+            (["sobel"], "canny, teacher, student or NAME=FOLDER, got 'sobel'"),
+            (["any="], "got 'any='"),
+            (["true=maps"], "got 'true=maps'"),
+            (["a=maps", "a=maps"], "two kinds of edges are called 'a'"),
+            (["any=nowhere"], "nowhere: no such folder of edge maps"),
+            (["any=maps"], r"maps: no edge map of .*two\.jpg$"),
+        ]:
+            monkeypatch.chdir(data)
+            with pytest.raises((ValueError, FileNotFoundError), match=message):
+                run(monkeypatch, tool, *words, "--edges", *edges)
