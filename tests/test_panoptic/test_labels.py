@@ -93,7 +93,9 @@ def test_noise_that_edges_cut_off_goes_to_its_neighbor():
 
     def count(strength, **settings):
         edges[13:21, 13], edges[13:21, 20], edges[13, 13:21], edges[20, 13:21] = [strength] * 4
-        return len(masks_of(PanopticLabeler(preset="scenes", **settings)(classes, THINGS, edges), SHEEP))
+        return len(
+            masks_of(PanopticLabeler(preset="scenes", **settings)(classes, THINGS, edges), SHEEP)
+        )
 
     assert count(0.78, gap=0) == 2
     assert count(0.78, gap=0, min_fragment=30) == 3
