@@ -63,6 +63,26 @@ def test_refinement(data, masks, monkeypatch):
     assert scores["masks any"]["AR100"] > scores["masks no any"]["AR100"]
 
 
+def test_one_command_for_both(data, masks, monkeypatch, capsys):
+    (data / "list.txt").write_text("two.jpg")
+    words = (data, "--detectors", f"any={data}/maps", "sobel", "--out", data / "out")
+    run(monkeypatch, "benchmark/edge_detectors", *words, "--calibrate-on", data / "list.txt")
+    words = (data, data / "out", "--masks", masks, "--label-set", 'preset="scenes"')
+    run(monkeypatch, "benchmark/edge_swap", *words)
+    labels = json.loads((data / "out/swap/test/labels.json").read_text())
+    assert labels["images"] == 2
+    kinds = ("none", "any", "sobel", "true")
+    assert set(labels["scores"]) == {f"{m} {k}" for m in ("perfect", "degraded") for k in kinds}
+    assert labels["scores"]["perfect any"]["PQ"] > labels["scores"]["perfect none"]["PQ"]
+    refined = json.loads((data / "out/swap/test/refinement.json").read_text())
+    assert refined["images"] == 2 and "masks sobel" in refined["scores"]
+    (data / "out/scores.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"scores\.json"):
+        run(monkeypatch, "benchmark/edge_swap", *words)
+    with pytest.raises(FileNotFoundError, match="calibrated: no such folder"):
+        run(monkeypatch, "benchmark/edge_swap", data, data / "maps")
+
+
 def test_errors(data, panoptic, masks, monkeypatch):
     tools = {
         "benchmark/panoptic_labels": (data / "images", panoptic),

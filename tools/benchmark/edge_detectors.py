@@ -39,7 +39,7 @@ GRADIENTS = ("sobel", "canny")
 TRACE = ("student", "teacher")
 ANNOTATIONS = "instances.json"
 COLUMNS = ("ODS", "OIS", "AP", "clDice", "precision", "recall", "error", "calibrated error")
-RESERVED = ("calibrated", "scores")
+RESERVED = ("calibrated", "swap", "none", "true")  # what else is in the folder, or is compared
 
 Scores = dict[str, float]
 
@@ -121,7 +121,11 @@ def main() -> None:
     }
     text = "\n\n".join(table(part, parts[part], rows) for part, rows in tables.items())
     calibration = {name: one.calibration for name, one in found.items()}
-    images = {part: [photos[number].name for number in numbers] for part, numbers in parts.items()}
+    root = options.data_root / "images"
+    images = {
+        part: [photos[number].relative_to(root).as_posix() for number in numbers]
+        for part, numbers in parts.items()
+    }
     write_json(
         options.out / "scores.json",
         {"scores": tables, "calibration": calibration, "images": images},

@@ -8,6 +8,7 @@ none), the same for all, and by the edges. The other figures are by those of ``-
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def make_parser() -> Parser:
     """The command line."""
     parser = Parser(description=__doc__)
     parser.add_argument("data_root", type=Path, help="holds images/ and instances.json")
+    parser.add_argument("--annotations", type=Path, help="other than DATA_ROOT/instances.json")
     parser.add_argument("--masks", type=Path, nargs="+", required=True, help="files to refine")
     kinds = ["student", "teacher", "canny", "true"]
     parser.add_argument(
@@ -65,16 +67,17 @@ def make_parser() -> Parser:
 
 
 @torch.no_grad()
-def main() -> None:
-    options = make_parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark; ``arguments`` are those of the command line if None."""
+    options = make_parser().parse_args(arguments)
     refiner = BoundaryGuidedPropagation(**parse_settings(options.set))
-    annotations = options.data_root / "instances.json"
+    annotations = options.annotations or options.data_root / "instances.json"
     check_outputs(files=[options.out], read=[annotations, *options.masks])
     images = {
         "type": "InstanceEdgeDataset",
         "annotation": "coco_instances",
         "data_root": str(options.data_root),
-        "ann_file": "instances.json",
+        "ann_file": str(annotations.absolute()),
         "data_prefix": {"img_path": "images"},
     }
     if len({path.stem for path in options.masks}) < len(options.masks):

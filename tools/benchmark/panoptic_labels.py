@@ -7,6 +7,7 @@ learn from image tags, become panoptic labels by each kind of edges, with the sa
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,9 @@ def make_parser() -> Parser:
 
 
 @torch.no_grad()
-def main() -> None:
-    options = make_parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark; ``arguments`` are those of the command line if None."""
+    options = make_parser().parse_args(arguments)
     labeler = PanopticLabeler(**parse_settings(options.set))
     check_outputs(files=[options.out], read=[options.panoptic / "panoptic.json"])
     truth = PanopticDataset.read(options.panoptic / "panoptic.json", options.panoptic / "panoptic")
