@@ -9,6 +9,7 @@ _base_ = [
 model = dict(
     checkpoint="trace-tiny",
     size=384,  # for predictions
+    max_enlargement=2,  # of small images: it would only cost time
     train_size=256,  # the crops' own
     edge_loss="cross_entropy",
 )

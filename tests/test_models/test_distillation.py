@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.tiny_students import build, images_of, shake
+from trace_mm.models import build_student, save_student
 from trace_mm.models.distillation import Distillation, label_shares, resize_logits
 from trace_mm.structures import EdgeDataSample
 
@@ -79,3 +80,14 @@ def test_training_images_may_be_shown_at_another_size(flow_folder):
 def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="edge_loss must be one of dice, cross_entropy"):
         Distillation(edge_loss="focal")
+
+
+def test_small_images_are_shown_no_more_than_so_many_times_as_large(flow_folder, tmp_path):
+    student = build(flow_folder, size=64, max_enlargement=2).eval()
+    path = save_student(student, tmp_path / "student")
+    loaded = build_student(path, {"pretrained": str(flow_folder)})
+    for model in (student, loaded):
+        assert model.run(images_of(1)[0][None]).images.shape[2:] == (32, 32)  # of 16
+        assert model.run(images_of(1, (48, 48))[0][None]).images.shape[2:] == (64, 64)
+    with pytest.raises(ValueError, match="max_enlargement must be at least 1"):
+        build(flow_folder, max_enlargement=0.5)

@@ -217,7 +217,9 @@ def test_no_option_is_forgotten(kind, flow_folder, student_file, tmp_path):
     tower = tiny_towers.save_clip(tmp_path / "clip")
     config = {
         TraceTeacher: teacher(flow_folder, tile=8),
-        TraceStudent: student(student_file, flow_folder, tile=8, calibration=(0.5, 0.1)),
+        TraceStudent: student(
+            student_file, flow_folder, tile=8, calibration=(0.5, 0.1), max_enlargement=2
+        ),
         VisionTeacher: {"type": "VisionTeacher", "backbone": {"pretrained": tower}, "tile": 8},
     }[kind]
     options = inspect.signature(kind).parameters.keys() - identity._NOT_OF_PREDICTIONS

@@ -48,3 +48,11 @@ def test_tiles_that_agree_are_blended_to_the_whole():
     image = torch.rand(3, 41, 70, generator=torch.Generator().manual_seed(0))
     found = read_tiles(image, 16, 0.25, lambda part: part[1])
     torch.testing.assert_close(found, image[1])
+
+
+def test_small_images_are_not_enlarged_without_limit():
+    assert working_size((40, 60), 384, 8) != working_size((40, 60), 384, 8, 2)
+    height, width = working_size((40, 60), 384, 8, 2)
+    assert (height, width) == (80, 120)
+    assert working_size((480, 640), 384, 8, 2) == working_size((480, 640), 384, 8)
+    assert working_size((2, 2), 384, 8, 2) == (8, 8)  # the least that the model takes

@@ -99,6 +99,17 @@ def check_calibration(given: Sequence[float] | None) -> tuple[float, float]:
     return float(given[0]), float(given[1])
 
 
+def check_enlargement(given: float | None) -> float | None:
+    """How many times as large, a side, an image is shown at most; None for no limit.
+
+    Raises:
+        ValueError: if it is below 1.
+    """
+    if given is not None and not given >= 1:
+        raise ValueError(f"max_enlargement must be at least 1 or None, got {given}")
+    return given
+
+
 def tile_side(tile: int | str | None, size: int) -> int | None:
     """Side in pixels of a tile; None for no tiles.
 

@@ -9,7 +9,9 @@ from torch.nn import functional
 Size = tuple[int, int]
 
 
-def working_size(size: Size, side: int, multiple: int) -> Size:
+def working_size(
+    size: Size, side: int, multiple: int, max_enlargement: float | None = None
+) -> Size:
     """The size at which an image has the area of a square of a given side.
 
     The aspect ratio is kept up to rounding. Very long images keep to the area too: their short
@@ -19,6 +21,7 @@ def working_size(size: Size, side: int, multiple: int) -> Size:
         size: (H, W) of the image.
         side: of the square.
         multiple: what both sides must be divisible by.
+        max_enlargement: of small images, so many times a side at most; None for no limit.
 
     Returns:
         (H, W), both positive multiples of ``multiple``.
@@ -31,7 +34,10 @@ def working_size(size: Size, side: int, multiple: int) -> Size:
             f"cannot show an image of size {size} at an area of {side}^2 "
             f"with sides divisible by {multiple}"
         )
-    scale = side / (size[0] * size[1]) ** 0.5
+    own = (size[0] * size[1]) ** 0.5
+    if max_enlargement is not None:
+        side = min(side, max(multiple, round(own * max_enlargement)))
+    scale = side / own
     height, width = (max(1, round(length * scale / multiple)) for length in size)
     cells = (-(-side // multiple)) ** 2
     if height * width > 1.25 * cells:  # a side was rounded up to one cell

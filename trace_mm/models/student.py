@@ -9,17 +9,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
-from trace_mm.models.distillation import distillation, label_shares, resize_logits
+from trace_mm.models.distillation import distillation, label_shares
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.options import (
     NOT_CALIBRATED,
     check_calibration,
+    check_enlargement,
     student_options,
     tile_side,
 )
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
-from trace_mm.models.student_pass import StudentPass, image_name, stack_images
+from trace_mm.models.student_pass import StudentPass, edges_at, image_name, stack_images
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -65,6 +66,8 @@ class TraceStudent(StudentState, RunnerModel):
         timestep: of the pass; the backbone's least noisy one if None.
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
+        max_enlargement: show images that are smaller than ``size`` no more times as large, a side;
+            None for no limit.
         train_size: likewise in training, of which predictions know nothing; ``size`` if None.
         calibration: scale and offset of the logits, which make an edge of 0.7 a border in 7 of 10
             cases (``tools/calibrate_edges.py`` finds them); None leaves logits as they are.
@@ -101,6 +104,7 @@ class TraceStudent(StudentState, RunnerModel):
         timestep: int | None = None,
         size: int | None = None,
         train_size: int | None = None,
+        max_enlargement: float | None = None,
         preset: str | None = None,
         edge_loss: str | None = None,
         pseudo_label: str | None = None,
@@ -133,6 +137,7 @@ class TraceStudent(StudentState, RunnerModel):
         )
         self.timestep, self.size = chosen["timestep"], chosen["size"]
         self.train_size = train_size or self.size
+        self.max_enlargement = check_enlargement(max_enlargement)
         self.backbone.check_timestep(self.timestep)
         self.tile = tile_side(tile, self.size)
         self.tile_overlap = tile_overlap
@@ -154,6 +159,7 @@ class TraceStudent(StudentState, RunnerModel):
             size=self.size,
             seed=seed,
             **({} if calibration is None else {"calibration": [*self.calibration]}),
+            **({} if max_enlargement is None else {"max_enlargement": max_enlargement}),
         )
         if gradient_checkpointing:
             self.backbone.enable_gradient_checkpointing()
@@ -254,14 +260,14 @@ class TraceStudent(StudentState, RunnerModel):
                 sample.pred_edges = edges
                 continue
             logits = self.read(image[None])
-            sample.pred_edges = _edges_at(logits, image)
+            sample.pred_edges = edges_at(logits, image)
             if logits.shape[2] <= image.shape[1] and logits.shape[3] <= image.shape[2]:
                 sample.token_edges = logits.float().sigmoid()[0, 0].cpu()
         return list(samples)
 
     def _edges(self, image: Tensor) -> Tensor:
         """Edges (H, W) in [0, 1] of an image (3, H, W), on the CPU."""
-        return _edges_at(self.read(image[None]), image)
+        return edges_at(self.read(image[None]), image)
 
     def run(self, images: Tensor) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.
@@ -333,7 +339,8 @@ class TraceStudent(StudentState, RunnerModel):
             )
             return grid[0] * token, grid[1] * token
         side = self.train_size if self.training else self.size
-        return working_size((size[0], size[1]), side, self.backbone.size_multiple)
+        multiple = self.backbone.size_multiple
+        return working_size((size[0], size[1]), side, multiple, self.max_enlargement)
 
     def _reconstruction_error(self, found: StudentPass) -> Tensor:
         if self.distillation.reconstruction == "output":
@@ -391,8 +398,3 @@ class TraceStudent(StudentState, RunnerModel):
         ):
             found = teacher.predict([image])[0]
             return found.get("token_edges", found.pred_edges)
-
-
-def _edges_at(logits: Tensor, image: Tensor) -> Tensor:
-    """Edges (H, W) in [0, 1] at the size of an image (3, H, W), on the CPU."""
-    return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()

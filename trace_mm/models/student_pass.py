@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trace_mm.models.distillation import resize_logits
 from trace_mm.structures import EdgeDataSample
 
 
@@ -46,3 +47,8 @@ def image_name(sample: EdgeDataSample, number: int) -> str:
     """What to call an image of a batch in a message."""
     path = sample.get("img_path") or sample.get("image_id")
     return f"image {number} of the batch" if path is None else f"image {path}"
+
+
+def edges_at(logits: Tensor, image: Tensor) -> Tensor:
+    """Edges (H, W) in [0, 1] at the size of an image (3, H, W), on the CPU."""
+    return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
