@@ -33,6 +33,7 @@ TOOLS = (
     "precision_recall",
     "score_curves",
     "timestep_histogram",
+    "worst_images",
 )
 
 
@@ -212,6 +213,28 @@ def test_folders_side_by_side(kept, run, tmp_path):
         run("compare_edges", *arguments)
     with pytest.raises(SystemExit):
         run("compare_edges", *arguments[:4])
+
+
+def test_the_worst_images_come_first(kept, run, tmp_path, capsys):
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG.format(model="None"))
+    dataset = SceneEdgeDataset(seed=1, length=3, size=(32, 48))
+    for folder in ("edges", "rival"):
+        (tmp_path / folder).mkdir()
+    for index in range(3):
+        sample = dataset[index]["data_samples"]
+        right = np.asarray(sample.gt_edges).any(0).astype(np.uint8) * 255
+        wrong = np.roll(right, (9, 11), (0, 1))
+        for folder, edges in (("edges", wrong if index == 1 else right), ("rival", right)):
+            Image.fromarray(edges).save(tmp_path / folder / f"{sample.image_id}.png")
+    run("worst_images", config, tmp_path / "edges", tmp_path / "rival", "--count", 2)
+    rows, names = kept["plot_edge_comparison"]
+    assert len(rows) == 2 and names == ("edges", "rival")
+    assert not np.allclose(rows[0].before, rows[0].truth)
+    np.testing.assert_allclose(rows[0].after, rows[0].truth)
+    np.testing.assert_allclose(rows[1].before, rows[1].truth)
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": F " in line]
+    assert float(lines[0].split()[-1]) < 0.6 < float(lines[1].split()[-1])
 
 
 def test_wrong_input(run, tmp_path, flow_folder):
