@@ -8,6 +8,8 @@ from trace_mm.commands.arguments import add_model_arguments, build_inferencer, m
 from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.console import note
 
+_FOR_SCENES = "trace-tiny"  # the shipped student that was trained on drawn scenes
+
 
 def add_subcommand(commands: Any) -> None:
     """Add it to an argument parser's subparsers."""
@@ -32,6 +34,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.inputs:
         photos = expand_inputs(arguments.inputs, exclude=result_folders(out), tell=note)
     check_demo_places(photos.paths() if photos else (), out)  # before anything heavy is loaded
+    if photos is None and not (arguments.model or arguments.backbone):
+        arguments.model = _FOR_SCENES
     note(f"loading {model_name(arguments)} ...")
     from trace_mm.demo import demo_scenes, write_demo
 

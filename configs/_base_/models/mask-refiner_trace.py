@@ -1,5 +1,5 @@
-# Masks refined by the edges of the student that comes with the package.
-_base_ = ["./trace-student_trace-tiny_shipped.py"]
+# Masks refined by the edges of the photo student that comes with the package.
+_base_ = ["./trace-student_trace-tiny-photo_shipped.py"]
 model = dict(
     _delete_=True,
     type="MaskRefiner",

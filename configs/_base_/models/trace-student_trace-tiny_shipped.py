@@ -1,4 +1,4 @@
-# A trained student, to predict with: the one that comes with the package. Another: a folder of
-# `trace-mm export`, its hub id, or a checkpoint.
+# A trained student, to predict with: the one for drawn scenes that comes with the package. Another:
+# a folder of `trace-mm export`, its hub id, or a checkpoint.
 student = "trace-tiny"
 model = dict(type="TrainedStudent", student=student)

@@ -1,0 +1,5 @@
+_base_ = [
+    "../_base_/models/trace-student_trace-tiny-photo_shipped.py",
+    "../_base_/datasets/coco_instance_edges.py",
+    "../_base_/default_runtime.py",
+]
