@@ -44,9 +44,9 @@ train_dataloader = dict(
         ),
     ),
 )
-max_iters, decoder_iters = 6000, 1200
+max_iters, decoder_iters = 1400, 400
 warm_up = min(100, max_iters // 4 + 1)
-train_cfg = dict(max_iters=max_iters, val_interval=1000)
+train_cfg = dict(max_iters=max_iters, val_interval=700)
 optim_wrapper = dict(optimizer=dict(lr=5e-4), accumulative_counts=4)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=warm_up),

@@ -25,7 +25,7 @@ PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / "configs" / "_base_" / "datasets"
 TOOLS = (
     *("coco", "coco_panoptic", "instances_panoptic", "kitti", "lvis", "objects365", "sa1b"),
-    *("scenes", "voc2012", "voc2012_panoptic"),
+    *("scenes", "select_images", "voc2012", "voc2012_panoptic"),
 )
 
 
@@ -214,3 +214,33 @@ def test_what_is_read_is_not_written_onto(run, tmp_path, tool, option, source, o
     with pytest.raises(ValueError, match="which is read"):
         run(tool, f"--{option}", given, "--out", place / out, *more)
     assert path.read_bytes() == b"as it was"
+
+
+def test_images_of_a_list_and_all_others(run, tmp_path):
+    """Photos that choices are made on, and those of the test."""
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    content = {
+        "info": {"year": 2017},
+        "images": [{"id": n, "file_name": f"val/{name}"} for n, name in enumerate(names)],
+        "annotations": [{"id": n, "image_id": n % 3} for n in range(7)],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    (tmp_path / "list.csv").write_text("file,licence\na.jpg,CC BY 2.0\nother.jpg,none\nc.jpg,CC\n")
+    all_ = ("--annotations", tmp_path / "all.json")
+    for option, kept in (("--names", [0, 2]), ("--all-but", [1])):
+        out = tmp_path / f"{option}.json"
+        run("select_images", *all_, option, tmp_path / "list.csv", "--out", out)
+        found = json.loads(out.read_text())
+        assert [image["id"] for image in found["images"]] == kept
+        assert {note["image_id"] for note in found["annotations"]} == {*kept}
+        assert found["info"] == content["info"]
+    (tmp_path / "photos").mkdir()
+    photo(tmp_path / "photos/b.jpg", 4, 4)
+    run("select_images", *all_, "--names", tmp_path / "photos", "--out", tmp_path / "b.json")
+    assert len(json.loads((tmp_path / "b.json").read_text())["images"]) == 1
+    (tmp_path / "none.txt").write_text("x.jpg")
+    with pytest.raises(ValueError, match=r"none\.txt: leaves no image"):
+        run("select_images", *all_, "--names", tmp_path / "none.txt", "--out", tmp_path / "x.json")
+    with pytest.raises(FileNotFoundError, match="no such list"):
+        run("select_images", *all_, "--names", tmp_path / "no", "--out", tmp_path / "x.json")
+    assert not (tmp_path / "x.json").exists()
