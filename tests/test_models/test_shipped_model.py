@@ -10,13 +10,14 @@ from mmengine.config import Config
 
 from trace_mm.apis import TraceInferencer
 from trace_mm.datasets import SceneEdgeDataset
-from trace_mm.diffusion import STUDENT_FOLDER, load_backbone, shipped_models
+from trace_mm.diffusion import STUDENT_FOLDER, load_backbone, shipped_models, shipped_students
 from trace_mm.evaluation import evaluate_edges
 from trace_mm.models import SobelDetector, TraceTeacher, build_student
 from trace_mm.registry import MODELS
 
 FOLDER = shipped_models()["trace-tiny"]
 STUDENT = FOLDER / STUDENT_FOLDER
+PHOTO_STUDENT = shipped_students()["trace-tiny-photo"]
 CONFIGS = Path(__file__).parents[2] / "configs" / "trace"
 
 
@@ -57,6 +58,24 @@ def test_its_edges_find_an_object_whose_texture_a_gradient_follows():
     teacher = TraceTeacher({"pretrained": "trace-tiny"}, timestep=200)
     assert best_f(teacher) > max(0.8, best_f(SobelDetector(sigma=2.0)))
     assert best_f(build_student(STUDENT)) > 0.85
+
+
+def test_the_photo_student_is_the_default():
+    inferencer = TraceInferencer(device="cpu")
+    assert Path(inferencer.cfg.model.checkpoint) == PHOTO_STUDENT
+    student = inferencer.model
+    assert student.size == 384 and student.max_enlargement == 2
+    scale, offset = student.calibration
+    assert scale > 0 and (scale, offset) != (1, 0)
+    assert sum(path.stat().st_size for path in PHOTO_STUDENT.iterdir()) <= 4_000_000
+    assert "ATTRIBUTION.csv" in (PHOTO_STUDENT / "README.md").read_text()
+
+
+def test_its_teacher_is_that_of_the_same_backbone():
+    with pytest.raises(ValueError, match=r"trace-tiny-photo is a student.*backbone='trace-tiny'"):
+        TraceInferencer("trace-tiny-photo", method="teacher")
+    teacher = TraceInferencer(method="teacher", device="cpu").cfg.model
+    assert teacher.type == "TraceTeacher" and Path(teacher.backbone.pretrained) == FOLDER
 
 
 def test_a_config_starts_from_the_shipped_student_by_name():
