@@ -12,13 +12,7 @@ from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
 from trace_mm.models.distillation import distillation, label_shares
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
-from trace_mm.models.options import (
-    NOT_CALIBRATED,
-    check_calibration,
-    check_enlargement,
-    student_options,
-    tile_side,
-)
+from trace_mm.models.options import check_calibration, check_enlargement, student_options, tile_side
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.models.student_pass import StudentPass, edges_at, image_name, stack_images
 from trace_mm.models.student_state import StudentState
@@ -312,7 +306,7 @@ class TraceStudent(StudentState, RunnerModel):
         """Calibrated logits (B, 1, h * k, w * k)."""
         logits: Tensor = self.decoder(attention, self.backbone.grid(latents), latents)
         scale, offset = self.calibration
-        return logits if self.calibration == NOT_CALIBRATED else logits * scale + offset
+        return logits * scale + offset
 
     def _noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images as they are shown (B, 3, h, w), their latents (B, C, h', w'), and their noise."""
