@@ -40,6 +40,9 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--data-root", nargs="+", help="one for each config; '-' for its own")
     parser.add_argument("--limit", type=positive, metavar="N", help="the first N images of each")
+    shown = parser.add_argument_group("how the student is shown images from then on")
+    shown.add_argument("--size", type=positive, metavar="N", help="at the area of N x N pixels")
+    shown.add_argument("--max-enlargement", type=float, metavar="X", help="X times a side at most")
     parser.add_argument("--out", type=Path, help="folder to write (default: only print)")
     parser.add_argument("--tolerance", type=float, default=0.0075, help="of the image's diagonal")
     return parser
@@ -55,7 +58,15 @@ def main() -> int:
     is_folder = folder.is_dir() and not any(folder.glob("*.safetensors"))
     if is_folder and options.out is not None:
         check_outputs(folders=[options.out], read=[folder])
-    model: Any = EdgeFolder(str(folder)) if is_folder else build_student(options.edges, merge=False)
+    given = {"size": options.size, "max_enlargement": options.max_enlargement}
+    shown = {name: value for name, value in given.items() if value is not None}
+    if is_folder and shown:
+        raise ValueError(f"{folder} holds edge maps: --{next(iter(shown))} is for students")
+    model: Any
+    if is_folder:
+        model = EdgeFolder(str(folder))
+    else:
+        model = build_student(options.edges, merge=False, **shown)
     model.calibration = (1.0, 0.0)  # from what it says by itself
     groups = [
         read_evidence(model, config, root, options.limit, options.tolerance)
