@@ -76,6 +76,12 @@ def test_one_command_for_both(data, masks, monkeypatch, capsys):
     assert labels["scores"]["perfect any"]["PQ"] > labels["scores"]["perfect none"]["PQ"]
     refined = json.loads((data / "out/swap/test/refinement.json").read_text())
     assert refined["images"] == 2 and "masks sobel" in refined["scores"]
+    run(monkeypatch, "benchmark/edge_swap", *words[:2], "--part", "all", "--length", 1)
+    labels = json.loads((data / "out/swap/all/labels.json").read_text())
+    assert labels["images"] == 1
+    (data / "out/scores.json").write_text('{"images": {"all": []}}')
+    with pytest.raises(ValueError, match="knows no part test"):
+        run(monkeypatch, "benchmark/edge_swap", *words)
     (data / "out/scores.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"scores\.json"):
         run(monkeypatch, "benchmark/edge_swap", *words)

@@ -8,6 +8,7 @@ are the same for all.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import mask_refinement
@@ -31,6 +32,7 @@ def make_parser() -> Parser:
     parser.add_argument("data_root", type=Path, help=f"holds images/ and {ANNOTATIONS}")
     parser.add_argument("edges", type=Path, help="what edge_detectors.py was given as --out")
     parser.add_argument("--part", choices=["test", "validation", "all"], default="test")
+    parser.add_argument("--length", type=int, help="take so many photos of the part only")
     parser.add_argument("--masks", type=Path, nargs="+", default=[], help="files to refine, if any")
     setting = {"nargs": "*", "default": [], "metavar": "NAME=VALUE"}
     parser.add_argument("--label-set", **setting, help="settings of the labels")
@@ -45,7 +47,8 @@ def main() -> None:
     source = options.data_root / ANNOTATIONS
     maps = detectors(options.edges)
     check_outputs(folders=[out], read=[source, *options.masks, *maps.values()])
-    annotations = write_part(source, photos_of(options.edges, options.part), out / ANNOTATIONS)
+    photos = photos_of(options.edges, options.part)[: options.length]
+    annotations = write_part(source, photos, out / ANNOTATIONS)
     given = [f"{name}={folder}" for name, folder in maps.items()]
     panoptic = out / "panoptic"
     write_json(
@@ -74,19 +77,24 @@ def detectors(edges: Path) -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
 
 
-def photos_of(edges: Path, part: str) -> set[str]:
+def photos_of(edges: Path, part: str) -> list[str]:
     """Names of the photos of a part.
 
     Raises:
         FileNotFoundError: if edge_detectors.py has not written its scores.
+        ValueError: if it was not told which photos are for calibration.
     """
-    return set(read_json(edges / "scores.json")["images"][part])
+    file = edges / "scores.json"
+    parts: dict[str, list[str]] = read_json(file)["images"]
+    if part not in parts:
+        raise ValueError(f"{file}: knows no part {part}: edge_detectors.py --calibrate-on ...")
+    return parts[part]
 
 
-def write_part(source: Path, photos: set[str], target: Path) -> Path:
+def write_part(source: Path, photos: Sequence[str], target: Path) -> Path:
     """Write a part of a COCO file: some photos by ``file_name``, with their annotations."""
-    content = read_json(source)
-    images = [image for image in content["images"] if image["file_name"] in photos]
+    content, wanted = read_json(source), set(photos)
+    images = [image for image in content["images"] if image["file_name"] in wanted]
     ids = {image["id"] for image in images}
     annotations = [one for one in content["annotations"] if one["image_id"] in ids]
     write_json(target, {**content, "images": images, "annotations": annotations})
