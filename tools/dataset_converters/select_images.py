@@ -16,7 +16,7 @@ def make_parser() -> Parser:
     """The command line."""
     parser = Parser(description=__doc__)
     parser.add_argument("--annotations", required=True, metavar="FILE", help="instance JSON file")
-    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen = parser.add_mutually_exclusive_group()
     help_ = "text or CSV whose lines begin with the names of image files; a folder: those in it"
     chosen.add_argument("--names", type=Path, metavar="LIST", help=help_)
     chosen.add_argument("--all-but", type=Path, metavar="LIST", help="likewise, to leave out")
@@ -25,8 +25,11 @@ def make_parser() -> Parser:
 
 
 def main() -> None:
-    options = make_parser().parse_args()
-    source: Path = options.names or options.all_but
+    parser = make_parser()
+    options = parser.parse_args()
+    source: Path | None = options.names or options.all_but
+    if source is None:
+        parser.error("name the images: --names LIST or --all-but LIST")
     check_outputs(files=[options.out], read=[options.annotations, source])
     names = listed(source)
     content = read_json(Path(options.annotations))
