@@ -148,10 +148,10 @@ def test_a_student_counts_as_its_checkpoint_says(flow_folder, student_file, tmp_
 
 
 def test_the_shipped_model_by_its_name_and_by_its_folder(student_file):
-    names = [model_config(name).model for name in (None, "trace-tiny")]
-    named = {"type": "TrainedStudent", "student": "trace-tiny"}
+    names = [model_config(name).model for name in (None, "trace-tiny-photo")]
+    named = {"type": "TrainedStudent", "student": "trace-tiny-photo"}
     one, *others = [describe_model(config) for config in (*names, named)]
-    assert others == [one, one] and one["size"] == 256 and one["backbone.name"] == "trace-tiny"
+    assert others == [one, one] and one["size"] == 384 and one["backbone.name"] == "trace-tiny"
 
 
 def test_a_vision_teacher(tmp_path):
