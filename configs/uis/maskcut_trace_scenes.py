@@ -1,7 +1,6 @@
 _base_ = [
-    "../_base_/models/mask-refiner_trace.py",
+    "../_base_/models/mask-refiner_trace_scenes.py",
     "../_base_/datasets/uis_scenes.py",
     "../_base_/default_runtime.py",
 ]
 test_dataloader = dict(dataset=dict(masks=dict(path="masks/maskcut_scenes.json")))
-model = dict(edges=dict(student="trace-tiny"))  # which knows drawn scenes

@@ -229,8 +229,8 @@ def test_a_student_inside_its_backbone(checkpoint, flow_folder, expected, tmp_pa
     assert 'TraceInferencer("tiny")' in (folder / "README.md").read_text()
     np.testing.assert_array_equal(edges_of(backbone), expected)
     assert TraceInferencer(backbone, method="teacher", **OPTIONS).settings() == plain
-    for module in ("trace_mm.diffusion.pretrained", "trace_mm.models.model_config"):
-        monkeypatch.setattr(f"{module}.shipped_models", lambda: {"tiny": backbone})
+    for module in ("diffusion.pretrained", "models.model_config", "models.student_folder"):
+        monkeypatch.setattr(f"trace_mm.{module}.shipped_models", lambda: {"tiny": backbone})
     monkeypatch.setattr("trace_mm.models.model_config.DEFAULT_STUDENT", "tiny")
     for name in (None, "tiny"):
         np.testing.assert_array_equal(edges_of(name), expected)

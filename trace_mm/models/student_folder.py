@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trace_mm.diffusion import STUDENT_FOLDER, shipped_students
+from trace_mm.diffusion import STUDENT_FOLDER, shipped_models, shipped_students
 from trace_mm.files.json_file import read_json
 from trace_mm.models.student_weights import WEIGHTS_FILE
 
@@ -38,7 +38,7 @@ def find_student(name: str) -> StudentSource | None:
         FileNotFoundError: if the hub cannot be asked or has no such model.
         ValueError: if a folder's marker is damaged or of another format; names it.
     """
-    folder = shipped_students().get(name, Path(name).expanduser())
+    folder = {**shipped_students(), **shipped_models()}.get(name, Path(name).expanduser())
     if folder.is_file():
         return StudentSource(folder)
     if not folder.is_dir():
