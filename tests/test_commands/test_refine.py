@@ -49,7 +49,8 @@ def test_every_argument_of_the_refiner_is_an_option(data, tmp_path):
     chosen = {"threshold": 0.4, "radius": 3, "beta": 8.5, "steps": 16, "merge_iou": 0.6}
     chosen |= {"resolution": 32, "level": 0.4, "min_probability": 0.1, "min_fragment": 20}
     chosen |= {"small_fragment": 90, "small_evidence": 0.8, "min_enclosure": 0.4}
-    chosen |= {"preset": "default", "scores": "outline"}
+    chosen |= {"min_border": 0.5, "weak_share": 0.2, "min_gain": 0.1}
+    chosen |= {"preset": "scenes", "scores": "outline"}
     given = {*chosen, "split_parts"}
     assert given == set(inspect.signature(BoundaryGuidedPropagation).parameters)
     options = [

@@ -67,7 +67,8 @@ def test_fragments_of_one_object_become_one():
     whole = disc(24, 30, 16)
     fragments = [whole & rectangle(0, 20, 0, 64), whole & rectangle(26, 48, 0, 64)]
 
-    refined = BoundaryGuidedPropagation()(instances(*fragments, scores=[0.2, 0.6]), borders(whole))
+    refine = BoundaryGuidedPropagation(min_gain=0.2)
+    refined = refine(instances(*fragments, scores=[0.2, 0.6]), borders(whole))
 
     assert iou(whole, refined.instances.masks[0]) > 0.98
     assert len(refined.instances) == 1
@@ -139,8 +140,10 @@ def test_a_part_that_is_all_edges_is_kept(neighbors):
     plain, textured = neighbors
     edges = np.maximum(borders(*neighbors), textured.astype(np.float32))
 
-    refined = BoundaryGuidedPropagation()(instances(plain | textured), edges)
+    kept = BoundaryGuidedPropagation()(instances(plain | textured), edges)
+    refined = BoundaryGuidedPropagation(min_gain=0)(instances(plain | textured), edges)
 
+    assert kept.pieces == (0,)
     assert best_iou(plain, refined.instances.masks) > 0.9
     assert best_iou(textured, refined.instances.masks) > 0.9
 
@@ -269,3 +272,30 @@ def test_unknown_scores_are_refused():
 def test_edges_of_another_size_are_refused():
     with pytest.raises(ValueError, match="not of one size"):
         BoundaryGuidedPropagation()(instances(disc(9, 9, 3)), np.zeros((4, 4), dtype=np.float32))
+
+
+def test_a_mask_whose_outline_has_edges_is_kept_where_edges_leak():
+    """Its neighbour's outline is as good, and there is a gap between the two."""
+    left, right = rectangle(10, 38, 8, 32), rectangle(10, 38, 32, 56)
+    edges = borders(left, right)
+    edges[18:30, 29:35] = 0
+
+    refined = BoundaryGuidedPropagation()(instances(left, right), edges)
+
+    assert best_iou(left, refined.instances.masks) == 1
+    assert best_iou(right, refined.instances.masks) == 1
+    assert refined.pieces == (0, 0)
+
+
+def test_a_line_cuts_a_mask_only_if_it_is_strong_along_its_length():
+    left, right = rectangle(10, 38, 8, 32), rectangle(10, 38, 32, 56)
+
+    def count(strength, **settings):
+        edges = borders(left, right)
+        edges[10:38, 31:33] *= strength
+        refine = BoundaryGuidedPropagation(**settings)
+        return len(refine(instances(left | right), edges).instances)
+
+    assert count(1.0) == count(0.95, preset="scenes") == 2
+    assert count(0.95) == count(0.8, preset="scenes") == 1
+    assert count(0.8, min_border=0.7) == 2

@@ -10,7 +10,7 @@ from trace_mm.files import load_image
 from trace_mm.refine import MaskRefiner
 from trace_mm.structures import InstanceDataSample
 
-REFINER = {"type": "BoundaryGuidedPropagation", "steps": 64}
+REFINER = {"type": "BoundaryGuidedPropagation", "steps": 64, "min_border": 0}
 TRUE_EDGES = {"type": "TrueEdges"}
 
 

@@ -135,5 +135,5 @@ def test_what_is_all_edges_is_gone():
 def test_it_has_no_settings_that_are_not_the_papers():
     with pytest.raises(ValueError, match="the preset 'paper' has no min_fragment"):
         BoundaryGuidedPropagation("paper", min_fragment=20)
-    with pytest.raises(ValueError, match="preset must be one of default, paper, got 'papre'"):
+    with pytest.raises(ValueError, match="preset must be one of photos, scenes, paper, got"):
         BoundaryGuidedPropagation("papre")

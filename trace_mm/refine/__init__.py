@@ -5,15 +5,12 @@ from typing import TYPE_CHECKING
 from trace_mm.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from trace_mm.refine.boundary_guided_propagation import (
-        PRESETS,
-        BoundaryGuidedPropagation,
-        Refinement,
-    )
+    from trace_mm.refine.boundary_guided_propagation import BoundaryGuidedPropagation, Refinement
     from trace_mm.refine.image_index import ImageIndex
     from trace_mm.refine.instances import InstanceMasks
     from trace_mm.refine.mask_refiner import MaskRefiner
     from trace_mm.refine.outlines import outline_scores
+    from trace_mm.refine.presets import PRESETS
     from trace_mm.refine.readers import (
         MASK_FORMATS,
         BadMaskError,

@@ -1,9 +1,7 @@
 """Boundary-Guided Propagation: masks refined by instance edges (Sec. 3.5, App. C.6, Alg. 4)."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,56 +13,11 @@ from torch.nn import functional
 from trace_mm.ops import merge_groups
 from trace_mm.refine.instances import InstanceMasks
 from trace_mm.refine.outlines import follow_outlines
+from trace_mm.refine.presets import PRESETS, RANGES
 from trace_mm.refine.scores import check_scores, ranked, scored
 from trace_mm.refine.spreading import Spread, Walk, spread, spread_as_written
 from trace_mm.refine.working_grid import fitting_grid, resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
-
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "default": {
-            "threshold": 0.2,
-            "radius": 5,
-            "beta": 10.0,
-            "steps": 256,
-            "merge_iou": 0.5,
-            "resolution": "auto",
-            "level": 0.5,
-            "min_probability": 0.25,
-            "min_fragment": 16,
-            "small_fragment": 150,
-            "small_evidence": 0.95,
-            "min_enclosure": 0.5,
-            "split_parts": False,
-        },
-        "paper": {
-            "threshold": 0.5,
-            "radius": 5,
-            "beta": 10.0,
-            "steps": 256,
-            "merge_iou": 0.5,
-            "resolution": "image",
-            "level": 0.5,
-            "split_parts": True,
-        },
-    }
-)
-"""Settings of :class:`BoundaryGuidedPropagation` where they are not given, by preset."""
-
-_RANGES = {
-    "threshold": (0, 0.999),
-    "merge_iou": (0, 1),
-    "level": (1e-6, 1),
-    "min_probability": (0, 1),
-    "min_fragment": (1, 1e9),
-    "small_fragment": (1, 1e9),
-    "small_evidence": (0, 1),
-    "min_enclosure": (0, 1),
-    "radius": (1, 64),
-    "beta": (1e-6, 1e6),
-    "steps": (0, 10**6),
-    "resolution": (8, 4096),
-}
 
 
 @dataclass(frozen=True)
@@ -88,10 +41,11 @@ class Refinement:
 class BoundaryGuidedPropagation:
     """Cuts masks where edges cross them, lets the pieces fill what edges enclose, and unites them.
 
-    With the preset "default":
+    But for the preset "paper":
 
     1. Masks and edges are brought to a working grid.
-    2. Edge pixels cut each mask into its connected components.
+    2. Edge pixels cut each mask into its connected components. Two of them are one unless an edge
+       above ``min_border`` runs along their common border, but for the share ``weak_share``.
     3. Each component spreads by a random walk that edges hold back (Eq. 11). A pixel belongs to it
        if the walk reaches it with at least ``level`` times the largest probability, and with
        ``min_probability``: what spreads thinner than that has met no edges that enclose it.
@@ -120,7 +74,8 @@ class BoundaryGuidedPropagation:
     The order of the source masks does not matter.
 
     Args:
-        preset: what the settings are that are not given; "paper" is Alg. 4 as it is written.
+        preset: what the settings are that are not given: "photos" and "scenes" were chosen on
+            photos and on drawn scenes; "paper" is Alg. 4 as it is written.
         threshold: an edge above it separates, in [0, 0.999].
         radius: a step of the walk goes less than this many pixels of the working grid far.
         beta: exponent of the affinities: how much weak edges hold back.
@@ -138,6 +93,9 @@ class BoundaryGuidedPropagation:
             around.
         small_evidence: how strong these must be, in [0, 1].
         min_enclosure: the least share of a component's outline that lies on edges, in [0, 1].
+        min_border: an edge above it must run along the common border of two components, in [0, 1].
+        weak_share: the share of a border along which the edge may be weaker, in [0, 1].
+        min_gain: by how much stronger the edges beside a new outline must be, in [0, 1].
         split_parts: cut a mask also where its parts were apart before; of use where a mask stands
             for all objects of a class.
         scores: of refined masks: "source" for the largest score of their source masks, 1 where the
@@ -145,8 +103,8 @@ class BoundaryGuidedPropagation:
             outlines, whatever the source has.
 
     Scores by outlines are those of :func:`trace_mm.refine.outline_scores`.
-    ``min_probability``, ``min_enclosure`` and what concerns fragments are not of the preset
-    "paper".
+    ``min_probability``, ``min_enclosure``, ``min_gain`` and what concerns fragments and borders are
+    not of the preset "paper".
 
     Raises:
         ValueError: if a setting is out of range, or the preset has none of that name.
@@ -154,7 +112,7 @@ class BoundaryGuidedPropagation:
 
     def __init__(
         self,
-        preset: Literal["default", "paper"] = "default",
+        preset: Literal["photos", "scenes", "paper"] = "photos",
         *,
         threshold: float | None = None,
         radius: int | None = None,
@@ -168,6 +126,9 @@ class BoundaryGuidedPropagation:
         small_fragment: float | None = None,
         small_evidence: float | None = None,
         min_enclosure: float | None = None,
+        min_border: float | None = None,
+        weak_share: float | None = None,
+        min_gain: float | None = None,
         split_parts: bool | None = None,
         scores: Literal["source", "constant", "outline"] = "source",
     ) -> None:
@@ -180,8 +141,8 @@ class BoundaryGuidedPropagation:
         for name, value in given.items():
             if name not in PRESETS[preset]:
                 raise ValueError(f"the preset {preset!r} has no {name}")
-            if name in _RANGES and not (name == "resolution" and value in ("auto", "image")):
-                check_range(name, value, *_RANGES[name])
+            if name in RANGES and not (name == "resolution" and value in ("auto", "image")):
+                check_range(name, value, *RANGES[name])
         self._settings: dict[str, Any] = {
             "preset": preset,
             **PRESETS[preset],

@@ -2,16 +2,26 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import scipy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from trace_mm.ops import edge_fragments, propagate_fragments, propagate_masks
+from trace_mm.ops import (
+    edge_fragments,
+    fill_labels,
+    merge_weak_borders,
+    propagate_fragments,
+    propagate_masks,
+)
+from trace_mm.ops.label_maps import LabelMap
 from trace_mm.refine.outlines import enclosures
 
 _THICK = 3  # what is thinner is the border of something else, in pixels
 _TEXTURED = 0.5  # the least share of edges in a part that its components leave
+_NEAR = 1  # how far an edge may be from what it is beside, in pixels
 _BELONGS = 0.5  # the share from which on a pixel belongs to a component
 
 
@@ -30,6 +40,9 @@ class Walk:
     small_fragment: float = 1
     small_evidence: float = 0
     min_enclosure: float = 0
+    min_border: float = 0
+    weak_share: float = 0
+    min_gain: float = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     pieces, origin = edge_fragments(masks, edges, walk.threshold, walk.split_parts)
     large = pieces.flatten(1).sum(1) >= walk.min_fragment
     large &= _opened(pieces).flatten(1).any(1)
-    pieces, cut_from = pieces[large], origin[large]
+    pieces, cut_from = _without_weak_borders(masks, pieces[large], origin[large], edges, walk)
     walked = propagate_fragments(pieces, edges, walk.radius, walk.beta, walk.steps)
     limits = (walk.level * walked.flatten(1).amax(1)).clamp(min=walk.min_probability)
     on_edge = edges > walk.threshold
@@ -63,10 +76,18 @@ def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     stays = (pieces * walked).flatten(1).sum(1) / areas
     evidence = enclosures(filled, edges.numpy(), walk.radius // 2) * ((1 - inside) * stays).numpy()
     stands &= (areas.numpy() >= walk.small_fragment) | (evidence >= walk.small_evidence)
+    places = _in_place(masks, pieces, cut_from)
+    gains = enclosures(filled, edges.numpy(), _NEAR) - enclosures(places, edges.numpy(), _NEAR)
+    pieces_of = torch.bincount(cut_from, minlength=len(masks))[cut_from]
+    alone = (pieces_of == 1).numpy()  # (F,)
+    stands &= ~alone | (gains >= walk.min_gain)
+    done = cut_from[torch.from_numpy(alone & ~stands)]  # these masks are as good as they are
+    worse = torch.from_numpy((gains < 0) & ~alone)[:, None, None]
+    shares = torch.where(worse, torch.from_numpy(places).float(), shares)
     shares, origin = shares[stands], cut_from[stands]
     rest, rest_origin = _rest(masks, shares >= _BELONGS, origin, walk.small_fragment, on_edge)
     found = [Spread(shares, origin), Spread(rest, rest_origin)]
-    for index in cut_from.unique().tolist():
+    for index in sorted(set(cut_from.tolist()) - set(done.tolist())):
         open_pieces = pieces[(cut_from == index) & ~torch.from_numpy(stands)]
         own = shares[origin == index] >= _BELONGS
         parts = _cut_in_place(masks[index], own, open_pieces, edges, walk)
@@ -74,6 +95,48 @@ def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     return Spread(
         torch.cat([one.shares for one in found]), torch.cat([one.origin for one in found])
     )
+
+
+def _without_weak_borders(
+    masks: Tensor, pieces: Tensor, origin: Tensor, edges: Tensor, walk: Walk
+) -> tuple[Tensor, Tensor]:
+    """Components (F, h, w) of masks (K, h, w), those without a strong border between them united.
+
+    Borders are where the components meet once they fill their mask.
+    """
+    united: list[Tensor] = []
+    sources: list[int] = []
+    for index in origin.unique().tolist():
+        own = pieces[origin == index]
+        labels = _numbered(masks[index], own)
+        merged = merge_weak_borders(
+            labels, edges.numpy(), walk.min_border, walk.weak_share, reach=_NEAR
+        )
+        numbers = torch.tensor([int(merged[piece].max()) for piece in own.numpy()])
+        for number in numbers.unique():
+            united.append(own[numbers == number].any(0))
+            sources.append(index)
+    if not united:
+        return pieces, origin
+    return torch.stack(united), torch.tensor(sources)
+
+
+def _in_place(masks: Tensor, pieces: Tensor, origin: Tensor) -> NDArray[np.bool_]:
+    """What of its mask (h, w) is nearest to each component (F, h, w); all if there is no other."""
+    places = np.zeros(pieces.shape, dtype=bool)
+    for index in origin.unique().tolist():
+        members = (origin == index).nonzero()[:, 0].tolist()
+        labels = _numbered(masks[index], pieces[members])
+        for number, member in enumerate(members, start=1):
+            places[member] = labels == number if len(members) > 1 else masks[index].numpy()
+    return places
+
+
+def _numbered(mask: Tensor, pieces: Tensor) -> LabelMap:
+    """Components (P, h, w) of a mask (h, w), numbered from 1 and grown until they fill it."""
+    numbers = torch.arange(1, len(pieces) + 1)[:, None, None]
+    labels = (pieces * numbers).amax(0).numpy().astype(np.int32)
+    return fill_labels(labels, mask.numpy())
 
 
 def _cut_in_place(
