@@ -57,6 +57,7 @@ def test_labels(data, panoptic, monkeypatch, capsys):
 
 def test_refinement(data, masks, monkeypatch):
     words = (data, "--masks", masks, "--edges", f"any={data}/maps", "true")
+    words += ("--set", "min_border=0.3")
     run(monkeypatch, "benchmark/mask_refinement", *words, "--out", data / "scores.json")
     scores = json.loads((data / "scores.json").read_text())["scores"]
     assert set(scores) == {"masks no any", "masks any", "masks no true", "masks true"}

@@ -190,6 +190,15 @@ def check_needs_no_model(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--edges needs no model: --{given[0].replace('_', '-')} has no effect")
 
 
+def note_no_gain(arguments: argparse.Namespace, text: str) -> None:
+    """Say what the edges of the shipped model do not do for photos, if these are what is used."""
+    from trace_mm.runs.group import note_once
+
+    others = (arguments.edges, arguments.model, arguments.backbone)
+    if others == (None, None, None) and arguments.preset in (None, "photos"):
+        note_once(f"{text}; drawn scenes: --preset scenes")
+
+
 def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
     """Edges from the folder of :func:`add_edges`, else of the model of :func:`edge_model`.
 

@@ -9,6 +9,7 @@ from trace_mm.commands.arguments import (
     add_edges,
     add_model_arguments,
     edge_source,
+    note_no_gain,
 )
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS
@@ -150,4 +151,9 @@ def _edges(arguments: argparse.Namespace, source: Callable[[Any], _Source]) -> _
         if given:
             raise ValueError(f"--no-edges: --{given[0].replace('_', '-')} has no effect")
         return None
+    note_no_gain(
+        arguments,
+        "the shipped model's edges make labels of photos no better than --no-edges, so that with "
+        "the preset photos they hardly ever cut",
+    )
     return source(arguments)

@@ -7,6 +7,7 @@ from trace_mm.commands.arguments import (
     add_edges,
     add_model_arguments,
     edge_source,
+    note_no_gain,
 )
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.commands.command_line import EXIT_STATUS, Listed
@@ -100,6 +101,7 @@ def _mask_formats() -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     how = run_options(arguments)
+    note_no_gain(arguments, "the shipped model's edges make masks of photos no better, some worse")
     local = [arguments.masks, arguments.edges, arguments.annotations, arguments.show_dir]
     shards = names_shards(arguments, arguments.images, local=local)
     work = _of_shards if shards else _of_folder

@@ -46,7 +46,7 @@ LABELER_PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Settings of :class:`PanopticLabeler` by the name of a preset.
 
 "photos" was chosen on photos and "scenes" on drawn scenes, of which none is in a test;
-``tools/benchmark/panoptic_presets.py`` chooses anew.
+``tools/benchmark/label_presets.py`` chooses anew.
 """
 
 RANGES: Mapping[str, tuple[float, float]] = {
