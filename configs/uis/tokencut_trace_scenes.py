@@ -4,4 +4,3 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 test_dataloader = dict(dataset=dict(masks=dict(path="masks/tokencut_scenes.json")))
-model = dict(refiner=dict(preset="scenes"))

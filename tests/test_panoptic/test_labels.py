@@ -311,14 +311,14 @@ def test_a_config_builds_it():
 
 def test_a_weak_border_cuts_scenes_only():
     ids, classes = two_sheep()
-    edges = 0.9 * instance_borders(ids).astype(np.float32)
+    edges = 0.45 * instance_borders(ids).astype(np.float32)
 
     def count(**settings):
         return len(masks_of(PanopticLabeler(**settings)(classes, THINGS, edges), SHEEP))
 
     assert count(preset="scenes") == 2
     assert count(preset="photos") == 1
-    assert count(preset="photos", min_border=0.8) == 2
+    assert count(preset="photos", min_border=0.4) == 2
 
 
 def test_a_piece_that_something_cuts_off_joins_its_object():

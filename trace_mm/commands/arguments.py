@@ -196,7 +196,7 @@ def note_no_gain(arguments: argparse.Namespace, text: str) -> None:
 
     others = (arguments.edges, arguments.model, arguments.backbone)
     if others == (None, None, None) and arguments.preset in (None, "photos"):
-        note_once(f"{text}; drawn scenes: --preset scenes")
+        note_once(f"{text}; for drawn scenes: --model trace-tiny --preset scenes")
 
 
 def edge_source(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":

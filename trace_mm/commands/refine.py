@@ -101,7 +101,9 @@ def _mask_formats() -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     how = run_options(arguments)
-    note_no_gain(arguments, "the shipped model's edges make masks of photos no better, some worse")
+    note_no_gain(
+        arguments, "the shipped model's edges hardly change masks of photos, and make none better"
+    )
     local = [arguments.masks, arguments.edges, arguments.annotations, arguments.show_dir]
     shards = names_shards(arguments, arguments.images, local=local)
     work = _of_shards if shards else _of_folder

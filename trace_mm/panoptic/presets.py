@@ -17,12 +17,12 @@ _OURS: Mapping[str, Any] = {
     "min_border": 0.0,
     "weak_share": 0.1,
     "join": 0.0,
-    "join_reach": 0.03,
+    "join_reach": 0.05,
     "min_area": 16,
     "within_class": True,
 }
 LABELER_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "photos": {**_OURS, "min_border": 0.999, "join": 0.05},
+    "photos": {**_OURS, "min_border": 0.5, "join": 0.1},
     "scenes": _OURS,
     "paper": {
         "threshold": 0.5,

@@ -24,7 +24,7 @@ _OURS: Mapping[str, Any] = {
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "photos": {**_OURS, "min_border": 0.999, "weak_share": 0.1},
+        "photos": {**_OURS, "min_border": 0.5, "weak_share": 0.1},
         "scenes": _OURS,
         "paper": {
             "threshold": 0.5,

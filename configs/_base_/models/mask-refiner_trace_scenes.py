@@ -4,6 +4,6 @@ model = dict(
     _delete_=True,
     type="MaskRefiner",
     edges={{_base_.model}},
-    refiner=dict(type="BoundaryGuidedPropagation", preset="default"),  # or "paper"
+    refiner=dict(type="BoundaryGuidedPropagation", preset="scenes"),  # "photos", "paper"
     scores=None,  # the refiner's; or "source", "constant", "outline"
 )
