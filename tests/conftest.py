@@ -1,10 +1,12 @@
 """Fixtures for all tests: tiny model folders, and a null-text cache of the tests' own."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests import tiny_models, tiny_transformers
 from tests.s3_server import FaultyProxy, s3_proxy
@@ -22,6 +24,15 @@ SAVED_BY = {
     "flux-schnell": tiny_transformers.save_flux_schnell,
 }
 """How a tiny model of each family is saved; see :func:`model_folder`."""
+
+
+def pytest_configure() -> None:
+    """With ``-n``, each process and those that it starts keep to their part of the cores."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from tests.touching_squares import SIZE, change_json, image_name, write_data
 PROJECT = Path(__file__).parents[2]
 CONFIG = """
 _base_ = ["{base}"]
-model = dict(edges=dict(_delete_=True, type="{edges}"), refiner=dict(steps=64))
+model = dict(edges=dict(_delete_=True, type="{edges}"), refiner=dict(steps=64, min_border=0.5))
 test_dataloader = dict(num_workers=0)
 """
 
