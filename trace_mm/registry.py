@@ -85,6 +85,9 @@ TASK_UTILS = Registry(
 )
 # By the name of the format, as ``--format`` takes it; see trace_mm/plugins.py.
 MASK_READERS = Registry("mask reader", scope="trace_mm", locations=["trace_mm.refine.readers"])
+MASK_EXPORTERS = Registry(
+    "mask exporter", scope="trace_mm", locations=["trace_mm.exporters.formats"]
+)
 INFERENCERS = Registry(
     "inferencer",
     parent=MMENGINE_INFERENCERS,
