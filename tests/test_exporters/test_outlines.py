@@ -83,7 +83,10 @@ def test_any_mask_is_given_back(mask):
 
 @given(st.integers(0, 1000))
 def test_simpler_outlines_lose_little(seed):
-    """At half a pixel: a hundredth of blobs that have holes and necks."""
+    """At half a pixel: a hundredth of blobs that have holes and necks.
+
+    Exact ones lose nothing, but for the lines to holes, which may touch a pixel beside a corner.
+    """
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((60, 80)), 4)
     mask = noise > 0.02
     points = [0, 0]
@@ -91,7 +94,7 @@ def test_simpler_outlines_lose_little(seed):
         parts = outline_rings(mask, tolerance)
         points[index] = sum(len(joined(part)) for part in parts)
         found = np.any([by_pillow(joined(part), mask.shape) for part in parts], axis=0)
-        assert (found != mask).sum() <= (0.03 if tolerance else 0) * mask.sum()
+        assert (found != mask).sum() <= (0.03 if tolerance else 0.002) * mask.sum()
     assert points[1] < 0.6 * points[0]
 
 

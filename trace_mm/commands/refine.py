@@ -10,8 +10,9 @@ from trace_mm.commands.arguments import (
     note_no_gain,
 )
 from trace_mm.commands.class_options import ClassOptions
-from trace_mm.commands.command_line import EXIT_STATUS, Listed
+from trace_mm.commands.command_line import EXIT_STATUS
 from trace_mm.commands.executors import add_run_arguments, run_options
+from trace_mm.commands.mask_arguments import add_reading
 from trace_mm.commands.shards import add_image_extension, names_shards, shard_edge_source
 
 if TYPE_CHECKING:
@@ -53,36 +54,8 @@ def add_subcommand(commands: Any) -> None:
         help="COCO JSON file to write; of shards, a folder, local or of a store, for trace-mm "
         "merge",
     )
-    format = refine.add_argument(
-        "--format",
-        default="auto",
-        metavar="F",
-        help="of the masks: %(formats)s (default: recognised)",
-    )
-    vars(format)["formats"] = Listed(_mask_formats)
     add_edges(refine)
-    refine.add_argument(
-        "--annotations",
-        metavar="FILE",
-        help="COCO file whose images tell the names of ids, where the masks have ids only",
-    )
-    refine.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help="leave out masks that cannot be used, and note them in FILE.parts/manifest.jsonl",
-    )
-    refine.add_argument(
-        "--crowds",
-        choices=["auto", "keep", "skip"],
-        default="auto",
-        help="regions marked iscrowd: leave them out unless all masks are marked so, take them as "
-        "masks, or leave them out (default: auto)",
-    )
-    refine.add_argument(
-        "--allow-pickle",
-        action="store_true",
-        help="read masks that are Python pickles (IRN): only from people you trust",
-    )
+    add_reading(refine, "--format", "in FILE.parts/manifest.jsonl")
     refine.add_argument(
         "--show-dir", metavar="DIR", help="write a picture of each image: before, edges, after"
     )
@@ -90,13 +63,6 @@ def add_subcommand(commands: Any) -> None:
     add_run_arguments(refine)
     add_model_arguments(refine)
     refine.set_defaults(run=_run)
-
-
-def _mask_formats() -> list[str]:
-    """What the help lists: installed packages may add to it, so that it takes a look."""
-    from trace_mm.refine.readers import mask_formats
-
-    return mask_formats()
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -116,7 +82,7 @@ def _of_shards(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary"
 
     no_effect = ("annotations", "allow_pickle", "show_dir")
     given = [name for name in no_effect if getattr(arguments, name)]
-    given += ["format"] if arguments.format != "auto" else []
+    given += ["format"] if arguments.source_format != "auto" else []
     if given:
         raise ValueError(f"--{given[0].replace('_', '-')} has no effect with shards")
     images, masks = ShardNames([arguments.images]), ShardNames([arguments.masks])
@@ -155,7 +121,7 @@ def _of_folder(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary"
         arguments.out,
         edge_source(arguments),
         refiner,
-        format=arguments.format,
+        format=arguments.source_format,
         annotations=arguments.annotations,
         allow_pickle=arguments.allow_pickle,
         crowds=arguments.crowds,
