@@ -156,6 +156,17 @@ def test_refinement_by_stored_edges(photos, tmp_path):
     assert not imported & HEAVY
 
 
+def test_conversion(photos, tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((16, 24), np.uint8)
+    mask[4:12, 4:12] = 1
+    Image.fromarray(mask).save(tmp_path / "masks/1.png")
+    options = ["--images", photos, "--out", tmp_path / "out", "--format", "coco", "yolo", "cvat"]
+    imported = _run("convert", tmp_path / "masks", *options)
+    assert (tmp_path / "out/cvat/annotations.xml").is_file()
+    assert not imported & {"torch", *HEAVY}
+
+
 def test_panoptic_labels_by_stored_edges(photos, tmp_path):
     (tmp_path / "semantic").mkdir()
     Image.new("L", (24, 16), 1).save(tmp_path / "semantic/1.png")

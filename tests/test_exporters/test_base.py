@@ -92,7 +92,7 @@ def test_empty_masks_are_left_out(tmp_path):
     with open_exporter("yolo", tmp_path / "out") as exporter:
         exporter.add("a.png", masks)
     assert (tmp_path / "out/labels/train/a.txt").read_text() == ""
-    assert exporter.notes == ["empty masks, which are left out: 1 images (a.png)"]
+    assert exporter.notes == ["empty masks, which are left out: 1 image, a.png"]
 
 
 def test_unknown_formats_and_options(tmp_path):

@@ -99,7 +99,7 @@ def test_of_masks_that_overlap_the_best_is_on_top(tmp_path, format):
     np.testing.assert_array_equal(first[2], large & ~small)
     np.testing.assert_array_equal(second[2], small)
     (note,) = exporter.notes
-    assert note.startswith("masks overlap") and note.endswith("1 images (a.png)")
+    assert note.startswith("masks overlap") and note.endswith(": 1 image, a.png")
 
 
 def test_more_masks_than_voc_has_numbers_for(tmp_path):
@@ -112,7 +112,7 @@ def test_more_masks_than_voc_has_numbers_for(tmp_path):
     kept = READERS["voc"](tmp_path / "out")["a.png"]
     assert len(kept) == 254
     np.testing.assert_array_equal(np.array([mask for _, _, mask in kept]), masks[:254])
-    assert "those of the lowest scores are left out: 1 images" in exporter.notes[0]
+    assert "those of the lowest scores are left out: 1 image" in exporter.notes[0]
 
 
 def test_photos_lie_where_the_format_wants_them(tmp_path):

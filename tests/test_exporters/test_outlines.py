@@ -94,7 +94,7 @@ def test_simpler_outlines_lose_little(seed):
         parts = outline_rings(mask, tolerance)
         points[index] = sum(len(joined(part)) for part in parts)
         found = np.any([by_pillow(joined(part), mask.shape) for part in parts], axis=0)
-        assert (found != mask).sum() <= (0.03 if tolerance else 0.002) * mask.sum()
+        assert (found != mask).sum() <= (0.03 if tolerance else 0.005) * mask.sum()
     assert points[1] < 0.6 * points[0]
 
 

@@ -154,7 +154,9 @@ class MaskExporter(ABC):
     def notes(self) -> list[str]:
         """What the format could not hold: a line each, with an example."""
         return [
-            f"{what}: {count} images ({example}{', ...' if count != 1 else ''})"
+            f"{what}: {count} images, {example}, ..."
+            if count > 1
+            else f"{what}: 1 image, {example}"
             for what, (count, example) in self._notes.items()
         ]
 
