@@ -76,12 +76,16 @@ STRATEGIES = Registry(
 )
 # Filled by trace_mm.mask2former, which a config imports, since it needs mmdet.
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="trace_mm")
-# What refines masks, and what makes panoptic labels.
+# What finds segments, what refines masks, and what makes panoptic labels.
 TASK_UTILS = Registry(
     "task util",
     parent=MMENGINE_TASK_UTILS,
     scope="trace_mm",
-    locations=["trace_mm.refine.boundary_guided_propagation", "trace_mm.panoptic"],
+    locations=[
+        "trace_mm.refine.boundary_guided_propagation",
+        "trace_mm.segments.edge_segments",
+        "trace_mm.panoptic",
+    ],
 )
 # By the name of the format, as ``--format`` takes it; see trace_mm/plugins.py.
 MASK_READERS = Registry("mask reader", scope="trace_mm", locations=["trace_mm.refine.readers"])

@@ -8,6 +8,7 @@ from trace_mm.ops.boundary import (
     token_edges_at,
     upsample_edges,
 )
+from trace_mm.ops.contour_map import contour_map, distinct_nodes
 from trace_mm.ops.dice import masked_dice_loss
 from trace_mm.ops.divergence import (
     DIVERGENCES,
@@ -44,12 +45,15 @@ from trace_mm.ops.mask_splitting import (
 )
 from trace_mm.ops.matching import candidate_graph, match_edges, maximum_matching
 from trace_mm.ops.matching_sizes import matching_sizes
+from trace_mm.ops.merge_tree import MergeTree, merge_regions
 from trace_mm.ops.neighbor_divergence import neighbor_divergence
 from trace_mm.ops.normalized_cut import NormalizedCut, normalized_cut, similar_patches
 from trace_mm.ops.propagation import propagate_fragments, propagate_masks
 from trace_mm.ops.pseudo_labels import PSEUDO_LABELS, pseudo_edges
+from trace_mm.ops.region_graph import RegionGraph, join_small_regions, region_graph
 from trace_mm.ops.regions import region_attention
 from trace_mm.ops.thinning import suppress_non_maxima, thin
+from trace_mm.ops.watershed import watershed_basins
 
 __all__ = [
     "DIVERGENCES",
@@ -57,12 +61,16 @@ __all__ = [
     "AttentionFusion",
     "EmergencePoint",
     "EmergenceResult",
+    "MergeTree",
     "NormalizedCut",
+    "RegionGraph",
     "attention_boundary_divergence",
     "candidate_graph",
     "compact_labels",
     "connected_parts",
+    "contour_map",
     "cosine_distance",
+    "distinct_nodes",
     "divergence",
     "edge_affinities",
     "edge_cores",
@@ -74,6 +82,7 @@ __all__ = [
     "finest_grid",
     "fuse_attention",
     "join_small_labels",
+    "join_small_regions",
     "js_divergence",
     "kl_divergence",
     "l1_distance",
@@ -86,6 +95,7 @@ __all__ = [
     "mean_row_divergence",
     "merge_groups",
     "merge_masks",
+    "merge_regions",
     "merge_small_labels",
     "merge_weak_borders",
     "neighbor_divergence",
@@ -96,6 +106,7 @@ __all__ = [
     "pseudo_edges",
     "random_walk_laplacian",
     "region_attention",
+    "region_graph",
     "similar_patches",
     "split_by_edges",
     "suppress_non_maxima",
@@ -104,4 +115,5 @@ __all__ = [
     "token_edges_at",
     "upsample_edges",
     "wasserstein_distance",
+    "watershed_basins",
 ]

@@ -1,0 +1,175 @@
+"""Regions merged one pair after another, and the tree that this makes of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heapify, heappop, heappush
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.ops.region_graph import RegionGraph
+
+
+@dataclass(frozen=True)
+class MergeTree:
+    """A binary tree: leaves are R regions, each further node is two nodes merged.
+
+    Nodes are numbered in the order in which they come to be: 0 to R-1 are the regions, R+m is what
+    merge m makes. Regions that no borders connect stay in trees of their own.
+
+    Attributes:
+        regions: R.
+        children: int64 (M, 2): the two nodes of each merge.
+        levels: float64 (R+M,): the strength of the border that each merge does away with, or that
+            of an earlier one within it if higher; 0 for regions.
+    """
+
+    regions: int
+    children: NDArray[np.int64]
+    levels: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    @cached_property
+    def parents(self) -> NDArray[np.int64]:
+        """The node that each node becomes part of (R+M,); -1 for roots."""
+        parents = np.full(len(self), -1, dtype=np.int64)
+        parents[self.children] = np.arange(self.regions, len(self))[:, None]
+        return parents
+
+    @cached_property
+    def spans(self) -> NDArray[np.int64]:
+        """Where each node's regions are in :attr:`order`: from the first to before the second."""
+        sizes = np.ones(len(self), dtype=np.int64)
+        for node, (one, other) in enumerate(self.children.tolist(), start=self.regions):
+            sizes[node] = sizes[one] + sizes[other]
+        starts = np.zeros(len(self), dtype=np.int64)
+        roots = np.flatnonzero(self.parents < 0)
+        starts[roots] = np.cumsum(sizes[roots]) - sizes[roots]
+        for merge in range(len(self.children) - 1, -1, -1):
+            one, other = self.children[merge]
+            starts[one] = starts[self.regions + merge]
+            starts[other] = starts[one] + sizes[one]
+        return np.stack([starts, starts + sizes], axis=1)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """The regions in an order in which each node's are side by side (R,)."""
+        order = np.empty(self.regions, dtype=np.int64)
+        order[self.spans[: self.regions, 0]] = np.arange(self.regions)
+        return order
+
+    def sums(self, values: NDArray[np.number]) -> NDArray[np.float64]:
+        """Sums over each node's regions (R+M, ...) of values (R, ...)."""
+        total = np.zeros((self.regions + 1, *values.shape[1:]))
+        np.cumsum(values[self.order], axis=0, out=total[1:])
+        sums: NDArray[np.float64] = total[self.spans[:, 1]] - total[self.spans[:, 0]]
+        sums[: self.regions] = values
+        return sums
+
+    def joints(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The node at which regions (E,) and others (E,) come together; they must differ.
+
+        Raises:
+            ValueError: if two never do.
+        """
+        # Between neighbours in the order, it is the node whose children end and begin there;
+        # between others, the latest of those in between.
+        between = np.full(max(self.regions - 1, 0), len(self), dtype=np.int64)
+        between[self.spans[self.children[:, 0], 1] - 1] = np.arange(self.regions, len(self))
+        places = self.spans[np.stack([first, second]), 0]
+        found = _range_maximum(between, places.min(0), places.max(0))
+        if (found == len(self)).any():
+            raise ValueError("some of these regions never come together")
+        return found
+
+
+def merge_regions(graph: RegionGraph, size_power: float = 0.0) -> MergeTree:
+    """Merge the two regions with the weakest border until no borders are left.
+
+    A border is as weak as its mean strength, which is computed again when borders become one,
+    times min(area, area')^size_power. Of equal ones, the pair with the lowest numbers is first,
+    where merged regions keep the number of the one that has more neighbours.
+
+    Args:
+        graph: the regions and their borders.
+        size_power: from 0 on; the higher, the earlier small regions merge.
+
+    Raises:
+        ValueError: if ``size_power`` is negative.
+    """
+    if size_power < 0:
+        raise ValueError(f"size_power must not be negative, got {size_power}")
+    merges = _Merging(graph, size_power).run()
+    count = len(graph.areas)
+    children = np.array([pair for pair, _ in merges], dtype=np.int64).reshape(-1, 2)
+    levels = np.zeros(count + len(merges))
+    for node, ((one, other), level) in enumerate(merges, start=count):
+        levels[node] = max(level, levels[one], levels[other])
+    return MergeTree(count, children, levels)
+
+
+class _Merging:
+    """A queue of borders, of which costs may be out of date: they are looked at again in turn."""
+
+    def __init__(self, graph: RegionGraph, size_power: float) -> None:
+        self.power = size_power
+        self.areas = graph.areas.tolist()
+        self.nodes = list(range(len(self.areas)))  # the node that a region has become; -1: merged
+        # Of each region, its borders: neighbour -> (sum of strengths, length).
+        self.borders: list[dict[int, tuple[float, int]]] = [{} for _ in self.areas]
+        self.queue: list[tuple[float, int, int]] = []
+        parts = (graph.first, graph.second, graph.totals, graph.lengths)
+        for one, other, total, length in zip(*(part.tolist() for part in parts), strict=True):
+            self.borders[one][other] = self.borders[other][one] = (total, length)
+            self.queue.append((self.cost(one, other), one, other))
+        heapify(self.queue)
+
+    def cost(self, one: int, other: int) -> float:
+        total, length = self.borders[one][other]
+        smaller: int = min(self.areas[one], self.areas[other])
+        return total / length * smaller**self.power
+
+    def run(self) -> list[tuple[tuple[int, int], float]]:
+        merges = []
+        while self.queue:
+            cost, one, other = heappop(self.queue)
+            if other not in self.borders[one]:
+                continue  # one of them has merged
+            now = self.cost(one, other)
+            if now > cost:  # a region has grown; where costs have fallen, the queue was told
+                heappush(self.queue, (now, one, other))
+            elif now == cost:
+                if len(self.borders[one]) < len(self.borders[other]):
+                    one, other = other, one
+                total, length = self.borders[one][other]
+                merges.append(((self.nodes[one], self.nodes[other]), total / length))
+                self.nodes[one] = len(self.nodes) + len(merges) - 1
+                self.join(one, other)
+        return merges
+
+    def join(self, one: int, other: int) -> None:
+        """Give a region's borders to another."""
+        self.areas[one] += self.areas[other]
+        kept, given = self.borders[one], self.borders[other]
+        del kept[other], given[one]
+        for third, (total, length) in given.items():
+            more, longer = kept.get(third, (0.0, 0))
+            kept[third] = self.borders[third][one] = (total + more, length + longer)
+            del self.borders[third][other]
+            heappush(self.queue, (self.cost(one, third), min(one, third), max(one, third)))
+        given.clear()
+
+
+def _range_maximum(
+    values: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Maximum of values[start:end] for each pair (E,), from maxima over powers of two."""
+    power = np.frexp(ends - starts)[1] - 1  # the largest power of two in each range
+    result = np.empty(len(starts), dtype=np.int64)
+    for exponent in range(int(power.max(initial=-1)) + 1):
+        chosen = power == exponent
+        result[chosen] = np.maximum(values[starts[chosen]], values[ends[chosen] - 2**exponent])
+        values = np.maximum(values[: -(2**exponent)], values[2**exponent :])
+    return result

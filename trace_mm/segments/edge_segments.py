@@ -1,0 +1,154 @@
+"""Segments read straight out of an edge map: what edges enclose, at every level."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_mm.ops.contour_map import distinct_nodes
+from trace_mm.ops.merge_tree import MergeTree, merge_regions
+from trace_mm.refine.boundary_guided_propagation import check_range
+from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refine.working_grid import working_grid
+from trace_mm.registry import TASK_UTILS
+from trace_mm.segments.basins import SegmentRegions
+from trace_mm.segments.features import NodeFeatures, node_features
+
+
+@TASK_UTILS.register_module()
+class EdgeSegments:
+    """Class-agnostic instance masks out of an edge map, and of the photo where it is given.
+
+    1. The edge map is cut into watershed basins on a working grid; the smallest ones join.
+    2. Regions merge in the order of the mean edge strength along their common border, until one is
+       left. Each region on the way is a candidate.
+    3. A candidate's score is sqrt(a) o (1 - r) sqrt(c): a is its share of the image, o the mean
+       edge strength along its outline, r the share of the outline on the image's rim, c its
+       compactness.
+    4. Of candidates whose IoU exceeds ``max_iou``, the best one stays, and of all the ``number``
+       best.
+
+    Where the photo is given, its own gradients say where exactly in a broad edge one basin ends,
+    and its colours on both sides make a border stronger.
+
+    Args:
+        number: the most masks of an image.
+        max_iou: of two masks whose IoU exceeds it, the one with the lower score is left out, in
+            [0, 1].
+        min_score: masks with lower scores are left out, in [0, 1].
+        resolution: longer side of the working grid in pixels; smaller images keep their own size.
+        smoothing: standard deviation in pixels of the Gaussian blur before basins are found.
+        min_region: basins of fewer pixels of the working grid join a neighbour first.
+        size_power: how much earlier small regions merge: borders are as weak as their mean strength
+            times the smaller area to this power.
+        gradient_weight: of the photo's gradients in what basins are found in, in [0, 1].
+        color_weight: how much a border is stronger for each unit of colour difference (CIELAB).
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        number: int = 100,
+        max_iou: float = 0.8,
+        min_score: float = 0.0,
+        resolution: int = 640,
+        smoothing: float = 1.0,
+        min_region: int = 50,
+        size_power: float = 0.2,
+        gradient_weight: float = 0.3,
+        color_weight: float = 0.008,
+    ) -> None:
+        self._settings = {name: value for name, value in locals().items() if name != "self"}
+        check_range("number", number, 1, 65535)
+        check_range("max_iou", max_iou, 0, 1)
+        check_range("min_score", min_score, 0, 1)
+        check_range("resolution", resolution, 16, 8192)
+        check_range("size_power", size_power, 0, 2)
+        self.number = number
+        self.max_iou = max_iou
+        self.min_score = min_score
+        self.resolution = resolution
+        self.size_power = size_power
+        self._regions = SegmentRegions(smoothing, min_region, gradient_weight, color_weight)
+
+    def settings(self) -> dict[str, Any]:
+        """All settings by name, as arguments that make the same again."""
+        return dict(self._settings)
+
+    def __call__(
+        self, edges: NDArray[np.float32], image: NDArray[np.uint8] | None = None
+    ) -> InstanceMasks:
+        """Find the segments of one image.
+
+        Args:
+            edges: (H, W) in [0, 1].
+            image: (H, W, 3) uint8 RGB: the photo; None to go by the edges alone.
+
+        Returns:
+            Masks at the image's size by falling score; labels are all 1. The order and the masks
+            are always the same for the same input.
+
+        Raises:
+            ValueError: if the edges are no map of [0, 1], or the photo is not of their size.
+        """
+        check_input(edges, image)
+        size = working_grid(edges.shape, self.resolution)
+        lines = resize(np.asarray(edges, dtype=np.float32), size)
+        photo = None if image is None else resize(image, size)
+        found = self._regions(lines, photo)
+        tree = merge_regions(found.order, self.size_power)
+        scores = segment_scores(node_features(found.labels, found.lines, found.graph, tree))
+        scores[tree.parents < 0] = 0  # the whole image is no segment of it
+        nodes = distinct_nodes(
+            tree, tree.sums(found.graph.areas), scores, self.max_iou, self.number
+        )
+        nodes = [node for node in nodes if scores[node] >= self.min_score]
+        masks = node_masks(found.labels, tree, nodes, edges.shape)
+        return InstanceMasks(masks, np.ones(len(nodes), dtype=np.int64), scores[nodes])
+
+
+def segment_scores(features: NodeFeatures) -> NDArray[np.float64]:
+    """How likely each node is a thing, in [0, 1]: sqrt(a) o (1 - r) sqrt(c); float64 (N,)."""
+    shape = np.sqrt(features.area * features.compactness)
+    return features.outline * (1 - features.rim) * shape
+
+
+def node_masks(
+    labels: NDArray[np.integer], tree: MergeTree, nodes: list[int], size: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Masks bool (K, H, W) of nodes at the image's size, from regions on a grid (h, w)."""
+    place = tree.spans[: tree.regions, 0][labels].astype(np.float32)  # a node's are side by side
+    if place.shape != size:
+        place = cv2.resize(place, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    masks = np.empty((len(nodes), *size), dtype=bool)
+    for mask, (start, end) in zip(masks, tree.spans[nodes].tolist(), strict=True):
+        np.logical_and(place >= start, place < end, out=mask)
+    return masks
+
+
+def check_input(edges: NDArray[np.float32], image: NDArray[np.uint8] | None) -> None:
+    """Refuse what is no edge map, and a photo that does not belong to it.
+
+    Raises:
+        ValueError: if it is so.
+    """
+    if edges.ndim != 2 or edges.size == 0:
+        raise ValueError(f"edges must be (H, W) and not empty, got {edges.shape}")
+    if not (edges.min() >= 0 and edges.max() <= 1):
+        raise ValueError(f"edges must be in [0, 1], got {edges.min()} to {edges.max()}")
+    if image is not None and (image.dtype != np.uint8 or image.shape != (*edges.shape, 3)):
+        raise ValueError(
+            f"the photo must be uint8 {(*edges.shape, 3)} as its edges are, "
+            f"got {image.dtype} {image.shape}"
+        )
+
+
+def resize(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A map (H, W) or photo (H, W, 3) at a smaller size, each pixel the mean of what it covers."""
+    if values.shape[:2] == size:
+        return values
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)
