@@ -11,11 +11,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # projects are not installed
 
-from projects.mask_generators.folder import generate_masks
-from projects.mask_generators.methods import METHODS
+from trace_mm.apis.generate_masks import generate_masks
 from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.commands.executors import add_run_arguments, run_options
+from trace_mm.generators.methods import METHODS
 
 
 def setting(text: str) -> tuple[str, Any]:

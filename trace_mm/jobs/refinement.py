@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from trace_mm import __version__
 from trace_mm.files import absolute_path, distinct_stems, read_photo
-from trace_mm.files.coco import decode_rle, instance_annotation
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
@@ -19,6 +18,7 @@ from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.png import encode_png
 from trace_mm.files.store_paths import unpacked_path
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
+from trace_mm.jobs.mask_records import annotations_of, instances_of, numbered_annotations
 from trace_mm.jobs.places import AnyPath, parts_folder, refinement_places
 from trace_mm.jobs.refinement_inputs import RefinementInputs
 from trace_mm.jobs.refinement_summary import Tally, is_refined
@@ -183,7 +183,7 @@ class RefinementJob:
             self.out,
             {"description": about, "version": __version__, **settings},
             (_image(number, record) for number, record in self._refined(journal)),
-            _annotations(self._refined(journal)),
+            numbered_annotations(self._refined(journal)),
             categories_of(tally.labels, self._reader.categories),
         )
 
@@ -291,16 +291,10 @@ class RefinementWorker:
 
 def _encode(refined: _Refined) -> list[dict[str, Any]]:
     """COCO annotations without ids, as they stand in records."""
-    found = refined.instances
-    scores = np.ones(len(found)) if found.scores is None else found.scores
     return [
-        {
-            **instance_annotation(mask, int(label)),
-            "score": round(float(score), 6),
-            "source_masks": list(sources),
-        }
-        for mask, label, score, sources in zip(
-            found.masks, found.labels, scores, refined.sources, strict=True
+        {**annotation, "source_masks": list(sources)}
+        for annotation, sources in zip(
+            annotations_of(refined.instances), refined.sources, strict=True
         )
     ]
 
@@ -308,12 +302,7 @@ def _encode(refined: _Refined) -> list[dict[str, Any]]:
 def _decode(record: Record, size: tuple[int, int]) -> _Refined:
     """What a record holds, at its image's size (H, W)."""
     found = record.result["annotations"]
-    masks = [decode_rle(one["segmentation"], size) for one in found]
-    labels = np.array([one["category_id"] for one in found], dtype=np.int64)
-    stacked = np.array(masks, dtype=bool).reshape(-1, *size)  # (G, H, W)
-    return _Refined(
-        InstanceMasks(stacked, labels), tuple(tuple(one["source_masks"]) for one in found)
-    )
+    return _Refined(instances_of(found, size), tuple(tuple(one["source_masks"]) for one in found))
 
 
 def _draw(loaded: _Loaded, edges: NDArray[np.float32], refined: _Refined) -> bytes:
@@ -324,15 +313,6 @@ def _draw(loaded: _Loaded, edges: NDArray[np.float32], refined: _Refined) -> byt
 def _image(number: int, record: Record) -> dict[str, Any]:
     size: dict[str, Any] = {side: record.result[side] for side in ("height", "width")}
     return {"id": number, "file_name": record.key, **size}
-
-
-def _annotations(refined: Iterable[tuple[int, Record]]) -> Iterator[dict[str, Any]]:
-    """Those of all images, with ids from 1 up."""
-    count = 0
-    for number, record in refined:
-        for annotation in record.result["annotations"]:
-            count += 1
-            yield {"id": count, "image_id": number, **annotation}
 
 
 def categories_of(labels: Iterable[int], names: dict[int, str]) -> list[dict[str, Any]]:

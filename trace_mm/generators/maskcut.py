@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projects.mask_generators.patch_masks import (
+from trace_mm.generators.patch_masks import (
     Grid,
     PatchMasks,
     check_features,

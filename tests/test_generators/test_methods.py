@@ -6,16 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projects.mask_generators.maskcut import MaskCutSettings, maskcut
-from projects.mask_generators.patch_masks import PatchMasks, connected_part, separation, two_sided
-from projects.mask_generators.promerge import (
+from trace_mm.generators.maskcut import MaskCutSettings, maskcut
+from trace_mm.generators.patch_masks import PatchMasks, connected_part, separation, two_sided
+from trace_mm.generators.promerge import (
     ProMergeSettings,
     merge,
     promerge,
     prompt_masks,
     prune,
 )
-from projects.mask_generators.tokencut import TokenCutSettings, tokencut
+from trace_mm.generators.tokencut import TokenCutSettings, tokencut
 
 METHODS = {"maskcut": maskcut, "tokencut": tokencut, "promerge": promerge}
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from projects.mask_generators.maskcut import cut_foreground
-from projects.mask_generators.patch_masks import (
+from trace_mm.generators.maskcut import cut_foreground
+from trace_mm.generators.patch_masks import (
     PatchMasks,
     check_features,
     separation,

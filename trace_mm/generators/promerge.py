@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from projects.mask_generators.patch_masks import (
+from trace_mm.generators.patch_masks import (
     Grid,
     PatchMasks,
     check_features,

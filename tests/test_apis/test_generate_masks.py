@@ -17,9 +17,10 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from projects.mask_generators import backbones, job, methods
-from projects.mask_generators.folder import generate_masks
+from trace_mm.apis.generate_masks import generate_masks
 from trace_mm.files.stores import put_file
+from trace_mm.generators import backbones, methods
+from trace_mm.jobs import masks as job
 
 SCRIPT = Path(__file__).parents[2] / "projects" / "mask_generators" / "generate.py"
 SIZES = {"a.png": (40, 24), "b/c.png": (24, 40), "b/d.jpg": (32, 32), "e.png": (50, 30)}
@@ -88,9 +89,9 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_file(generate, monkeypatch):
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return methods.annotate(*arguments)
+        return methods.find_masks(*arguments)
 
-    monkeypatch.setattr(job, "annotate", die_at_third)
+    monkeypatch.setattr(job, "find_masks", die_at_third)
     with pytest.raises(KeyboardInterrupt):
         generate()
     file = whole.with_name("masks.json")
@@ -103,7 +104,9 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_file(generate, monkeypatch):
     assert (len(summary.done), len(summary.skipped)) == (2, 2)
     assert file.read_bytes() == whole.read_bytes()
     assert [path.name for path in parts.glob("*.jsonl")] == ["manifest.jsonl"]
-    monkeypatch.setattr(job.FeatureSource, "load", lambda source: pytest.fail("nothing to do"))
+    monkeypatch.setattr(
+        backbones.FeatureSource, "load", lambda source: pytest.fail("nothing to do")
+    )
     _, summary = generate()
     assert not summary.done and len(summary.skipped) == 4
     assert file.read_bytes() == whole.read_bytes()
@@ -119,9 +122,9 @@ def test_bad_images_are_reported_and_lose_no_others(generate, images, monkeypatc
             raise MemoryError
         if size == (32, 32):
             raise torch.linalg.LinAlgError("failed to converge")
-        return methods.annotate(method, features, settings, size)
+        return methods.find_masks(method, features, settings, size)
 
-    monkeypatch.setattr(job, "annotate", cannot_cut)
+    monkeypatch.setattr(job, "find_masks", cannot_cut)
     file, summary = generate()
     assert summary.failed == {
         "b/c.png": "b/c.png: out of memory: try a smaller --size (CUDA out of memory. Tried to "
@@ -132,7 +135,7 @@ def test_bad_images_are_reported_and_lose_no_others(generate, images, monkeypatc
     }
     names = [image["file_name"] for image in json.loads(file.read_text())["images"]]
     assert names == ["a.png"]
-    monkeypatch.setattr(job, "annotate", methods.annotate)
+    monkeypatch.setattr(job, "find_masks", methods.find_masks)
     Image.new("RGB", (20, 20)).save(images / "bad.png")
     file, summary = generate()  # failed images are tried again
     assert summary.done == ["b/c.png", "b/d.jpg", "bad.png", "e.png"] and not summary.failed
@@ -145,7 +148,7 @@ def test_what_is_no_images_fault_ends_the_run(generate, monkeypatch, fault):
         raise RuntimeError(fault)
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "annotate", broken)
+        patch.setattr(job, "find_masks", broken)
         with pytest.raises(RuntimeError, match=fault):
             generate()
     assert len(generate()[1].done) == 4
@@ -173,7 +176,7 @@ def test_a_backbone_that_cannot_be_loaded_is_no_images_fault(generate, monkeypat
     def refuse(source):
         raise ValueError("these are no weights of it")
 
-    monkeypatch.setattr(job.FeatureSource, "load", refuse)
+    monkeypatch.setattr(backbones.FeatureSource, "load", refuse)
     with pytest.raises(ValueError, match="no weights of it"):
         generate()
 
@@ -304,7 +307,7 @@ def test_cutting_uses_one_thread_and_gives_the_others_back():
         {},
     )
     try:
-        assert methods.annotate("probe", torch.ones(2, 2, 1), None, (4, 4)) == []
+        assert len(methods.find_masks("probe", torch.ones(2, 2, 1), None, (4, 4))) == 0
     finally:
         del methods.METHODS["probe"]
     assert seen == [1] and torch.get_num_threads() == before

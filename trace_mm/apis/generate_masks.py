@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from projects.mask_generators.backbones import FeatureSource, feature_settings, is_diffusion
-from projects.mask_generators.job import Generator, MaskJob
-from projects.mask_generators.methods import method_settings
 from trace_mm.apis.inputs import expand_inputs
 from trace_mm.files import absolute_path
+from trace_mm.generators.methods import make_generator
+from trace_mm.jobs.masks import MaskJob
 from trace_mm.jobs.places import parts_folder
 from trace_mm.models.devices import check_device
 from trace_mm.refine import ImageIndex
@@ -88,16 +87,14 @@ def generate_masks(
     )
     check_places(places)
     numbers = image_ids(found, ids)
-    generator = Generator(
+    generator = make_generator(
         method,
-        _checked(method_settings, method, is_diffusion(backbone), settings or {}),
-        FeatureSource(
-            backbone,
-            _checked(feature_settings, backbone, features or {}),
-            size,
-            checkpoint,
-            str(check_device(device, elsewhere)),
-        ),
+        backbone,
+        settings=settings,
+        features=features,
+        size=size,
+        checkpoint=checkpoint,
+        device=str(check_device(device, elsewhere)),
     )
     job = MaskJob(found, numbers, generator, out, places)
     if not overwrite:
@@ -156,10 +153,3 @@ def _refuse_earlier(parts: Path) -> None:
             f"{earlier} was written by an earlier version, whose work this one cannot go on with: "
             f"remove {parts}, or --overwrite to start anew"
         )
-
-
-def _checked(make: Any, *arguments: Any) -> Any:
-    try:
-        return make(*arguments)
-    except TypeError as error:  # an unknown setting
-        raise ValueError(f"{arguments[0]}: {error}") from error

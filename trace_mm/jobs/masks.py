@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from projects.mask_generators.backbones import Backbone, FeatureSource
-from projects.mask_generators.methods import annotate
 from trace_mm.files import load_image
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.file_state import file_state
+from trace_mm.generators.backbones import Backbone
+from trace_mm.generators.methods import Generator, find_masks
+from trace_mm.jobs.mask_records import annotations_of, numbered_annotations
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.memory import lacks_memory
@@ -23,26 +24,6 @@ from trace_mm.runs.sinks import FolderSink
 
 _RESULTS = 1  # to be raised when the same settings no longer give the same masks
 _CATEGORY = {"id": 1, "name": "object"}
-
-
-@dataclass(frozen=True)
-class Generator:
-    """What makes masks of an image.
-
-    Attributes:
-        method: a name in ``METHODS``.
-        options: its settings.
-        features: what it works on.
-    """
-
-    method: str
-    options: Any
-    features: FeatureSource
-
-    def describe(self) -> dict[str, Any]:
-        """All that masks depend on, as JSON values."""
-        features = self.features.describe()
-        return {"method": self.method, **asdict(self.options), "features": features}
 
 
 class MaskJob:
@@ -100,7 +81,7 @@ class MaskJob:
             self._out,
             {"description": "trace_mm", **self._described},
             (_image(number, record) for number, record in self._done(journal)),
-            _annotations(self._done(journal)),
+            numbered_annotations(self._done(journal)),
             [_CATEGORY],
         )
 
@@ -173,8 +154,8 @@ class MaskWorker:
         """Cut an image."""
         height, width = loaded.size
         with _at_fault():
-            found = annotate(self._method, predicted, self._options, loaded.size)
-        result = {"height": height, "width": width, "annotations": found}
+            found = find_masks(self._method, predicted, self._options, loaded.size)
+        result = {"height": height, "width": width, "annotations": annotations_of(found)}
         return Finished(Record(loaded.item.key, loaded.item.state, result=result))
 
 
@@ -184,7 +165,7 @@ def _at_fault() -> Iterator[None]:
     that no solution is found; anything else is no image's fault."""
     try:
         yield
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise ValueError(f"its graph cannot be cut: {error}") from error
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
@@ -196,12 +177,3 @@ def _at_fault() -> Iterator[None]:
 def _image(number: int, record: Record) -> Mapping[str, Any]:
     size = {side: record.result[side] for side in ("height", "width")}
     return {"id": number, "file_name": record.key, **size}
-
-
-def _annotations(done: Iterator[tuple[int, Record]]) -> Iterator[Mapping[str, Any]]:
-    """Those of all images, with ids from 1 up."""
-    count = 0
-    for number, record in done:
-        for annotation in record.result["annotations"]:
-            count += 1
-            yield {"id": count, "image_id": number, **annotation}

@@ -1,1 +1,0 @@
-"""MaskCut, TokenCut and ProMerge: masks of objects from patch features, without labels."""
