@@ -68,6 +68,7 @@ def test_documented_commands_are_found():
     assert {"trace-mm", "tools/train.py", "tools/test.py"} <= found
     assert {words[0] for _, script, words in COMMANDS if script == "trace-mm"} >= {
         "edges",
+        "segment",
         "refine",
         "panoptic",
         "export",

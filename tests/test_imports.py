@@ -85,6 +85,7 @@ def photos(tmp_path):
     [
         ["--help"],
         ["refine", "--help"],
+        ["segment", "--help"],
         ["backbones"],
         ["edges", "photos"],  # without --out
         ["edges", "photos", "--out", "out", "--tile", "x"],
@@ -153,6 +154,13 @@ def test_refinement_by_stored_edges(photos, tmp_path):
     options = [text for name, file in files.items() for text in (name, tmp_path / file)]
     imported = _run("refine", *options)
     assert (tmp_path / "out.json").is_file()
+    assert not imported & HEAVY
+
+
+def test_segments_of_stored_edges(photos, tmp_path):
+    options = ["--edges", tmp_path / "edges", "--out", tmp_path / "out", "--format", "yolo"]
+    imported = _run("segment", photos, *options)
+    assert (tmp_path / "out/yolo/data.yaml").is_file()
     assert not imported & HEAVY
 
 

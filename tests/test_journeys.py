@@ -15,6 +15,7 @@ from trace_mm.cli import main
 PAGE = Path(__file__).parents[1] / "docs/architecture.md"
 TITLES = {
     "edges": "Photo to edges",
+    "segment": "Photo to masks",
     "refine": "Mask to refined mask",
     "panoptic": "Semantic map to panoptic label",
 }
@@ -76,6 +77,8 @@ def test_a_journey_names_what_runs(job, data, tmp_path):
         for number, model in enumerate(models):
             out = tmp_path / str(number)
             called |= _run("edges", photos, "--out", out, "--device", "cpu", *model)
+    elif job == "segment":
+        called = _run("segment", photos, "--out", tmp_path / "out", "--edges", data / "edges")
     elif job == "refine":
         options = ["--masks", data / "masks", "--edges", data / "edges"]
         called = _run("refine", "--images", photos, "--out", tmp_path / "refined.json", *options)

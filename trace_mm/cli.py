@@ -4,10 +4,20 @@ import sys
 from collections.abc import Sequence
 
 from trace_mm import __version__
-from trace_mm.commands import backbones, convert, demo, edges, export, merge, panoptic, refine
+from trace_mm.commands import (
+    backbones,
+    convert,
+    demo,
+    edges,
+    export,
+    merge,
+    panoptic,
+    refine,
+    segment,
+)
 from trace_mm.commands.command_line import Parser, run_command
 
-SUBCOMMANDS = (edges, demo, refine, convert, panoptic, merge, backbones, export)
+SUBCOMMANDS = (edges, demo, segment, refine, convert, panoptic, merge, backbones, export)
 """Modules with a subcommand each, in the order in which the help lists them."""
 
 

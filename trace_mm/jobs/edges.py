@@ -88,7 +88,7 @@ class EdgeJob:
         settings: dict[str, Any],
         save: Sequence[str] = ("png",),
     ) -> None:
-        self.keys, self._paths = _sorted(files)
+        self.keys, self._paths = sorted_files(files)
         self.out, self.kinds = out, check_save_kinds(save)
         self._predict, self._settings = predict, settings
 
@@ -206,7 +206,7 @@ class EdgeWorker:
         return Finished(Record(loaded.item.key, loaded.state, outputs, result), files)
 
 
-def _sorted(files: Iterable[tuple[str, str]]) -> tuple[Keys, PackedStrings]:
+def sorted_files(files: Iterable[tuple[str, str]]) -> tuple[Keys, PackedStrings]:
     """Names in their order, and where each is."""
     names, paths = PackedStrings(), PackedStrings()
     for name, path in files:

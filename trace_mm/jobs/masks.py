@@ -1,7 +1,6 @@
 """Masks of image files as a job: how an image becomes features and these its masks; the file."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from trace_mm.files import load_image
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.files.file_state import file_state
 from trace_mm.generators.backbones import Backbone
+from trace_mm.generators.faults import images_fault
 from trace_mm.generators.methods import Generator, find_masks
 from trace_mm.jobs.mask_records import annotations_of, numbered_annotations
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
-from trace_mm.runs.memory import lacks_memory
 from trace_mm.runs.packed import Keys, PackedStrings
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
@@ -138,7 +137,7 @@ class MaskWorker:
 
     def load(self, item: Item) -> _Loaded:
         """Read an image."""
-        with _at_fault():
+        with images_fault():
             return _Loaded(item, torch.from_numpy(load_image(item.data)).permute(2, 0, 1))
 
     def group(self, loaded: _Loaded) -> tuple[int, int]:
@@ -147,31 +146,16 @@ class MaskWorker:
 
     def predict(self, batch: Sequence[_Loaded]) -> Sequence[Tensor]:
         """Features (h, w, C) of each image."""
-        with _at_fault():
+        with images_fault():
             return list(self._backbone([loaded.image for loaded in batch]))
 
     def finish(self, loaded: _Loaded, predicted: Tensor) -> Finished:
         """Cut an image."""
         height, width = loaded.size
-        with _at_fault():
+        with images_fault():
             found = find_masks(self._method, predicted, self._options, loaded.size)
         result = {"height": height, "width": width, "annotations": annotations_of(found)}
         return Finished(Record(loaded.item.key, loaded.item.state, result=result))
-
-
-@contextmanager
-def _at_fault() -> Iterator[None]:
-    """An image may be too large for the memory, of the machine or of a GPU, or its graph be such
-    that no solution is found; anything else is no image's fault."""
-    try:
-        yield
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        raise ValueError(f"its graph cannot be cut: {error}") from error
-    except (RuntimeError, MemoryError) as error:
-        if not lacks_memory(error):
-            raise
-        said = f" ({str(error).splitlines()[0]})" if str(error) else ""
-        raise ValueError(f"out of memory: try a smaller --size{said}") from error
 
 
 def _image(number: int, record: Record) -> Mapping[str, Any]:

@@ -15,6 +15,11 @@ REPORT_FILE = "report.html"
 EDGE_FOLDERS = {"png": "edges", "npz": "npz", "overlay": "overlay"}
 """Folders of the results of edge runs, by what is saved."""
 
+OVERLAY_FOLDER, GALLERY_FOLDER = "overlays", "gallery"
+INSTANCES_FILE, GALLERY_FILE = "instances.json", "index.html"
+COCO_FORMAT = "coco"
+"""The format of ``INSTANCES_FILE``, which every run of segments writes."""
+
 PANOPTIC_FOLDERS = ("panoptic", "semantic", "pictures")
 PANOPTIC_FILES = ("panoptic.json", "instances.json", "summary.html")
 
@@ -43,6 +48,36 @@ def edge_places(images: Iterable[AnyPath], out: Path) -> Places:
     """
     folders = tuple(EDGE_FOLDERS.values())
     return Places(top=out, folders=folders, kinds=(".png", ".npz"), read=images)
+
+
+def segment_places(
+    images: Iterable[AnyPath],
+    out: Path,
+    formats: Iterable[str] = (),
+    edges: Iterable[Path] = (),
+) -> Places:
+    """The places of a run of segments.
+
+    Args:
+        images: files.
+        out: folder of the results.
+        formats: that masks are written in, each a folder of its own, besides COCO.
+        edges: folders of stored edges.
+    """
+    return Places(
+        top=out,
+        folders=(OVERLAY_FOLDER, GALLERY_FOLDER),
+        kinds=(".jpg",),
+        files=[out / INSTANCES_FILE, out / GALLERY_FILE],
+        others=[out / name for name in formats],
+        read=images,
+        searched=[*edges],
+    )
+
+
+def segment_folders(out: Path, formats: Iterable[str]) -> list[Path]:
+    """All folders of ``out`` that hold pictures once segments are written."""
+    return [out / name for name in (OVERLAY_FOLDER, GALLERY_FOLDER, *formats)]
 
 
 def check_demo_places(images: Iterable[AnyPath], out: Path) -> None:
