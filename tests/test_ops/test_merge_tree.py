@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.region_borders import borders
@@ -61,6 +61,7 @@ def merged_by_hand(labels, edges, power):
     return found
 
 
+@settings(deadline=None)
 @given(maps, powers)
 def test_the_weakest_border_is_merged_first(edges, power):
     labels, _, tree = tree_of(edges, power)
@@ -114,6 +115,7 @@ def nodes_by_mask(edges):
     }
 
 
+@settings(deadline=None)
 @given(maps, st.floats(0.01, 10), st.sampled_from([(0,), (1,), (0, 1)]))
 def test_scaling_and_flips_commute(edges, factor, axes):
     merged_by_hand(watershed_basins(edges), edges, 0.0)  # there are no ties

@@ -1,4 +1,4 @@
-"""The benchmarks of labels and of refinement take the edge maps of any detector."""
+"""The benchmarks of labels, of refinement and of segments take the edge maps of any detector."""
 
 import importlib
 import json
@@ -62,6 +62,23 @@ def test_refinement(data, masks, monkeypatch):
     scores = json.loads((data / "scores.json").read_text())["scores"]
     assert set(scores) == {"masks no any", "masks any", "masks no true", "masks true"}
     assert scores["masks any"]["AR100"] > scores["masks no any"]["AR100"]
+
+
+def test_segments(data, monkeypatch, capsys):
+    words = (data, "--edges", f"any={data}/maps", "sobel", "true", "--out", data / "scores.json")
+    run(monkeypatch, "benchmark/edge_segments", *words, "--set", "min_region=8")
+    written = json.loads((data / "scores.json").read_text())
+    assert written["images"] == 3 and written["segments"]["min_region"] == 8
+    assert written["scores"]["true"]["AR100"] > 0.5
+    assert written["scores"]["any"]["seconds"] > 0
+    assert "AR100" in capsys.readouterr().out
+    (data / "some").mkdir()
+    (data / "some/two.jpg").touch()
+    for option, count in ("--only", 1), ("--except", 2):
+        run(monkeypatch, "benchmark/edge_segments", *words, "--no-photo", option, data / "some")
+        assert json.loads((data / "scores.json").read_text())["images"] == count
+    with pytest.raises(ValueError, match="no image"):
+        run(monkeypatch, "benchmark/edge_segments", *words, "--only", data / "maps")
 
 
 def test_one_command_for_both(data, masks, monkeypatch, capsys):

@@ -116,35 +116,35 @@ class _Merging:
     def __init__(self, graph: RegionGraph, size_power: float) -> None:
         self.power = size_power
         self.areas = graph.areas.tolist()
-        self.nodes = list(range(len(self.areas)))  # the node that a region has become; -1: merged
+        self.nodes = list(range(len(self.areas)))  # the node that a region has become
+        self.weights: list[float] = [area**size_power for area in self.areas]
         # Of each region, its borders: neighbour -> (sum of strengths, length).
         self.borders: list[dict[int, tuple[float, int]]] = [{} for _ in self.areas]
         self.queue: list[tuple[float, int, int]] = []
         parts = (graph.first, graph.second, graph.totals, graph.lengths)
         for one, other, total, length in zip(*(part.tolist() for part in parts), strict=True):
             self.borders[one][other] = self.borders[other][one] = (total, length)
-            self.queue.append((self.cost(one, other), one, other))
+            self.queue.append((self.cost(one, other, total, length), one, other))
         heapify(self.queue)
 
-    def cost(self, one: int, other: int) -> float:
-        total, length = self.borders[one][other]
-        smaller: int = min(self.areas[one], self.areas[other])
-        return total / length * smaller**self.power
+    def cost(self, one: int, other: int, total: float, length: int) -> float:
+        weight, more = self.weights[one], self.weights[other]
+        return total / length * (weight if weight < more else more)
 
     def run(self) -> list[tuple[tuple[int, int], float]]:
         merges = []
         while self.queue:
             cost, one, other = heappop(self.queue)
-            if other not in self.borders[one]:
+            border = self.borders[one].get(other)
+            if border is None:
                 continue  # one of them has merged
-            now = self.cost(one, other)
+            now = self.cost(one, other, *border)
             if now > cost:  # a region has grown; where costs have fallen, the queue was told
                 heappush(self.queue, (now, one, other))
             elif now == cost:
                 if len(self.borders[one]) < len(self.borders[other]):
                     one, other = other, one
-                total, length = self.borders[one][other]
-                merges.append(((self.nodes[one], self.nodes[other]), total / length))
+                merges.append(((self.nodes[one], self.nodes[other]), border[0] / border[1]))
                 self.nodes[one] = len(self.nodes) + len(merges) - 1
                 self.join(one, other)
         return merges
@@ -152,13 +152,16 @@ class _Merging:
     def join(self, one: int, other: int) -> None:
         """Give a region's borders to another."""
         self.areas[one] += self.areas[other]
+        self.weights[one] = self.areas[one] ** self.power
         kept, given = self.borders[one], self.borders[other]
         del kept[other], given[one]
         for third, (total, length) in given.items():
             more, longer = kept.get(third, (0.0, 0))
-            kept[third] = self.borders[third][one] = (total + more, length + longer)
+            total, length = total + more, length + longer
+            kept[third] = self.borders[third][one] = (total, length)
             del self.borders[third][other]
-            heappush(self.queue, (self.cost(one, third), min(one, third), max(one, third)))
+            cost = self.cost(one, third, total, length)
+            heappush(self.queue, (cost, one, third) if one < third else (cost, third, one))
         given.clear()
 
 

@@ -49,21 +49,52 @@ def region_graph(labels: NDArray[np.integer], edges: NDArray[np.floating]) -> Re
             f"labels {labels.shape} and edges {edges.shape} must be (H, W) of one size"
         )
     areas = np.bincount(labels.ravel())
-    count = len(areas)
-    keys, strengths = [], []
+    borders, strengths = border_pixels(labels, edges, len(areas))
+    return _gather(areas, borders, np.ones(len(borders)), strengths, strengths)
+
+
+def border_pixels(
+    labels: NDArray[np.integer], edges: NDArray[np.floating], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """All pairs of 4-neighbours of different regions (P,), and how strong the edge is there (P,).
+
+    Args:
+        labels: (H, W): the region of each pixel, from 0 on.
+        edges: (H, W).
+        count: R, how many regions there are.
+
+    Returns:
+        The border of each pair as lower region * R + higher region; the strengths.
+    """
+    borders, strengths = [], []
     for one, other in (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]):
-        a, b = labels[one].astype(np.int64), labels[other].astype(np.int64)
-        differ = a != b
-        a, b = a[differ], b[differ]
-        keys.append(np.minimum(a, b) * count + np.maximum(a, b))
+        differ = labels[one] != labels[other]
+        a, b = labels[one][differ].astype(np.int64), labels[other][differ].astype(np.int64)
+        borders.append(np.minimum(a, b) * count + np.maximum(a, b))
         strengths.append(np.maximum(edges[one][differ], edges[other][differ]))
-    strength = np.concatenate(strengths).astype(np.float64)
-    pairs, border = np.unique(np.concatenate(keys), return_inverse=True)
-    weakest = np.full(len(pairs), np.inf)
-    np.minimum.at(weakest, border, strength)
-    lengths = np.bincount(border, minlength=len(pairs))
-    totals = np.bincount(border, strength, len(pairs)).astype(np.float64)
-    return RegionGraph(areas, pairs // count, pairs % count, lengths, totals, weakest)
+    return np.concatenate(borders), np.concatenate(strengths).astype(np.float64)
+
+
+def _gather(
+    areas: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    lengths: NDArray[np.number],
+    totals: NDArray[np.float64],
+    weakest: NDArray[np.float64],
+) -> RegionGraph:
+    """A graph of pieces of borders, those with one key (first * R + second) put together."""
+    pairs, border = np.unique(keys, return_inverse=True)
+    count, number = len(areas), len(pairs)
+    lowest = np.full(number, np.inf)
+    np.minimum.at(lowest, border, weakest)
+    return RegionGraph(
+        areas,
+        pairs // count,
+        pairs % count,
+        np.bincount(border, lengths, number).astype(np.int64),
+        np.bincount(border, totals, number).astype(np.float64),
+        lowest,
+    )
 
 
 def join_small_regions(
@@ -82,15 +113,24 @@ def join_small_regions(
     Returns:
         (H, W): regions from 0 on without gaps, in the order of their lowest old numbers.
     """
-    joined = labels.astype(np.int32)
-    while True:
-        graph = region_graph(joined, edges)
-        count = len(graph.areas)
-        if count == 1 or graph.areas.min() >= min_area:
-            return joined
+    graph = region_graph(labels, edges)
+    number = np.arange(len(graph.areas), dtype=np.int32)  # what each region has become part of
+    while len(graph.areas) > 1 and graph.areas.min() < min_area:
         own = np.concatenate([graph.first, graph.second])
         other = np.concatenate([graph.second, graph.first])
         order = np.lexsort((other, np.tile(graph.means, 2), own))
         order = order[graph.areas[own[order]] < min_area]
         weakest = order[np.flatnonzero(np.diff(own[order], prepend=-1))]
-        joined = linked_groups(count, own[weakest], other[weakest])[joined]
+        groups = linked_groups(len(graph.areas), own[weakest], other[weakest])
+        number, graph = groups[number], _joined(graph, groups)
+    return number[labels]
+
+
+def _joined(graph: RegionGraph, groups: NDArray[np.int32]) -> RegionGraph:
+    """The graph of groups (R,) of regions."""
+    areas = np.bincount(groups, graph.areas).astype(np.int64)
+    one, other = groups[graph.first].astype(np.int64), groups[graph.second].astype(np.int64)
+    apart = one != other
+    keys = np.minimum(one, other) * len(areas) + np.maximum(one, other)
+    parts = (graph.lengths, graph.totals, graph.weakest)
+    return _gather(areas, keys[apart], *(part[apart] for part in parts))

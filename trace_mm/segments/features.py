@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.ops.merge_tree import MergeTree
-from trace_mm.ops.region_graph import RegionGraph
+from trace_mm.ops.region_graph import RegionGraph, border_pixels
+
+_BINS = 32
+_LOW_SHARE = 0.1  # of an outline, that may be weaker than what counts as its weakest part
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class NodeFeatures:
         area: share of the image.
         outline: mean edge strength along the outline, without what lies on the image's rim; 0 for
             the whole image.
-        inside: mean edge strength of the pixels.
+        weakest: the edge strength that a tenth of the outline stays below, to a 32nd.
         rim: share of the outline that lies on the image's rim.
         compactness: 4 pi area / outline^2, with the rim, at most 1; an outline of pixels' sides is
             taken as 4 / pi times as long as what it stands for.
@@ -25,7 +28,7 @@ class NodeFeatures:
 
     area: NDArray[np.float64]
     outline: NDArray[np.float64]
-    inside: NDArray[np.float64]
+    weakest: NDArray[np.float64]
     rim: NDArray[np.float64]
     compactness: NDArray[np.float64]
 
@@ -44,20 +47,33 @@ def node_features(
         graph: of these regions, and of their borders on these edges.
         tree: of these regions.
     """
-    count = len(graph.areas)
-    strength = np.bincount(labels.ravel(), edges.ravel(), count)
     sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    on_rim = np.bincount(np.concatenate(sides), minlength=count)
-    area, strength, on_rim = tree.sums(np.stack([graph.areas, strength, on_rim], axis=1)).T
-    length, total = outlines(graph, tree, np.stack([graph.lengths, graph.totals], axis=1)).T
-    perimeter = (length + on_rim) * np.pi / 4
+    on_rim = np.bincount(np.concatenate(sides), minlength=len(graph.areas))
+    area, rim = tree.sums(np.stack([graph.areas, on_rim], axis=1)).T
+    counts = border_histograms(labels, edges, graph, _BINS)
+    values = np.column_stack([graph.lengths, graph.totals, counts])
+    length, total, *counted = outlines(graph, tree, values).T
+    below = np.cumsum(counted, axis=0)  # (bins, N)
+    weakest = (below < _LOW_SHARE * length).sum(axis=0)
+    perimeter = (length + rim) * np.pi / 4
     return NodeFeatures(
         area=area / labels.size,
-        outline=total / np.maximum(length, 1),
-        inside=strength / area,
-        rim=on_rim / (length + on_rim),
+        outline=np.where(length > 0, total / np.maximum(length, 1), 0),
+        weakest=np.where(length > 0, (weakest + 0.5) / _BINS, 0),
+        rim=rim / (length + rim),
         compactness=np.minimum(4 * np.pi * area / perimeter**2, 1),
     )
+
+
+def border_histograms(
+    labels: NDArray[np.integer], edges: NDArray[np.floating], graph: RegionGraph, bins: int
+) -> NDArray[np.int64]:
+    """How many pairs of pixels of each border are how strong: (E, bins), over [0, 1]."""
+    borders, strengths = border_pixels(labels, edges, len(graph.areas))
+    border = np.searchsorted(graph.first * len(graph.areas) + graph.second, borders)
+    level = np.clip((strengths * bins).astype(np.int64), 0, bins - 1)
+    size = len(graph.first) * bins
+    return np.bincount(border * bins + level, minlength=size).reshape(-1, bins)
 
 
 def outlines(
