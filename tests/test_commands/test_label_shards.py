@@ -104,6 +104,24 @@ def test_refined_and_merged_shards_are_the_plain_file(inputs, sobel, masks, caps
     assert "0 shards done (0 images, 0 of them failed), 2 were" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_segmented_and_merged_shards_are_the_plain_file(inputs, sobel, stored):
+    shards = inputs / "all/{0..1}.tar"
+    source = plain_source = ["--model", sobel]
+    if stored:
+        _run("edges", shards, "--out", inputs / "edges", *source)
+        _run("edges", inputs / "photos", "--out", inputs / "plain-edges", *source)
+        source = ["--edges", inputs / "edges/{0..1}.tar"]
+        plain_source = ["--edges", inputs / "plain-edges/edges"]
+    _run("segment", shards, "--out", inputs / "out", *source, "--top", 9)
+    first = next(read_shard(inputs / "out/0.tar")).files
+    assert {*first} == {"overlay.jpg", "json"}
+    _run("merge", inputs / "out/{0..1}.tar", "--out", inputs / "merged.json")
+    _run("segment", inputs / "photos", "--out", inputs / "plain", *plain_source, "--top", 9)
+    assert _parts(inputs / "merged.json") == _parts(inputs / "plain/instances.json")
+    assert first["overlay.jpg"] == (inputs / f"plain/overlays/{_key(0)}.jpg").read_bytes()
+
+
 @pytest.mark.parametrize("semantic", ["all", "semantic"])
 def test_labelled_and_merged_shards_are_the_plain_dataset(inputs, sobel, semantic):
     shards, maps = inputs / "all/{0..1}.tar", inputs / semantic / "{0..1}.tar"

@@ -128,9 +128,11 @@ def test_options_of_edges_are_refused_where_there_are_none(segment, capsys, opti
     assert "has no effect on tokencut without --refine" in _complaint(capsys)
 
 
-def test_shards_are_refused(tmp_path, capsys):
-    assert main(["segment", "photos/{00..09}.tar", "--out", str(tmp_path / "out")]) == 2
-    assert "unpack the shards" in _complaint(capsys)
+@pytest.mark.parametrize("option", [["--format", "yolo"], ["--show"], ["--root", "photos"]])
+def test_what_shards_have_not(tmp_path, capsys, option):
+    given = ["segment", "photos/{00..09}.tar", "--out", str(tmp_path / "out"), *option]
+    assert main(given) == 2
+    assert f"{option[0]} has no effect with shards" in _complaint(capsys)
 
 
 @pytest.mark.parametrize("option", ["--min-score=x", "--top=0", "--generator=cutler"])

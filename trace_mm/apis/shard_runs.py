@@ -9,7 +9,9 @@ from trace_mm.jobs.edge_shards import edge_shard_job
 from trace_mm.jobs.edge_sources import EdgeSource
 from trace_mm.jobs.edges import Predict
 from trace_mm.jobs.panoptic_shards import panoptic_shard_job
+from trace_mm.jobs.photo_masks import PhotoSegmenter
 from trace_mm.jobs.refinement_shards import refinement_shard_job
+from trace_mm.jobs.segmentation_shards import segmentation_shard_job
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 from trace_mm.refine import BoundaryGuidedPropagation
 from trace_mm.runs.executors import RunOptions
@@ -60,6 +62,41 @@ def edges_of_shards(
         OSError: if a result cannot be written.
     """
     job = edge_shard_job(shard_names(shards), os.fspath(out), predict, settings, save, image)
+    return run_shards(job, **how)
+
+
+def segments_of_shards(
+    segmenter: PhotoSegmenter,
+    shards: Shards,
+    out: str | os.PathLike[str],
+    *,
+    edges: ShardNames | None = None,
+    image: str | None = None,
+    **how: Unpack[RunOptions],
+) -> ShardSummary:
+    """Find the masks of the photos in shards; go on where an earlier run stopped.
+
+    For each shard there is one of results, whose samples hold ``json``, the record with COCO
+    annotations, and ``overlay.jpg``. :func:`trace_mm.jobs.merge.merge_shards` makes a COCO file of
+    all.
+
+    Args:
+        segmenter: finds masks.
+        shards: of photos, see :func:`edges_of_shards`.
+        out: folder of the results, local or of a store.
+        edges: shards that the segmenter's edges come from, if they are no model's.
+        image: see :func:`edges_of_shards`.
+        how: likewise.
+
+    Returns:
+        What was done, skipped and failed.
+
+    Raises:
+        ValueError: if an option is bad; or see :func:`edges_of_shards`.
+        OSError: if a result cannot be written.
+    """
+    names = shard_names(shards)
+    job = segmentation_shard_job(names, os.fspath(out), segmenter, edges, image)
     return run_shards(job, **how)
 
 

@@ -12,8 +12,9 @@ def add_subcommand(commands: Any) -> None:
     merge = commands.add_parser(
         "merge",
         help="make one COCO dataset of shards of labels",
-        description="Make one COCO file of the shards that trace-mm refine has written, or one "
-        "COCO panoptic dataset of those of trace-mm panoptic. Each shard is read once.",
+        description="Make one COCO file of the shards that trace-mm segment or refine has "
+        "written, or one COCO panoptic dataset of those of trace-mm panoptic. Each shard is read "
+        "once.",
         epilog=EXIT_STATUS,
     )
     merge.add_argument(

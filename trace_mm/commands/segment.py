@@ -14,11 +14,16 @@ from trace_mm.commands.arguments import (
 )
 from trace_mm.commands.command_line import EXIT_STATUS, Listed
 from trace_mm.commands.executors import add_run_arguments, run_options
-from trace_mm.commands.shards import add_image_extension, names_shards
+from trace_mm.commands.shards import add_image_extension, names_shards, shard_edge_source
 from trace_mm.console import note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trace_mm.jobs.edge_sources import EdgeSource
     from trace_mm.jobs.photo_masks import PhotoSegmenter
+    from trace_mm.runs.executors import RunOptions
+    from trace_mm.runs.summary import RunSummary
 
 _GENERATORS = ("edges", "maskcut", "tokencut", "promerge")
 _OF_GENERATORS = ("backbone", "size", "device")
@@ -39,8 +44,8 @@ def add_subcommand(commands: Any) -> None:
         "inputs",
         nargs="+",
         metavar="PHOTOS",
-        help="image, folder, 'pattern', list of images (.txt) or COCO file (.json); all but "
-        "patterns local or of a store (s3://...)",
+        help="image, folder, 'pattern', list of images (.txt), COCO file (.json), or shards: "
+        "'shards/{000000..000999}.tar'; all but patterns local or of a store (s3://...)",
     )
     segment.add_argument(
         "--root",
@@ -49,7 +54,12 @@ def add_subcommand(commands: Any) -> None:
         "(default: where that lies)",
     )
     add_image_extension(segment)
-    segment.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    segment.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder to write; of shards, local or of a store, for trace-mm merge",
+    )
     _add_masks(segment)
     _add_results(segment)
     add_run_arguments(segment)
@@ -114,10 +124,15 @@ def _export_formats() -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     how = run_options(arguments)
-    if names_shards(arguments, *arguments.inputs, local=[arguments.edges]):
-        raise ValueError(
-            "segments are found in image files only: unpack the shards (.tar) into a folder"
-        )
+    shards = names_shards(arguments, *arguments.inputs, local=[arguments.edges])
+    work = _of_shards if shards else _of_photos
+    status = work(arguments, how).report(arguments.out)
+    if arguments.show:
+        _show(Path(arguments.out))
+    return status
+
+
+def _of_photos(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
     from trace_mm.apis.inputs import expand_inputs
     from trace_mm.jobs.places import segment_folders, segment_places
     from trace_mm.runs.engine import check_places
@@ -129,22 +144,55 @@ def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.segment_photos import further_formats, segment_photos
 
     further_formats(arguments.format, out)
-    summary = segment_photos(
-        _segmenter(arguments),
+    return segment_photos(
+        _segmenter(arguments, edge_source),
         sources,
         out,
         formats=arguments.format,
         photos=arguments.photos,
         **how,
     )
-    status = summary.report(out)
-    if arguments.show:
-        _show(out)
-    return status
 
 
-def _segmenter(arguments: argparse.Namespace) -> "PhotoSegmenter":
+def _of_shards(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary":
+    from trace_mm.files.shard_names import ShardNames
+    from trace_mm.runs.shard_run import check_shard_places
+
+    for option, given in (
+        ("root", arguments.root is not None),
+        ("format", arguments.format != ["coco"]),
+        ("show", arguments.show),
+    ):
+        if given:
+            raise ValueError(f"--{option} has no effect with shards")
+    check_shard_places(ShardNames(arguments.inputs), arguments.out)  # before anything is loaded
+    from trace_mm.apis.shard_runs import segments_of_shards
+    from trace_mm.jobs.shard_inputs import ShardEdges
+
+    stored = None if arguments.edges is None else ShardNames([arguments.edges])
+
+    def source(chosen: argparse.Namespace) -> "EdgeSource":
+        found = shard_edge_source(chosen)
+        return ShardEdges(found) if isinstance(found, ShardNames) else found
+
+    return segments_of_shards(
+        _segmenter(arguments, source),
+        arguments.inputs,
+        arguments.out,
+        edges=stored,
+        image=arguments.image_extension,
+        **how,
+    )
+
+
+def _segmenter(
+    arguments: argparse.Namespace, source: "Callable[[argparse.Namespace], EdgeSource]"
+) -> "PhotoSegmenter":
     """What finds masks; nothing is loaded.
+
+    Args:
+        arguments: of the command line.
+        source: where edges come from, by such arguments.
 
     Raises:
         FileNotFoundError: if there is no such model or folder.
@@ -152,8 +200,7 @@ def _segmenter(arguments: argparse.Namespace) -> "PhotoSegmenter":
     """
     from trace_mm.apis.segmenter import needs_edges, photo_segmenter
 
-    name, options = arguments.generator, vars(arguments)
-    of_edges = argparse.Namespace(**options)
+    name, of_edges = arguments.generator, argparse.Namespace(**vars(arguments))
     given: dict[str, Any] = {}
     if name != "edges":
         device, elsewhere = named_device(arguments)
@@ -161,10 +208,10 @@ def _segmenter(arguments: argparse.Namespace) -> "PhotoSegmenter":
         given |= {"device": device, "elsewhere": elsewhere}
         of_edges.backbone = of_edges.size = None
         if arguments.edges is not None:
-            of_edges.device = None
+            of_edges.device = None  # of the backbone only
     edges = None
     if needs_edges(name, arguments.refine):
-        edges = edge_source(of_edges)
+        edges = source(of_edges)
     else:
         _check_no_effect(arguments)
     return photo_segmenter(

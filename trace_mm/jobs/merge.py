@@ -26,6 +26,8 @@ from trace_mm.jobs.panoptic_shards import PANOPTIC
 from trace_mm.jobs.places import MANIFEST_FILE
 from trace_mm.jobs.refinement import categories_of
 from trace_mm.jobs.refinement_shards import REFINEMENT
+from trace_mm.jobs.segmentation_files import ABOUT
+from trace_mm.jobs.segmentation_shards import SEGMENTATION
 from trace_mm.runs.packed import PackedStrings, sorted_keys
 from trace_mm.runs.progress import watched
 from trace_mm.runs.records import Record, read_record
@@ -35,6 +37,7 @@ from trace_mm.runs.summary import RunSummary
 
 _REASONS = 100
 _FOLDERS = ("panoptic", "semantic")
+_MASKS = {REFINEMENT: "instance masks refined by instance edges", SEGMENTATION: ABOUT}
 _ABOUT = "pseudo-panoptic labels by instance edges"
 # What is written below, as it is written.
 _OURS = re.compile(rf'{{"info": {{"description": "{_ABOUT} \(trace_mm\)"'.encode())
@@ -72,14 +75,14 @@ class MergeSummary(RunSummary):
 
 
 def merge_shards(shards: ShardNames, out: Path, show_progress: bool = True) -> MergeSummary:
-    """Make one COCO dataset of shards that refinement or panoptic labelling has written.
+    """Make one COCO dataset of shards that refinement, segmentation or panoptic labelling wrote.
 
     Images count from 1 in the order of the shards and of their samples; those that have failed or
     have no labels are left out, and counted.
 
     Args:
         shards: of results, each read once.
-        out: of refined masks the COCO file; of panoptic labels the folder of ``panoptic.json``,
+        out: of masks the COCO file; of panoptic labels the folder of ``panoptic.json``,
             ``instances.json``, ``panoptic/`` and ``semantic/``.
         show_progress: draw a progress bar on stderr.
 
@@ -91,8 +94,10 @@ def merge_shards(shards: ShardNames, out: Path, show_progress: bool = True) -> M
     """
     settings = settings_beside(shards)
     kind = settings.get("job")
-    if kind not in (REFINEMENT, PANOPTIC):
-        raise ValueError(f"{shards.root}: holds no labels, which refine and panoptic write")
+    if kind not in (*_MASKS, PANOPTIC):
+        raise ValueError(
+            f"{shards.root}: holds no labels, which segment, refine and panoptic write"
+        )
     panoptic = kind == PANOPTIC
     read = (path for path in map(local_path, shards) if path is not None)
     if panoptic:
@@ -111,7 +116,7 @@ def merge_shards(shards: ShardNames, out: Path, show_progress: bool = True) -> M
             _remove_earlier(out, merged)
             _write_panoptic(out, merged, settings)
         else:
-            _write_refined(out, merged, settings)
+            _write_masks(out, merged, settings)
         return merged.summary()
 
 
@@ -242,8 +247,8 @@ def _info(about: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"description": f"{about} (trace_mm)", "version": __version__, **told}
 
 
-def _write_refined(out: Path, merged: _Merged, settings: dict[str, Any]) -> None:
-    info = _info("instance masks refined by instance edges", settings)
+def _write_masks(out: Path, merged: _Merged, settings: dict[str, Any]) -> None:
+    info = _info(_MASKS[settings["job"]], settings)
     categories: Iterable[dict[str, Any]] = categories_of(merged.segments, {})
     write_coco(out, info, merged.images_of(), merged.instances(), categories)
 

@@ -10,13 +10,14 @@ import numpy as np
 from trace_mm.files import decode_image, read_file
 from trace_mm.files.file_state import file_state
 from trace_mm.files.jpeg import encode_jpeg
+from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.store_paths import FilePath, is_local, unpacked_path
 from trace_mm.jobs.edge_sources import NamedImage
 from trace_mm.jobs.edges import sorted_files
 from trace_mm.jobs.mask_records import annotations_of
 from trace_mm.jobs.photo_masks import PhotoMasks, PhotoSegmenter, Reading
-from trace_mm.jobs.places import GALLERY_FOLDER, OVERLAY_FOLDER, segment_places
-from trace_mm.jobs.segmentation_files import SegmentedPhotos, write_segmentation
+from trace_mm.jobs.places import OVERLAY_FOLDER, segment_places
+from trace_mm.jobs.segmentation_files import SegmentedPhotos, thumbnail_path, write_segmentation
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.records import Record
@@ -109,12 +110,16 @@ class SegmentationTask:
     """What a worker needs of a photo.
 
     Attributes:
-        path: of the photo.
+        path: of the photo, or its content.
         name: of the photo, with suffix, as edge maps and annotations know it.
+        edges: its edge map, where that comes along.
+        gallery: whether a page shows it, which takes a thumbnail and outlines.
     """
 
-    path: FilePath
+    path: AnyFile
     name: str
+    edges: Member | None = None
+    gallery: bool = True
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ class SegmentationWorker:
         """Read a photo."""
         task: SegmentationTask = item.data
         pixels = decode_image(read_file(task.path), item.label)
-        return _Loaded(item, NamedImage(task.name, pixels))
+        return _Loaded(item, NamedImage(task.name, pixels, stored=task.edges))
 
     def group(self, loaded: _Loaded) -> Hashable:
         """What photos of one batch have in common."""
@@ -170,23 +175,25 @@ class SegmentationWorker:
 def finished(item: Item, image: NamedImage, found: PhotoMasks) -> Finished:
     """The record and the pictures of a photo whose masks are found."""
     masks = found.instances.masks
-    pixels = np.rint(image.pixels * 255).astype(np.uint8)
-    small = thumbnail(pixels, THUMBNAIL)
-    overlay = draw_segments(image.pixels, masks[:OVERLAID])
-    height, width = pixels.shape[:2]
+    height, width = image.pixels.shape[:2]
     result = {
         "file_name": image.name,
         "height": height,
         "width": width,
-        "shown": [small.shape[0], small.shape[1]],
         "annotations": annotations_of(found.instances),
-        "outlines": outline_paths(masks, (small.shape[0], small.shape[1])),
     }
-    files = {
-        f"{OVERLAY_FOLDER}/{item.key}.jpg": encode_jpeg(overlay),
-        f"{GALLERY_FOLDER}/{item.key}.jpg": encode_jpeg(small, _THUMBNAIL_QUALITY),
-    }
+    files = {overlay_path(item.key): encode_jpeg(draw_segments(image.pixels, masks[:OVERLAID]))}
+    if item.data.gallery:
+        small = thumbnail(np.rint(image.pixels * 255).astype(np.uint8), THUMBNAIL)
+        size = (small.shape[0], small.shape[1])
+        result |= {"shown": [*size], "outlines": outline_paths(masks, size)}
+        files[thumbnail_path(item.key)] = encode_jpeg(small, _THUMBNAIL_QUALITY)
     return Finished(Record(item.key, item.state, result=result), files)
+
+
+def overlay_path(key: str) -> str:
+    """Path of a photo's overlay within the output folder."""
+    return f"{OVERLAY_FOLDER}/{key}.jpg"
 
 
 def file_name(key: str, path: FilePath) -> str:

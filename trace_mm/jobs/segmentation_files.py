@@ -19,6 +19,7 @@ from trace_mm.runs.journal import Journal
 from trace_mm.runs.records import Record
 from trace_mm.visualization.gallery import GalleryEntry, GalleryPage, jpeg_address, render_gallery
 
+ABOUT = "masks of photos"
 CATEGORIES = {1: "object"}
 PAGE_PHOTOS = 200
 EMBEDDED_BYTES = 16_000_000  # of thumbnails: with so many a page holds them, else it names files
@@ -71,7 +72,7 @@ def write_segmentation(
     settings = {k: v for k, v in photos.journal.settings.items() if k != "results"}
     write_coco(
         out / INSTANCES_FILE,
-        {"description": "masks of photos (trace_mm)", "version": __version__, **settings},
+        {"description": f"{ABOUT} (trace_mm)", "version": __version__, **settings},
         (_image(number, record) for number, record in photos),
         numbered_annotations(photos),
         [{"id": label, "name": name} for label, name in CATEGORIES.items()],
@@ -86,7 +87,7 @@ def write_gallery(out: Path, photos: SegmentedPhotos) -> None:
 
     Thumbnails are in the pages themselves if they are small enough together.
     """
-    sizes = [record.outputs[_thumbnail(record)] for _, record in photos]
+    sizes = [record.outputs[thumbnail_path(record.key)] for _, record in photos]
     count = max(1, -(-len(sizes) // PAGE_PHOTOS))
     names = [GALLERY_FILE, *(f"index-{number}.html" for number in range(2, count + 1))]
     embedded = sum(sizes) <= EMBEDDED_BYTES
@@ -110,7 +111,7 @@ def _remove_further(out: Path, count: int) -> None:
 
 
 def _entry(out: Path, record: Record, path: FilePath, embedded: bool) -> GalleryEntry:
-    found, file = record.result, _thumbnail(record)
+    found, file = record.result, thumbnail_path(record.key)
     picture = jpeg_address((out / file).read_bytes()) if embedded else _address(file)
     scores = [annotation["score"] for annotation in found["annotations"]]
     height, width = found["shown"]
@@ -120,8 +121,9 @@ def _entry(out: Path, record: Record, path: FilePath, embedded: bool) -> Gallery
     )
 
 
-def _thumbnail(record: Record) -> str:
-    return f"{GALLERY_FOLDER}/{record.key}.jpg"
+def thumbnail_path(key: str) -> str:
+    """Path of a photo's thumbnail within the output folder."""
+    return f"{GALLERY_FOLDER}/{key}.jpg"
 
 
 def _original_address(out: Path, path: FilePath) -> str:

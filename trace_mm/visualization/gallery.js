@@ -94,7 +94,7 @@
 
   function tell() {
     find("top-value").textContent = top.value;
-    find("score-value").textContent = Number(score.value).toFixed(2);
+    find("score-value").textContent = Number(score.value).toFixed(3);
     let all = 0;
     for (const card of cards) {
       const photo = photos[card.dataset.photo], shown = shownOf(photo);

@@ -103,8 +103,8 @@ def _render_controls(most: int, best: float) -> str:
     return f"""<form id="controls" aria-label="Which masks are shown">
 <label>Masks a photo <output id="top-value">{top}</output>
 <input id="top" type="range" min="1" max="{most}" value="{top}"></label>
-<label>Least score <output id="score-value">0.00</output>
-<input id="score" type="range" min="0" max="{highest:.2f}" step="0.01" value="0"></label>
+<label>Least score <output id="score-value">0.000</output>
+<input id="score" type="range" min="0" max="{highest:.2f}" step="0.005" value="0"></label>
 <label>Draw <select id="style"><option value="fill">filled</option>
 <option value="line">outlines</option><option value="none">nothing</option></select></label>
 <p id="told" role="status"></p>
