@@ -5,7 +5,12 @@ import torch
 
 from tests.tiny_students import build, images_of, shake
 from trace_mm.models import build_student, save_student
-from trace_mm.models.distillation import Distillation, label_shares, resize_logits
+from trace_mm.models.distillation import (
+    Distillation,
+    doubting_cross_entropy,
+    label_shares,
+    resize_logits,
+)
 from trace_mm.structures import EdgeDataSample
 
 
@@ -26,6 +31,27 @@ def test_cross_entropy_to_the_edges_as_they_are():
     assert torch.equal(labels, strength)
     expected = cross_entropy_by_loops(resize_logits(logits, (12, 16)), strength)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("doubt", [0.0, 0.05, 1.0])
+def test_edges_that_labels_may_lack_weigh_less(doubt):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 1, 6, 8, generator=generator)
+    labels = (torch.rand(2, 1, 6, 8, generator=generator) > 0.8).float()
+    total = weights = 0.0
+    for logit, y in zip(logits.flatten().tolist(), labels.flatten().tolist(), strict=True):
+        p = 1 / (1 + math.exp(-logit))
+        weight = doubt if y == 0 and p > 0.5 else 1.0
+        total -= weight * math.log(p if y else 1 - p)
+        weights += weight
+    found = doubting_cross_entropy(logits, labels, doubt).item()
+    assert found == pytest.approx(total / weights, rel=1e-5)
+
+
+def test_a_student_that_only_sees_more_is_told_nothing_where_labels_are_not_trusted():
+    logits = torch.full((1, 1, 4, 4), 2.0, requires_grad=True)
+    doubting_cross_entropy(logits, torch.zeros(1, 1, 4, 4), 0.0).backward()
+    assert logits.grad.abs().max() == 0
 
 
 def test_it_is_least_where_the_student_says_what_the_teacher_does():
@@ -80,6 +106,8 @@ def test_training_images_may_be_shown_at_another_size(flow_folder):
 def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="edge_loss must be one of dice, cross_entropy"):
         Distillation(edge_loss="focal")
+    with pytest.raises(ValueError, match="doubt must be a weight from 0 to 1"):
+        Distillation(doubt=1.5)
 
 
 def test_small_images_are_shown_no_more_than_so_many_times_as_large(flow_folder, tmp_path):

@@ -1,5 +1,6 @@
 """Datasets: images to train on, and photos and procedural scenes with true instance edges."""
 
+from trace_mm.datasets.collage_dataset import CollageDataset
 from trace_mm.datasets.edge_annotations import EDGE_ANNOTATIONS
 from trace_mm.datasets.edge_dataset import InstanceEdgeDataset
 from trace_mm.datasets.ground_truth import instance_borders
@@ -15,6 +16,7 @@ from trace_mm.datasets.visits import Visit, VisitSampler
 __all__ = [
     "EDGE_ANNOTATIONS",
     "CocoImages",
+    "CollageDataset",
     "ImageFolder",
     "ImageShards",
     "InstanceEdgeDataset",

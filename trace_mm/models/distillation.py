@@ -23,6 +23,10 @@ class Distillation:
         edge_loss: ``"dice"`` to labels that are edge, interior or uncertain (Eq. 10), or
             ``"cross_entropy"`` to the teacher's edges as they are, taken for probabilities. The
             first teaches a student to say 0 or 1, the second how sure to be.
+        doubt: weight of a pixel, in the cross entropy, that is no edge by the labels and one by the
+            student (above a half): labels may lack edges. 1 trusts them. The borders of collages
+            (:class:`trace_mm.datasets.CollageDataset`) are sure, and those within the photos that
+            they are made of are not among them.
         pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`; for the Dice loss.
         label_grid: where labels are made and compared: at the size of the ``"image"``, or on the
             teacher's ``"token"`` grid as in Alg. 2. The teacher's edges may be without a token
@@ -39,6 +43,7 @@ class Distillation:
     """
 
     edge_loss: str = "dice"
+    doubt: float = 1.0
     pseudo_label: str = "mu_sigma_median"
     label_grid: str = "image"
     dice_smoothing: float = 1e-6
@@ -55,6 +60,8 @@ class Distillation:
             if getattr(self, name) not in known:
                 names = ", ".join(map(str, known))
                 raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
+        if not 0 <= self.doubt <= 1:
+            raise ValueError(f"doubt must be a weight from 0 to 1, got {self.doubt}")
         if not self.dice_smoothing >= 0:
             raise ValueError(f"dice_smoothing must be at least 0, got {self.dice_smoothing}")
 
@@ -75,7 +82,7 @@ class Distillation:
         labels = self.labels(strength, size)
         found = resize_logits(logits, tuple(labels.shape[2:]))
         if self.edge_loss == "cross_entropy":
-            return functional.binary_cross_entropy_with_logits(found, labels), labels
+            return doubting_cross_entropy(found, labels, self.doubt), labels
         return masked_dice_loss(found.sigmoid(), labels, self.dice_smoothing).mean(), labels
 
     def labels(self, strength: Tensor, size: Sequence[int] | None) -> Tensor:
@@ -97,8 +104,34 @@ class Distillation:
         return None if size is None or self.label_grid == "token" else (size[0], size[1])
 
 
+def doubting_cross_entropy(logits: Tensor, labels: Tensor, doubt: float) -> Tensor:
+    """The mean cross entropy, where edges that the labels lack weigh less.
+
+    sum w H(P, E) / sum w over all pixels, H the cross entropy, w = ``doubt`` where E < 0.5 < P.
+
+    Args:
+        logits: of P, float (B, 1, H, W).
+        labels: E in [0, 1], float (B, 1, H, W).
+        doubt: in [0, 1]; 1 is the plain mean.
+
+    Returns:
+        A scalar; 0 where nothing weighs anything.
+    """
+    loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    doubtful = (logits.detach() > 0) & (labels < 0.5)
+    weights = torch.where(doubtful, doubt, 1.0)
+    return (weights * loss).sum() / weights.sum().clamp(min=1)
+
+
 OURS = Distillation()
-PAPER = Distillation("dice", "mu_sigma", "token", 0.0, "pixel", 1.0)
+PAPER = Distillation(
+    edge_loss="dice",
+    pseudo_label="mu_sigma",
+    label_grid="token",
+    dice_smoothing=0.0,
+    reconstruction="pixel",
+    reconstruction_weight=1.0,
+)
 PRESETS = {None: OURS, "paper": PAPER}
 """The starting point of a student's options; None is ours."""
 

@@ -48,6 +48,7 @@ _OF_NO_PREDICTIONS = {"type", "data_preprocessor", "device"}  # options of any m
 _NOT_OF_PREDICTIONS = {  # options of our own models that their edges do not depend on
     *_OF_NO_PREDICTIONS,
     "dice_smoothing",
+    "doubt",
     "edge_loss",
     "gradient_checkpointing",
     "label_grid",

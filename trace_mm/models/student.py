@@ -71,9 +71,10 @@ class TraceStudent(StudentState, RunnerModel):
         preset: ``"paper"`` starts from what the paper does instead of what we do: ``timestep`` 0,
             and the options of :data:`trace_mm.models.distillation.PAPER`. Options that are given
             count all the same.
-        edge_loss: this and the next five are options of
+        edge_loss: this and the next six are options of
             :class:`trace_mm.models.distillation.Distillation`, which says what they do; None is the
             preset's.
+        doubt: likewise.
         pseudo_label: likewise.
         label_grid: likewise.
         dice_smoothing: likewise.
@@ -101,6 +102,7 @@ class TraceStudent(StudentState, RunnerModel):
         max_enlargement: float | None = None,
         preset: str | None = None,
         edge_loss: str | None = None,
+        doubt: float | None = None,
         pseudo_label: str | None = None,
         label_grid: str | None = None,
         dice_smoothing: float | None = None,
@@ -118,6 +120,7 @@ class TraceStudent(StudentState, RunnerModel):
         self.distillation = distillation(
             preset,
             edge_loss=edge_loss,
+            doubt=doubt,
             pseudo_label=pseudo_label,
             label_grid=label_grid,
             dice_smoothing=dice_smoothing,
