@@ -89,5 +89,5 @@ def test_what_makes_no_dataset(source, tmp_path):
         CollageDataset(source, size=64, cell=3)
     (tmp_path / "2.png").write_bytes(b"no image")
     dataset = CollageDataset(source, length=40, size=64)
-    with pytest.raises(ValueError, match="2.png"):
+    with pytest.raises(ValueError, match=r"2\.png"):
         [dataset[index] for index in range(40)]
