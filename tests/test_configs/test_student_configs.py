@@ -7,16 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.engine.runner_config import read_config
 from trace_mm.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS
 
 PROJECT = Path(__file__).parents[2]
-CONFIGS = sorted((PROJECT / "configs" / "trace").glob("trace_*.py"))
+COLLAGES = PROJECT / "configs" / "trace" / "trace_trace-tiny_lora64_collages.py"
+ALL_CONFIGS = sorted(COLLAGES.parent.glob("trace_*.py"))
+CONFIGS = [path for path in ALL_CONFIGS if path != COLLAGES]  # of students that a teacher teaches
 SIZES = {"sd15": 512, "sdxl": 1024, "pixart-alpha": 1024, "sd35-large": 1024, "flux-dev": 1024}
 DATA = {
     "scenes",
@@ -82,7 +86,7 @@ def test_config_names_what_there_is(path):
     assert data in DATA
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ALL_CONFIGS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("iterations", [None, 1, 24])
 def test_the_schedule_fits_the_length_of_a_run(path, iterations):
     cfg = read_config(path, {} if iterations is None else {"max_iters": iterations})
@@ -90,7 +94,41 @@ def test_the_schedule_fits_the_length_of_a_run(path, iterations):
     warm_up, decay = cfg.param_scheduler
     assert 0 == warm_up.begin < warm_up.end == decay.begin < decay.end
     if iterations is None:
-        assert decay.end == cfg.max_iters and warm_up.end in (50, 100, 500)
+        assert decay.end == cfg.max_iters and warm_up.end in (40, 50, 100, 500)
+
+
+@pytest.mark.slow
+def test_collages_teach_the_decoder_alone(flow_folder, tmp_path):
+    """configs/trace/trace_trace-tiny_lora64_collages.py on a tiny model and photos of its own."""
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    work_dir = tmp_path / "work"
+    changes = {
+        "data_root": tmp_path,
+        "pretrained": flow_folder,
+        "max_iters": 2,
+        "model.checkpoint": None,
+        "model.size": 32,
+        "model.train_size": 32,
+        "model.backbone.layers": ".*",
+        "model.decoder.latent_channels": 4,
+        "model.lora.targets": ".*attn1.to_q",
+        "train_dataloader.dataset.size": 32,
+        "train_dataloader.dataset.length": 2,
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.persistent_workers": False,
+        "default_hooks.checkpoint.save_best": None,
+    }
+    config = tmp_path / "config.py"  # photos without annotations: there is nothing to validate on
+    lines = [f'_base_ = ["{COLLAGES}"]', "val_dataloader = val_cfg = val_evaluator = None"]
+    config.write_text("\n".join(lines))
+    options = [f"{name}={value}" for name, value in changes.items()]
+    run("tools/train.py", config, "--work-dir", work_dir, "--cfg-options", *options)
+    weights = torch.load(work_dir / "iter_2.pth", weights_only=True)["state_dict"]
+    changed = [name for name in weights if ".lora_B." in name and weights[name].any()]
+    assert not changed  # LoRA starts at zero
+    assert any(name.startswith("decoder.") for name in weights)
 
 
 def run(*arguments):

@@ -11,6 +11,7 @@ from trace_mm.models.distillation import (
     label_shares,
     resize_logits,
 )
+from trace_mm.models.first_reading import FirstReading
 from trace_mm.structures import EdgeDataSample
 
 
@@ -38,20 +39,44 @@ def test_edges_that_labels_may_lack_weigh_less(doubt):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 1, 6, 8, generator=generator)
     labels = (torch.rand(2, 1, 6, 8, generator=generator) > 0.8).float()
+    seen = torch.rand(2, 1, 6, 8, generator=generator) > 0.5
     total = weights = 0.0
-    for logit, y in zip(logits.flatten().tolist(), labels.flatten().tolist(), strict=True):
+    flat = (one.flatten().tolist() for one in (logits, labels, seen))
+    for logit, y, edge in zip(*flat, strict=True):
         p = 1 / (1 + math.exp(-logit))
-        weight = doubt if y == 0 and p > 0.5 else 1.0
+        weight = doubt if y == 0 and edge else 1.0
         total -= weight * math.log(p if y else 1 - p)
         weights += weight
-    found = doubting_cross_entropy(logits, labels, doubt).item()
+    found = doubting_cross_entropy(logits, labels, seen, doubt).item()
     assert found == pytest.approx(total / weights, rel=1e-5)
 
 
-def test_a_student_that_only_sees_more_is_told_nothing_where_labels_are_not_trusted():
-    logits = torch.full((1, 1, 4, 4), 2.0, requires_grad=True)
-    doubting_cross_entropy(logits, torch.zeros(1, 1, 4, 4), 0.0).backward()
+def test_without_trust_nothing_is_learned_where_an_edge_was_seen():
+    logits = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    seen = torch.ones(1, 1, 4, 4, dtype=torch.bool)
+    doubting_cross_entropy(logits, torch.zeros(1, 1, 4, 4), seen, 0.0).backward()
     assert logits.grad.abs().max() == 0
+
+
+def test_a_student_doubts_labels_where_it_saw_an_edge_before(flow_folder):
+    """The mask comes from the decoder's first weights, also once they have changed."""
+    options = {"edge_loss": "cross_entropy", "reconstruction": None, "label_grid": "token"}
+    student = shake(build(flow_folder, **options, doubt=0.0)).train()
+    student._first = FirstReading(student.decoder)
+    images = images_of(1)
+    first = student.read(images[0][None]).detach()
+    size = tuple(first.shape[2:])
+    with torch.no_grad():
+        for weight in student.decoder.parameters():
+            weight += 0.1
+    logits = student.read(images[0][None])
+    assert not torch.equal(logits, first)
+    sample = EdgeDataSample(pseudo_edges=torch.zeros(size))
+    loss = student.loss(images, [sample])["loss_edge"].item()
+    trusted = first <= 0
+    assert 0 < trusted.sum() < trusted.numel()
+    expected = cross_entropy_by_loops(logits[trusted], torch.zeros(size)[trusted[0, 0]])
+    assert loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_it_is_least_where_the_student_says_what_the_teacher_does():

@@ -23,10 +23,10 @@ class Distillation:
         edge_loss: ``"dice"`` to labels that are edge, interior or uncertain (Eq. 10), or
             ``"cross_entropy"`` to the teacher's edges as they are, taken for probabilities. The
             first teaches a student to say 0 or 1, the second how sure to be.
-        doubt: weight of a pixel, in the cross entropy, that is no edge by the labels and one by the
-            student (above a half): labels may lack edges. 1 trusts them. The borders of collages
-            (:class:`trace_mm.datasets.CollageDataset`) are sure, and those within the photos that
-            they are made of are not among them.
+        doubt: weight of a pixel, in the cross entropy, that is no edge by the labels and was one
+            for the student before this training: labels may lack edges. 1 trusts them. The
+            borders of collages (:class:`trace_mm.datasets.CollageDataset`) are sure, and those
+            within the photos that they are made of are not among them.
         pseudo_label: scheme of :func:`trace_mm.ops.pseudo_edges`; for the Dice loss.
         label_grid: where labels are made and compared: at the size of the ``"image"``, or on the
             teacher's ``"token"`` grid as in Alg. 2. The teacher's edges may be without a token
@@ -66,7 +66,7 @@ class Distillation:
             raise ValueError(f"dice_smoothing must be at least 0, got {self.dice_smoothing}")
 
     def compare(
-        self, logits: Tensor, strength: Tensor, size: Sequence[int]
+        self, logits: Tensor, strength: Tensor, size: Sequence[int], first: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """The loss of a batch's edges (Eq. 10), and the labels that it is against (Alg. 2).
 
@@ -74,6 +74,7 @@ class Distillation:
             logits: the decoder's, (B, 1, h, w).
             strength: the teacher's edges, (B, 1, h', w'), on its token grid or at the image's size.
             size: (H, W) of the images.
+            first: the logits before this training (B, 1, h, w), for ``doubt``; None for no doubt.
 
         Returns:
             The mean loss over images, and labels (B, 1, H, W) or (B, 1, h', w'): int8 for the Dice
@@ -82,7 +83,8 @@ class Distillation:
         labels = self.labels(strength, size)
         found = resize_logits(logits, tuple(labels.shape[2:]))
         if self.edge_loss == "cross_entropy":
-            return doubting_cross_entropy(found, labels, self.doubt), labels
+            seen = None if first is None else resize_logits(first, tuple(labels.shape[2:])) > 0
+            return doubting_cross_entropy(found, labels, seen, self.doubt), labels
         return masked_dice_loss(found.sigmoid(), labels, self.dice_smoothing).mean(), labels
 
     def labels(self, strength: Tensor, size: Sequence[int] | None) -> Tensor:
@@ -104,22 +106,27 @@ class Distillation:
         return None if size is None or self.label_grid == "token" else (size[0], size[1])
 
 
-def doubting_cross_entropy(logits: Tensor, labels: Tensor, doubt: float) -> Tensor:
-    """The mean cross entropy, where edges that the labels lack weigh less.
+def doubting_cross_entropy(
+    logits: Tensor, labels: Tensor, seen: Tensor | None, doubt: float
+) -> Tensor:
+    """The mean cross entropy, where edges that the labels may lack weigh less.
 
-    sum w H(P, E) / sum w over all pixels, H the cross entropy, w = ``doubt`` where E < 0.5 < P.
+    sum w H(P, E) / sum w over all pixels, H the cross entropy, w = ``doubt`` where E < 0.5 and an
+    edge was seen, else 1.
 
     Args:
         logits: of P, float (B, 1, H, W).
         labels: E in [0, 1], float (B, 1, H, W).
-        doubt: in [0, 1]; 1 is the plain mean.
+        seen: where an edge was seen, bool (B, 1, H, W); None for nowhere.
+        doubt: in [0, 1].
 
     Returns:
         A scalar; 0 where nothing weighs anything.
     """
     loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    doubtful = (logits.detach() > 0) & (labels < 0.5)
-    weights = torch.where(doubtful, doubt, 1.0)
+    if seen is None:
+        return loss.mean()
+    weights = torch.where(seen & (labels < 0.5), doubt, 1.0)
     return (weights * loss).sum() / weights.sum().clamp(min=1)
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
 from trace_mm.models.distillation import distillation, label_shares
+from trace_mm.models.first_reading import FirstReading
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.options import check_calibration, check_enlargement, student_options, tile_side
@@ -162,6 +163,7 @@ class TraceStudent(StudentState, RunnerModel):
             self.backbone.enable_gradient_checkpointing()
         if checkpoint is not None:
             load_student_weights(self, checkpoint)
+        self._first = FirstReading(self.decoder) if self.distillation.doubt < 1 else None
 
     def train(self, mode: bool = True) -> "TraceStudent":
         """Set the decoder to training or evaluation; the backbone is always in evaluation."""
@@ -217,7 +219,8 @@ class TraceStudent(StudentState, RunnerModel):
         found = self.run(images) if whole_pass else None
         logits = self.read(images) if found is None else found.logits
         with torch.autocast(images.device.type, enabled=False):
-            edge_loss, labels = self.distillation.compare(logits, strength, images.shape[2:])
+            first = None if self._first is None else self._first.logits
+            edge_loss, labels = self.distillation.compare(logits, strength, images.shape[2:], first)
             losses = {"loss_edge": edge_loss}
             if found is not None:
                 error = self._reconstruction_error(found)
@@ -253,18 +256,18 @@ class TraceStudent(StudentState, RunnerModel):
         for image, sample in zip(inputs, samples, strict=True):
             sample.timestep, sample.scores = self.timestep, {}
             if self.tile is not None and max(image.shape[1:]) > self.tile:
-                edges = read_tiles(image, self.tile, self.tile_overlap, self._edges).clamp(0, 1)
-                sample.pred_edges = edges
+                edges = read_tiles(
+                    image,
+                    *(self.tile, self.tile_overlap),
+                    lambda part: edges_at(self.read(part[None]), part),
+                )
+                sample.pred_edges = edges.clamp(0, 1)
                 continue
             logits = self.read(image[None])
             sample.pred_edges = edges_at(logits, image)
             if logits.shape[2] <= image.shape[1] and logits.shape[3] <= image.shape[2]:
                 sample.token_edges = logits.float().sigmoid()[0, 0].cpu()
         return list(samples)
-
-    def _edges(self, image: Tensor) -> Tensor:
-        """Edges (H, W) in [0, 1] of an image (3, H, W), on the CPU."""
-        return edges_at(self.read(image[None]), image)
 
     def run(self, images: Tensor) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.
@@ -307,7 +310,10 @@ class TraceStudent(StudentState, RunnerModel):
 
     def _decode(self, attention: Any, latents: Tensor) -> Tensor:
         """Calibrated logits (B, 1, h * k, w * k)."""
-        logits: Tensor = self.decoder(attention, self.backbone.grid(latents), latents)
+        grid = self.backbone.grid(latents)
+        logits: Tensor = self.decoder(attention, grid, latents)
+        if self._first is not None and self.training:
+            self._first.read(attention, grid, latents)
         scale, offset = self.calibration
         return logits * scale + offset
 
