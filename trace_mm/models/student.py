@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from trace_mm.diffusion import content_seed, load_recommended, seeded_noise
+from trace_mm.models import student_pass
 from trace_mm.models.distillation import distillation, label_shares
 from trace_mm.models.first_reading import FirstReading
 from trace_mm.models.label_watch import LabelWatch
@@ -215,15 +215,15 @@ class TraceStudent(StudentState, RunnerModel):
         images = stack_images(inputs)
         self.note_dtype(images.device)
         strength = self._pseudo_edges(images, data_samples)  # (B, 1, h, w)
-        whole_pass = self.distillation.reconstruction is not None and not self.decoder_only
-        found = self.run(images) if whole_pass else None
+        kind = None if self.decoder_only else self.distillation.reconstruction
+        found = None if kind is None else self.run(images)
         logits = self.read(images) if found is None else found.logits
         with torch.autocast(images.device.type, enabled=False):
-            first = None if self._first is None else self._first.logits
+            first = getattr(self._first, "logits", None)
             edge_loss, labels = self.distillation.compare(logits, strength, images.shape[2:], first)
             losses = {"loss_edge": edge_loss}
-            if found is not None:
-                error = self._reconstruction_error(found)
+            if found is not None and kind is not None:
+                error = student_pass.reconstruction_error(found, kind, self.backbone.decode)
                 losses["loss_reconstruction"] = self.distillation.reconstruction_weight * error
             else:
                 # Gives every LoRA matrix a gradient, if of zeros: distributed training waits for
@@ -256,11 +256,7 @@ class TraceStudent(StudentState, RunnerModel):
         for image, sample in zip(inputs, samples, strict=True):
             sample.timestep, sample.scores = self.timestep, {}
             if self.tile is not None and max(image.shape[1:]) > self.tile:
-                edges = read_tiles(
-                    image,
-                    *(self.tile, self.tile_overlap),
-                    lambda part: edges_at(self.read(part[None]), part),
-                )
+                edges = read_tiles(image, self.tile, self.tile_overlap, self._edges)
                 sample.pred_edges = edges.clamp(0, 1)
                 continue
             logits = self.read(image[None])
@@ -268,6 +264,9 @@ class TraceStudent(StudentState, RunnerModel):
             if logits.shape[2] <= image.shape[1] and logits.shape[3] <= image.shape[2]:
                 sample.token_edges = logits.float().sigmoid()[0, 0].cpu()
         return list(samples)
+
+    def _edges(self, image: Tensor) -> Tensor:
+        return edges_at(self.read(image[None]), image)  # (H, W)
 
     def run(self, images: Tensor) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.
@@ -342,15 +341,8 @@ class TraceStudent(StudentState, RunnerModel):
             )
             return grid[0] * token, grid[1] * token
         side = self.train_size if self.training else self.size
-        multiple = self.backbone.size_multiple
-        return working_size((size[0], size[1]), side, multiple, self.max_enlargement)
-
-    def _reconstruction_error(self, found: StudentPass) -> Tensor:
-        if self.distillation.reconstruction == "output":
-            return functional.mse_loss(found.output.float(), found.wanted)
-        if self.distillation.reconstruction == "latent":
-            return functional.mse_loss(found.reconstruction, found.latents)
-        return functional.mse_loss(self.backbone.decode(found.reconstruction), found.images)
+        own = (size[0], size[1])
+        return working_size(own, side, self.backbone.size_multiple, self.max_enlargement)
 
     def _build_teacher(
         self,

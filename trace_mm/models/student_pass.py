@@ -1,10 +1,11 @@
 """What goes into a forward pass of a student, and what it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trace_mm.models.distillation import resize_logits
 from trace_mm.structures import EdgeDataSample
@@ -29,6 +30,23 @@ class StudentPass:
     output: Tensor
     reconstruction: Tensor
     logits: Tensor
+
+
+def reconstruction_error(
+    found: StudentPass, kind: str, decode: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The mean squared error of what a pass reconstructs; see ``Distillation.reconstruction``.
+
+    Args:
+        found: the pass.
+        kind: ``"output"``, ``"latent"`` or ``"pixel"``.
+        decode: makes images (B, 3, H, W) of latents.
+    """
+    if kind == "output":
+        return functional.mse_loss(found.output.float(), found.wanted)
+    if kind == "latent":
+        return functional.mse_loss(found.reconstruction, found.latents)
+    return functional.mse_loss(decode(found.reconstruction), found.images)
 
 
 def stack_images(inputs: Sequence[Tensor] | Tensor) -> Tensor:
