@@ -20,8 +20,8 @@ from trace_mm.datasets.converters import (
 from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
 from trace_mm.evaluation.panoptic_files import score_panoptic_files
 from trace_mm.files.panoptic import read_panoptic_png
-from trace_mm.refine import ImageIndex
-from trace_mm.refine.readers import open_masks
+from trace_mm.refinement import ImageIndex
+from trace_mm.refinement.readers import open_masks
 
 SIZE = (12, 17)
 MASKS = {

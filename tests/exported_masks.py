@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from trace_mm.refine import InstanceMasks
+from trace_mm.refinement import InstanceMasks
 
 SIZE = (30, 44)
 """(H, W)."""

@@ -74,7 +74,7 @@ def true_masks() -> Masks:
 def write(folder: Path) -> None:
     """All formats, photos, and what is true."""
     from trace_mm.exporters import export_formats, open_exporter
-    from trace_mm.refine import InstanceMasks
+    from trace_mm.refinement import InstanceMasks
 
     masks = true_masks()
     labels = np.array([3, 7, 3, 7, 3])

@@ -32,7 +32,7 @@ MODELS = Registry(
     build_from_cfg,  # that of the parent imports mmengine.model, for lists of models
     parent=MMENGINE_MODELS,
     scope="trace_mm",
-    locations=["trace_mm.models", "trace_mm.refine.mask_refiner"],
+    locations=["trace_mm.models", "trace_mm.refinement.mask_refiner"],
 )
 DATASETS = Registry(
     "dataset", parent=MMENGINE_DATASETS, scope="trace_mm", locations=["trace_mm.datasets"]
@@ -82,13 +82,13 @@ TASK_UTILS = Registry(
     parent=MMENGINE_TASK_UTILS,
     scope="trace_mm",
     locations=[
-        "trace_mm.refine.boundary_guided_propagation",
+        "trace_mm.refinement.boundary_guided_propagation",
         "trace_mm.segments.edge_segments",
         "trace_mm.panoptic",
     ],
 )
 # By the name of the format, as ``--format`` takes it; see trace_mm/plugins.py.
-MASK_READERS = Registry("mask reader", scope="trace_mm", locations=["trace_mm.refine.readers"])
+MASK_READERS = Registry("mask reader", scope="trace_mm", locations=["trace_mm.refinement.readers"])
 MASK_EXPORTERS = Registry(
     "mask exporter", scope="trace_mm", locations=["trace_mm.exporters.formats"]
 )

@@ -25,7 +25,7 @@ from tests.touching_squares import (
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.files import TEMPORARY_SUFFIX, locked, temporary_path
 from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
-from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refinement import BoundaryGuidedPropagation
 from trace_mm.structures import EdgeDataSample
 
 NAMES = [f"{image_name(number)}.png" for number in range(1, 5)]

@@ -9,7 +9,7 @@ from PIL import Image
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.files.coco import instance_annotation
 from trace_mm.jobs.edge_sources import PredictedEdges, StoredEdges
-from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refinement import BoundaryGuidedPropagation
 
 TURNED = 6  # EXIF orientation of a camera that was held upright
 

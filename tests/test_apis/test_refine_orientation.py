@@ -10,7 +10,7 @@ from tests.test_apis.test_refine_masks_inputs import refine, write_masks, write_
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.files.coco import instance_annotation
 from trace_mm.jobs.edge_sources import StoredEdges
-from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refinement import BoundaryGuidedPropagation
 
 
 def write_stored(path, segmentations, stated=(20, 30)):

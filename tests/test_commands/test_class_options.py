@@ -9,7 +9,7 @@ import pytest
 from trace_mm.commands.class_options import ClassOptions
 from trace_mm.panoptic.labels import PanopticLabeler
 from trace_mm.panoptic.presets import LABELER_PRESETS
-from trace_mm.refine import PRESETS, SCORES, BoundaryGuidedPropagation
+from trace_mm.refinement import PRESETS, SCORES, BoundaryGuidedPropagation
 
 SMOOTHER = '''
 class Smoother:
@@ -17,7 +17,7 @@ class Smoother:
 
     Args:
         rounds: how often, at most 100% of
-            the ``steps`` of :class:`~trace_mm.refine.Walk`.
+            the ``steps`` of :class:`~trace_mm.refinement.Walk`.
         width: of the filter, in pixels; "auto" finds one.
 
             A second paragraph.
@@ -82,7 +82,7 @@ def test_options_are_the_arguments_of_the_class(kind):
 
 def test_words_are_those_that_the_classes_know():
     refiner = ClassOptions(
-        "trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation"
+        "trace_mm.refinement.boundary_guided_propagation", "BoundaryGuidedPropagation"
     )
     labeler = ClassOptions("trace_mm.panoptic.labels", "PanopticLabeler")
     words = {one.name: one.words for one in refiner.arguments}

@@ -15,7 +15,7 @@ from tests.plugin_packages import install
 from tests.touching_squares import SIZE, change_json, image_name, square_ids, write_data
 from trace_mm.cli import main
 from trace_mm.exporters import EXPORT_FORMATS
-from trace_mm.refine import open_masks
+from trace_mm.refinement import open_masks
 from trace_mm.registry import MASK_EXPORTERS
 
 PAGE = "docs/exports.md"

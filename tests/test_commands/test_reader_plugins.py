@@ -11,7 +11,7 @@ from tests.documented_commands import documented_block
 from tests.plugin_packages import install
 from tests.touching_squares import SIZE, image_name, square_ids, write_data
 from trace_mm.cli import main
-from trace_mm.refine import open_masks
+from trace_mm.refinement import open_masks
 from trace_mm.registry import MASK_READERS
 
 PAGE = "docs/refinement.md"

@@ -9,7 +9,7 @@ from PIL import Image
 from tests import peer_masks
 from tests.touching_squares import change_json, image_name, source_masks, square_ids, write_data
 from trace_mm.cli import main
-from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refinement import BoundaryGuidedPropagation
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from trace_mm.engine.runner_config import read_config
-from trace_mm.refine import MASK_FORMATS
+from trace_mm.refinement import MASK_FORMATS
 from trace_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 
 FOLDER = Path(__file__).parents[2] / "configs"

@@ -19,7 +19,7 @@ from tests.touching_squares import (
 )
 from trace_mm.datasets import SourceMaskDataset
 from trace_mm.files import Orientation, decode_rle, encode_rle
-from trace_mm.refine import BadMaskError
+from trace_mm.refinement import BadMaskError
 from trace_mm.structures import InstanceDataSample
 
 

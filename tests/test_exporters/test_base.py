@@ -6,7 +6,7 @@ import pytest
 from tests.exported_masks import SIZE, instances, write_photo
 from trace_mm.exporters import MaskExporter, open_exporter
 from trace_mm.exporters.class_names import ClassNames
-from trace_mm.refine import InstanceMasks
+from trace_mm.refinement import InstanceMasks
 
 
 def files_in(folder):

@@ -19,7 +19,7 @@ from tests.exported_masks import (
 )
 from trace_mm.exporters import EXPORT_FORMATS, export_formats, open_exporter
 from trace_mm.exporters.labelme import TOLERANCE
-from trace_mm.refine import InstanceMasks
+from trace_mm.refinement import InstanceMasks
 
 BY_STEM = {"a.jpg": "a", "a.png": "a.png", "sub/a.jpg": "sub/a"}
 """Files that are made of images, of which two have the same stem."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trace_mm.jobs.mask_records import annotations_of, instances_of, numbered_annotations
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.runs.records import Record
 
 

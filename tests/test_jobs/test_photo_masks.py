@@ -12,9 +12,9 @@ from trace_mm.files import load_image
 from trace_mm.generators import find_masks, make_generator
 from trace_mm.jobs.edge_sources import NamedImage, StoredEdges
 from trace_mm.jobs.photo_masks import PhotoSegmenter, best_masks
-from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.refine.boundary_guided_propagation import Refinement
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement import BoundaryGuidedPropagation
+from trace_mm.refinement.boundary_guided_propagation import Refinement
+from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.segments import EdgeSegments
 
 

@@ -28,7 +28,7 @@ from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.jobs.edge_sources import StoredEdges
 from trace_mm.jobs.refinement import RefinementJob
 from trace_mm.jobs.refinement_inputs import find_inputs
-from trace_mm.refine import BoundaryGuidedPropagation, open_masks
+from trace_mm.refinement import BoundaryGuidedPropagation, open_masks
 from trace_mm.runs.engine import run
 from trace_mm.runs.executors import LocalExecutor
 

@@ -22,9 +22,9 @@ from trace_mm.evaluation import InstanceGroundTruth, evaluate_instances
 from trace_mm.files import check_outputs
 from trace_mm.files.coco import encode_rle
 from trace_mm.models import TrueEdges
-from trace_mm.refine import SCORES, BoundaryGuidedPropagation, InstanceMasks, scored
-from trace_mm.refine.instance_data import instance_masks
-from trace_mm.refine.scores import ranked
+from trace_mm.refinement import SCORES, BoundaryGuidedPropagation, InstanceMasks, scored
+from trace_mm.refinement.instance_data import instance_masks
+from trace_mm.refinement.scores import ranked
 from trace_mm.runs.progress import watched
 from trace_mm.structures import EdgeDataSample
 

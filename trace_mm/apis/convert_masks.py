@@ -15,8 +15,8 @@ from trace_mm.files.whole_folders import check_replaceable
 from trace_mm.jobs.places import local_places
 from trace_mm.jobs.refinement_inputs import RefinementInputs, find_inputs
 from trace_mm.jobs.refinement_summary import mostly_left_out, unturned
-from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord, open_masks
+from trace_mm.refinement.instances import InstanceMasks
+from trace_mm.refinement.readers import BadMaskError, MaskReader, MaskRecord, open_masks
 from trace_mm.runs.group import note_once
 from trace_mm.runs.packed import PackedStrings
 from trace_mm.runs.progress import watched
@@ -73,13 +73,13 @@ def convert_masks(
     """Read masks and write each format as a folder ``<out>/<format>``, whole or not at all.
 
     Args:
-        masks: file or folder, see :func:`trace_mm.refine.open_masks`.
+        masks: file or folder, see :func:`trace_mm.refinement.open_masks`.
         images: folder of the images, local or of a store (``s3://bucket/photos``).
         out: folder to write.
         formats: of :func:`trace_mm.exporters.export_formats`.
         source_format: of the masks, or "auto".
         annotations: a COCO file whose ``images`` tell names and ids; None for none.
-        allow_pickle: read files that may run code, see :func:`trace_mm.refine.open_masks`.
+        allow_pickle: read files that may run code, see :func:`trace_mm.refinement.open_masks`.
         crowds: what becomes of crowd regions: "auto", "keep" or "skip".
         skip_bad: leave bad masks and records without an image out, and say so.
         photos: "copy", "link" or "none", for formats that want photos beside the masks.

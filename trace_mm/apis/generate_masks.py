@@ -11,7 +11,7 @@ from trace_mm.generators.methods import make_generator
 from trace_mm.jobs.masks import MaskJob
 from trace_mm.jobs.places import parts_folder
 from trace_mm.models.devices import check_device
-from trace_mm.refine import ImageIndex
+from trace_mm.refinement import ImageIndex
 from trace_mm.runs.engine import JOURNAL, check_places, run
 from trace_mm.runs.executors import Executor, chosen
 from trace_mm.runs.group import note_once

@@ -8,8 +8,8 @@ from trace_mm.jobs.places import refinement_places
 from trace_mm.jobs.refinement import RefinementJob
 from trace_mm.jobs.refinement_inputs import find_inputs
 from trace_mm.jobs.refinement_summary import RefinementSummary
-from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.refine.readers import open_masks
+from trace_mm.refinement import BoundaryGuidedPropagation
+from trace_mm.refinement.readers import open_masks
 from trace_mm.runs.engine import check_places, run
 from trace_mm.runs.executors import Executor, chosen
 from trace_mm.runs.group import note_once
@@ -43,16 +43,16 @@ def refine_masks(
     are drawn of the masks that it refined.
 
     Args:
-        masks: file or folder of another method, see :func:`trace_mm.refine.open_masks`.
+        masks: file or folder of another method, see :func:`trace_mm.refinement.open_masks`.
         images: folder of the images, local or of a store (``s3://bucket/photos``).
         out: COCO JSON file to write.
         edges: where edges come from.
         refiner: what refines.
         format: of the masks, or "auto".
         annotations: a COCO file whose ``images`` tell names and ids; None for none.
-        allow_pickle: read files that may run code, see :func:`trace_mm.refine.open_masks`.
+        allow_pickle: read files that may run code, see :func:`trace_mm.refinement.open_masks`.
         crowds: what becomes of crowd regions: "auto", "keep" or "skip", see
-            :class:`trace_mm.refine.readers.MaskReader`.
+            :class:`trace_mm.refinement.readers.MaskReader`.
         scores: "source", "constant" or "outline", see :class:`BoundaryGuidedPropagation`; None for
             what the refiner has.
         skip_bad: leave bad masks and records without an image out, and note them in the manifest.

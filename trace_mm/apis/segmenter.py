@@ -10,7 +10,7 @@ from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, edge_source_of
 from trace_mm.jobs.photo_masks import PhotoMasks, PhotoSegmenter
 from trace_mm.models.devices import check_device
 from trace_mm.models.model_config import DEFAULT_BACKBONE, model_config
-from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refinement import BoundaryGuidedPropagation
 from trace_mm.segments import EdgeSegments
 
 EDGES = "edges"

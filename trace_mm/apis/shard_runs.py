@@ -13,7 +13,7 @@ from trace_mm.jobs.photo_masks import PhotoSegmenter
 from trace_mm.jobs.refinement_shards import refinement_shard_job
 from trace_mm.jobs.segmentation_shards import segmentation_shard_job
 from trace_mm.panoptic import PanopticClasses, PanopticLabeler
-from trace_mm.refine import BoundaryGuidedPropagation
+from trace_mm.refinement import BoundaryGuidedPropagation
 from trace_mm.runs.executors import RunOptions
 from trace_mm.runs.shard_run import ShardSummary, run_shards
 

@@ -6,7 +6,7 @@ from trace_mm.commands.command_line import Listed
 
 
 def add_reading(parser: Any, option: str, noted: str) -> None:
-    """Add what :func:`trace_mm.refine.open_masks` and the search for images take.
+    """Add what :func:`trace_mm.refinement.open_masks` and the search for images take.
 
     Args:
         parser: of the subcommand.
@@ -47,6 +47,6 @@ def add_reading(parser: Any, option: str, noted: str) -> None:
 
 def _mask_formats() -> list[str]:
     """What the help lists: installed packages may add to it, so that it takes a look."""
-    from trace_mm.refine.readers import mask_formats
+    from trace_mm.refinement.readers import mask_formats
 
     return mask_formats()

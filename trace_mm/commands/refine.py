@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from trace_mm.runs.executors import RunOptions
     from trace_mm.runs.summary import RunSummary
 
-_REFINER = ClassOptions("trace_mm.refine.boundary_guided_propagation", "BoundaryGuidedPropagation")
+_REFINER = ClassOptions(
+    "trace_mm.refinement.boundary_guided_propagation", "BoundaryGuidedPropagation"
+)
 
 
 def add_subcommand(commands: Any) -> None:
@@ -89,7 +91,7 @@ def _of_shards(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary"
     for shards in (images, masks):
         check_shard_places(shards, arguments.out)
     from trace_mm.apis.shard_runs import refine_shards
-    from trace_mm.refine import BoundaryGuidedPropagation
+    from trace_mm.refinement import BoundaryGuidedPropagation
 
     return refine_shards(
         [arguments.images],
@@ -112,7 +114,7 @@ def _of_folder(arguments: argparse.Namespace, how: "RunOptions") -> "RunSummary"
     # Before anything heavy is imported or loaded, which takes time.
     check_places(refinement_places(arguments.masks, arguments.images, arguments.out, **places))
     from trace_mm.apis.refine_masks import refine_masks
-    from trace_mm.refine import BoundaryGuidedPropagation
+    from trace_mm.refinement import BoundaryGuidedPropagation
 
     refiner = BoundaryGuidedPropagation(**_REFINER.given(arguments))
     return refine_masks(

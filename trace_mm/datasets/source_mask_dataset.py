@@ -12,9 +12,9 @@ from mmengine.structures import InstanceData
 from torch.utils.data import Dataset
 
 from trace_mm.files import Orientation
-from trace_mm.refine.image_index import ImageIndex
-from trace_mm.refine.instance_data import instance_data
-from trace_mm.refine.readers import MaskRecord, MaskStack, open_masks
+from trace_mm.refinement.image_index import ImageIndex
+from trace_mm.refinement.instance_data import instance_data
+from trace_mm.refinement.readers import MaskRecord, MaskStack, open_masks
 from trace_mm.registry import DATASETS
 from trace_mm.structures import InstanceDataSample
 
@@ -29,7 +29,7 @@ class SourceMaskDataset(Dataset[dict[str, Any]]):
 
     Args:
         images: config of a dataset of photos, such as ``InstanceEdgeDataset``.
-        masks: arguments of :func:`trace_mm.refine.open_masks`: ``path``, and ``format``,
+        masks: arguments of :func:`trace_mm.refinement.open_masks`: ``path``, and ``format``,
             ``allow_pickle`` or ``crowds``.
         data_root: folder that the path of the masks is relative to.
 

@@ -16,7 +16,7 @@ from trace_mm.exporters.class_names import ClassNames
 from trace_mm.files.images import read_file
 from trace_mm.files.store_paths import FilePath
 from trace_mm.files.whole_folders import WholeFolder
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 MARKER_FILE = ".trace_mm_export.json"
 """In every folder that an exporter has written, so that a later one may replace it."""

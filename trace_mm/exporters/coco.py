@@ -8,7 +8,7 @@ from trace_mm import __version__
 from trace_mm.exporters.base import ExportedImage, MaskExporter
 from trace_mm.files.coco import instance_annotation
 from trace_mm.files.coco_writer import write_coco
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 _IMAGES, _ANNOTATIONS = ".images.jsonl", ".annotations.jsonl"
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trace_mm.exporters.base import ExportedImage, MaskExporter
 from trace_mm.exporters.xml_text import xml_bytes
 from trace_mm.files.coco import mask_box
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 _BODY = ".images.xml"
 

@@ -8,7 +8,7 @@ from trace_mm.exporters.base import ExportedImage, MaskExporter
 from trace_mm.exporters.label_maps import label_map
 from trace_mm.files.coco import mask_box
 from trace_mm.files.png import encode_png
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 MOST = 65534
 """Objects of an image: 0 is background, and 65535 means that nothing is known."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 
 @dataclass(frozen=True)

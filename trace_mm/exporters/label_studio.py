@@ -9,7 +9,7 @@ from trace_mm import __version__
 from trace_mm.exporters.base import ExportedImage, MaskExporter
 from trace_mm.exporters.brush_rle import brush_rle
 from trace_mm.exporters.xml_text import xml_bytes
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 PREFIX = "/data/local-files/?d="
 """What Label Studio serves photos under, with their paths in its folder of documents."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from trace_mm.exporters.base import ExportedImage, MaskExporter
 from trace_mm.exporters.outlines import joined, outline_rings
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 TOLERANCE = 0.5
 """How far an outline may be from the exact one, in pixels, so that a person can move its points."""

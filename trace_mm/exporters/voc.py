@@ -10,7 +10,7 @@ from trace_mm.exporters.label_maps import LabelMap, label_map
 from trace_mm.exporters.xml_text import xml_bytes
 from trace_mm.files.coco import mask_box
 from trace_mm.files.palette import semantic_png, voc_palette
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 MOST = 254
 """Objects of an image, and classes: maps have 8 bits, 0 is background and 255 void."""

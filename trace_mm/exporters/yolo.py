@@ -7,7 +7,7 @@ import numpy as np
 
 from trace_mm.exporters.base import ExportedImage, MaskExporter
 from trace_mm.exporters.outlines import joined, outline_rings
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 
 
 class YoloExporter(MaskExporter):

@@ -13,7 +13,7 @@ from trace_mm.generators.maskcut import MaskCutSettings, maskcut
 from trace_mm.generators.patch_masks import PatchMasks
 from trace_mm.generators.promerge import ProMergeSettings, promerge
 from trace_mm.generators.tokencut import TokenCutSettings, tokencut
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.runs.threads import one_thread
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trace_mm.files.coco import decode_rle, instance_annotation
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.runs.records import Record
 
 _DIGITS = 6  # of scores

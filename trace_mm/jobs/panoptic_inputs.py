@@ -22,7 +22,7 @@ from trace_mm.files.store_paths import (
 )
 from trace_mm.jobs.places import AnyPath
 from trace_mm.panoptic import PanopticClasses, SemanticMaps
-from trace_mm.refine import ImageIndex
+from trace_mm.refinement import ImageIndex
 from trace_mm.runs.packed import Keys, PackedStrings
 
 _NO_ID = -(2**63)

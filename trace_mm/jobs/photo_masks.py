@@ -13,8 +13,8 @@ from trace_mm.generators.backbones import Backbone
 from trace_mm.generators.faults import images_fault
 from trace_mm.generators.methods import Generator, find_masks
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
-from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.refine.instances import InstanceMasks
+from trace_mm.refinement import BoundaryGuidedPropagation
+from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.runs.threads import one_thread
 from trace_mm.segments import EdgeSegments
 from trace_mm.short_repr import ShortRepr

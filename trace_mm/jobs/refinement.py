@@ -22,8 +22,8 @@ from trace_mm.jobs.mask_records import annotations_of, instances_of, numbered_an
 from trace_mm.jobs.places import AnyPath, parts_folder, refinement_places
 from trace_mm.jobs.refinement_inputs import RefinementInputs
 from trace_mm.jobs.refinement_summary import Tally, is_refined
-from trace_mm.refine import BoundaryGuidedPropagation, InstanceMasks
-from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord
+from trace_mm.refinement import BoundaryGuidedPropagation, InstanceMasks
+from trace_mm.refinement.readers import BadMaskError, MaskReader, MaskRecord
 from trace_mm.runs.job import Finished, Item, Places, UnusableError
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import PackedStrings

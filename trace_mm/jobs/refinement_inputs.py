@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from trace_mm.files.store_paths import FilePath, as_path, name_within, packed_path
 from trace_mm.jobs.places import AnyPath
-from trace_mm.refine.image_index import ImageIndex
-from trace_mm.refine.readers import BadMaskError, MaskReader, MaskRecord
+from trace_mm.refinement.image_index import ImageIndex
+from trace_mm.refinement.readers import BadMaskError, MaskReader, MaskRecord
 from trace_mm.runs.packed import Keys, PackedStrings
 
 

@@ -8,8 +8,8 @@ from trace_mm.files.shard_names import ShardNames
 from trace_mm.jobs.edge_sources import EdgeSource
 from trace_mm.jobs.refinement import RESULTS, RefinementRecipe, RefinementTask
 from trace_mm.jobs.shard_inputs import STORED_EDGES, ShardEdges, ShardInputs, companion
-from trace_mm.refine import BoundaryGuidedPropagation
-from trace_mm.refine.readers.sample import SampleReader
+from trace_mm.refinement import BoundaryGuidedPropagation
+from trace_mm.refinement.readers.sample import SampleReader
 from trace_mm.runs.job import Item
 from trace_mm.runs.records import Record
 from trace_mm.runs.shard_run import ShardJob

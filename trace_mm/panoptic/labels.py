@@ -23,8 +23,8 @@ from trace_mm.ops import (
     propagate_masks,
 )
 from trace_mm.panoptic.presets import LABELER_PRESETS, RANGES
-from trace_mm.refine.boundary_guided_propagation import check_range
-from trace_mm.refine.working_grid import resize_edges, resize_masks, working_grid
+from trace_mm.refinement.boundary_guided_propagation import check_range
+from trace_mm.refinement.working_grid import resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
 
 _THICK = 5  # pixels of the working grid

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trace_mm.ops.region_graph import RegionGraph, join_small_regions, region_graph
 from trace_mm.ops.watershed import watershed_basins
-from trace_mm.refine.boundary_guided_propagation import check_range
+from trace_mm.refinement.boundary_guided_propagation import check_range
 
 _FLOOR = 0.01  # where a photo has no gradient, edges still say where basins end
 _NEIGHBOURHOOD = 8.0  # standard deviation in pixels of what a gradient is compared with

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from trace_mm.ops.contour_map import distinct_nodes
 from trace_mm.ops.merge_tree import MergeTree, merge_regions
-from trace_mm.refine.boundary_guided_propagation import check_range
-from trace_mm.refine.instances import InstanceMasks
-from trace_mm.refine.working_grid import working_grid
+from trace_mm.refinement.boundary_guided_propagation import check_range
+from trace_mm.refinement.instances import InstanceMasks
+from trace_mm.refinement.working_grid import working_grid
 from trace_mm.registry import TASK_UTILS
 from trace_mm.segments.basins import SegmentRegions
 from trace_mm.segments.features import NodeFeatures, node_features
