@@ -28,6 +28,11 @@ def main(folder: Path) -> None:
         stray = [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
         if stray:
             raise ValueError(f"{archive_name} holds compiled files: {stray[:5]}")
+    configs = {f"trace_mm/{name}" for name in in_sdist if _is_config(name)}
+    shipped = {name for name in in_wheel if name.startswith("trace_mm/configs/")}
+    if configs != shipped:
+        differing = sorted(configs ^ shipped)
+        raise ValueError(f"{wheel.name}: its configs are not those of configs/: {differing[:5]}")
     for part in (
         "tests/",
         "configs/",
@@ -42,6 +47,10 @@ def main(folder: Path) -> None:
             raise ValueError(f"{sdist.name} lacks {part}")
     for path in (wheel, sdist):
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _is_config(name: str) -> bool:
+    return name.startswith("configs/") and name.endswith((".py", ".yml"))
 
 
 if __name__ == "__main__":

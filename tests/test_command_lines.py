@@ -118,8 +118,8 @@ def _forms(parser):
 
 def _check_forms(parser, prefix=()):
     for option, words in _forms(parser):
-        if isinstance(option, argparse._VersionAction):
-            continue
+        if isinstance(option, argparse._VersionAction) or option.dest is argparse.SUPPRESS:
+            continue  # ends the process
         try:
             options = parser.parse_args(words)
         except SystemExit:

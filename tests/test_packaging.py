@@ -2,10 +2,12 @@
 
 import ast
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -201,6 +203,53 @@ def test_entry_point_names_a_function():
     module, _, function = PROJECT["scripts"]["trace-mm"].partition(":")
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_all_configs(wheel):
+    files = (path for path in (ROOT / "configs").rglob("*") if path.suffix in (".py", ".yml"))
+    wanted = {f"trace_mm/{path.relative_to(ROOT).as_posix()}" for path in files}
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name for name in names if name.startswith("trace_mm/configs/")} == wanted
+    assert {name.partition("/")[0] for name in names} == {
+        "trace_mm",
+        f"trace_mm-{trace_mm.__version__}.dist-info",
+    }
+
+
+def test_configs_of_an_installed_package(wheel, tmp_path):
+    """They are found by their names, and their bases and those of a user beside them."""
+    archive = zipfile.ZipFile(wheel)
+    code = [name for name in archive.namelist() if name.endswith(".py")]
+    archive.extractall(tmp_path / "site", code)
+    (tmp_path / "mine.py").write_text('_base_ = "trace_mm::sobel_scenes.py"\nmodel = dict(sigma=2)')
+    script = """
+from trace_mm.files.shipped_configs import find_config, read_config_file
+print(find_config("trace_trace-tiny_lora64_folder"))
+print(read_config_file(find_config("trace_trace-tiny_lora64_folder")).train_cfg.max_iters > 0)
+print(dict(read_config_file("mine.py").model))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        str(tmp_path / "site/trace_mm/configs/trace/trace_trace-tiny_lora64_folder.py"),
+        "True",
+        "{'type': 'SobelDetector', 'sigma': 2}",
+    ]
 
 
 def test_files_stay_short():

@@ -14,10 +14,25 @@ from trace_mm.commands import (
     panoptic,
     refine,
     segment,
+    test,
+    train,
 )
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.runs.group import leave_group
 
-SUBCOMMANDS = (edges, demo, segment, refine, convert, panoptic, merge, backbones, export)
+SUBCOMMANDS = (
+    edges,
+    demo,
+    segment,
+    refine,
+    convert,
+    panoptic,
+    merge,
+    train,
+    test,
+    backbones,
+    export,
+)
 """Modules with a subcommand each, in the order in which the help lists them."""
 
 
@@ -36,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.run(arguments)
         return status
 
-    return run_command(run, "trace-mm")
+    status = run_command(run, "trace-mm")
+    leave_group(status)
+    return status
 
 
 def _build_parser() -> Parser:

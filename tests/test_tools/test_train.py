@@ -183,6 +183,10 @@ def test_processes_share_a_batch(config, tmp_path):
     assert one.keys() == two.keys()
     for name, weights in one.items():
         torch.testing.assert_close(two[name], weights, rtol=0, atol=1e-5)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launch, "-m", "trace_mm", "train", config, "--work-dir", tmp_path / "command"]
+    run(*command, "--cfg-options", *settings)
+    assert_same(load(tmp_path / "command" / "iter_4.pth")["state_dict"], two)
 
     script = ["bash", "tools/dist_test.sh", config, tmp_path / "two" / "iter_4.pth", 2]
     out, overlays = tmp_path / "scores.json", tmp_path / "overlays"

@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 
 from trace_mm import registry
 from trace_mm.diffusion import load_backbone
+from trace_mm.files.shipped_configs import base_file, read_config_file
 from trace_mm.models.lora import add_lora
 from trace_mm.vision import load_vision_backbone
 
@@ -53,7 +54,7 @@ def read_with_options(path: str, options: Mapping[str, Any], own: Collection[str
     Raises:
         ConfigOptionError: if a setting would have no effect; says what may have been meant.
     """
-    plain = Config.fromfile(path)
+    plain = read_config_file(path)
 
     def known() -> set[str]:
         return {*plain.keys(), *own, *_run_settings()}
@@ -65,7 +66,7 @@ def read_with_options(path: str, options: Mapping[str, Any], own: Collection[str
     cfg = plain
     if variables:
         with _variables_set({**variables, **_names_in_bases(path, variables)}):
-            cfg = Config.fromfile(path)
+            cfg = read_config_file(path)
     for name, value in variables.items():
         if (
             value != plain.get(name)
@@ -97,7 +98,7 @@ def _names_in_bases(path: str | Path, variables: Mapping[str, Any]) -> dict[str,
             ) if name in variables:
                 found[other] = variables[name]
     for base in Config._get_base_files(str(path)):
-        file = Path(path).parent / base
+        file = base_file(base, path)
         if file.is_file():  # else of another package
             found |= _names_in_bases(file, {**variables, **found})
     return found

@@ -16,6 +16,7 @@ from torch import distributed
 
 from trace_mm.console import is_quiet
 from trace_mm.engine.config_options import ConfigOptionError, read_with_options
+from trace_mm.files.shipped_configs import find_config
 from trace_mm.models.model_config import method_of, usual_dtype
 from trace_mm.models.trained_student import build_trained_student
 
@@ -26,18 +27,18 @@ def read_config(
     """A config file with settings of the command line.
 
     Args:
-        path: the file.
+        path: the file, or the name of a config of this package; see
+            :func:`trace_mm.files.shipped_configs.find_config`.
         options: values by dotted name, as of ``--cfg-options``. A name that the file or its bases
             define, such as ``data_root`` or ``max_iters``, is set wherever they use it.
         own: names that the caller reads in the config, beside what runs read.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such config.
         ImportError: if the config is about Mask2Former, and mmdet or mmcv's operations are missing.
         ValueError: if the file cannot be read, or a setting would have no effect.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such config")
+    path = find_config(path)
     try:
         config = read_with_options(os.fspath(path), options, own)
     except ConfigOptionError:

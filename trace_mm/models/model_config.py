@@ -14,6 +14,7 @@ from torch import nn
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.console import note
 from trace_mm.diffusion import resolve_pretrained, shipped_models, shipped_students
+from trace_mm.files.shipped_configs import read_config_file
 from trace_mm.models import TraceStudent, TraceTeacher, build_student
 from trace_mm.models.student_folder import find_student
 from trace_mm.models.student_weights import (
@@ -327,7 +328,7 @@ def _read_config(path: Path) -> Config:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such config")
     try:
-        return Config.fromfile(str(path))
+        return read_config_file(path)
     except Exception as error:  # a config is code, so it can raise anything
         raise ValueError(f"{path}: cannot read this config: {error}") from error
 
