@@ -13,6 +13,7 @@ from trace_mm.commands import (
     merge,
     panoptic,
     refine,
+    score,
     segment,
     test,
     train,
@@ -30,6 +31,7 @@ SUBCOMMANDS = (
     merge,
     train,
     test,
+    score,
     backbones,
     export,
 )

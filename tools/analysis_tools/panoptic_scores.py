@@ -1,35 +1,15 @@
 """Score one COCO panoptic dataset against another: PQ, SQ and RQ of pseudo labels or predictions.
 
-Images are matched by the stem of their file name, categories by name. PNGs are looked for in the
-folder "panoptic" beside each JSON file, or in that of the file's name without suffix.
+``trace-mm score PREDICTED.json TRUTH.json`` for those who run tools from a checkout. Images are
+matched by the stem of their file name, categories by name. PNGs are looked for in the folder
+"panoptic" beside each JSON file, or in that of the file's name without suffix.
 """
 
-import json
 import sys
-from pathlib import Path
 
+from trace_mm.apis.score_files import score_files
 from trace_mm.commands.command_line import Parser, run_command
-from trace_mm.evaluation import score_panoptic_files
-from trace_mm.evaluation.panoptic_table import panoptic_table, scores_as_json
-from trace_mm.files import check_outputs, write_atomically
-from trace_mm.files.panoptic_file import read_panoptic_file
-
-
-def png_folder(path: str, given: str | None) -> Path:
-    """The folder of a JSON file's PNGs.
-
-    Raises:
-        FileNotFoundError: if it was not given and is in none of the usual places.
-    """
-    if given is not None:
-        return Path(given)
-    usual = [Path(path).parent / "panoptic", Path(path).with_suffix("")]
-    for folder in usual:
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"{path}: its PNGs are neither in {usual[0]} nor in {usual[1]}; name their folder"
-    )
+from trace_mm.files import check_outputs
 
 
 def make_parser() -> Parser:
@@ -48,25 +28,19 @@ def make_parser() -> Parser:
 
 def main() -> None:
     options = make_parser().parse_args()
-    truth_folder = png_folder(options.truth, options.truth_folder)
-    predicted_folder = png_folder(options.predicted, options.predicted_folder)
-    read = (options.truth, options.predicted, truth_folder, predicted_folder)
-    check_outputs(files=[options.out], read=read)
-    scores = score_panoptic_files(
-        options.truth,
-        truth_folder,
+    folders = (options.truth_folder, options.predicted_folder)
+    check_outputs(files=[options.out], read=(options.truth, options.predicted, *folders))
+    scores = score_files(
         options.predicted,
-        predicted_folder,
-        workers=options.workers,
+        options.truth,
         partial=options.partial,
         progress=True,
+        by_category=options.by_category,
+        workers=options.workers,
+        truth_folder=options.truth_folder,
+        result_folder=options.predicted_folder,
     )
-    categories = read_panoptic_file(options.truth)["categories"]
-    names = {category["id"]: category["name"] for category in categories}
-    print(panoptic_table(scores, names, options.by_category))
-    if options.out:
-        content = json.dumps(scores_as_json(scores, names), indent=1)
-        write_atomically(Path(options.out), content.encode("ascii"))
+    scores.report(options.out)
 
 
 if __name__ == "__main__":

@@ -92,13 +92,6 @@ def score_model(cfg: Config) -> dict[str, float] | None:
     return scores if runner.rank == 0 else None
 
 
-def scores_table(scores: Mapping[str, float]) -> str:
-    """Scores as two columns, names without the metric's prefix."""
-    names = [name.rsplit("/", 1)[-1] for name in scores]
-    width = max(map(len, names))
-    return "\n".join(f"{n:<{width}}  {v:.4f}" for n, v in zip(names, scores.values(), strict=True))
-
-
 def _read_by(dataset: Config) -> tuple[list[Path], list[Path]]:
     """Files and folders that the config of a dataset names, with those of what it is made of."""
     root = Path(dataset.get("data_root") or "")

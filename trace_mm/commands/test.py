@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, and write a table on stdout; the exit status."""
-    from trace_mm.apis.testing import score_model, scores_table, testing_config
+    from trace_mm.apis.testing import score_model, testing_config
+    from trace_mm.evaluation.score_table import scores_table
 
     cfg = testing_config(
         arguments.config,

@@ -26,6 +26,8 @@ from trace_mm.files.json_values import ImageId
 from trace_mm.files.panoptic import read_panoptic_png
 from trace_mm.files.panoptic_file import PanopticAnnotation, PanopticFile, PanopticPngs
 
+_Named = tuple[str, dict[str, Any]]  # an image's name as its file has it, and what is known of it
+
 
 class EdgeAnnotation(Protocol):
     """What a dataset needs of a format.
@@ -65,20 +67,24 @@ class CocoInstances:
 
     def images(self) -> list[dict[str, Any]]:
         """Each image of the JSON with its annotations, by rising image id."""
+        return _with_photos(self.annotated(), self.folder, self.file)
+
+    def annotated(self) -> list[_Named]:
+        """The same without photos, and the images' names."""
         file = CocoFile.read(self.file).require("images").require_annotations()
         listed = by_rising_id(file.images())
         located = file.by_image(listed)
         self._check(file, located)
-        names = ((image.name, key) for key, image in listed.items())
-        paths = ListedImages(self.folder).find_all(names, self.file)
         return [
-            {
-                "img_path": str(path),
-                "image_id": key,
-                "stated_size": listed[key].stated_size,
-                "annotations": [_needed(one, file) for one in located[key]],
-            }
-            for key, path in zip(listed, paths, strict=True)
+            (
+                image.name,
+                {
+                    "image_id": key,
+                    "stated_size": image.stated_size,
+                    "annotations": [_needed(one, file) for one in located[key]],
+                },
+            )
+            for key, image in listed.items()
         ]
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
@@ -124,6 +130,10 @@ class CocoPanoptic:
 
     def images(self) -> list[dict[str, Any]]:
         """Each annotated image, by rising image id."""
+        return _with_photos(self.annotated(), self.folder, self.file)
+
+    def annotated(self) -> list[_Named]:
+        """The same without photos, and the images' names."""
         file = PanopticFile.read(self.file).require("images", "annotations")
         listed = file.images()
         maps: dict[ImageId, PanopticAnnotation] = {}
@@ -133,17 +143,17 @@ class CocoPanoptic:
             if maps.setdefault(one.image, one) is not one:
                 raise one.bad(f"image_id: {one.image!r} occurs twice")
         maps = by_rising_id(maps)
-        names = ((listed[key].name, key) for key in maps)
-        paths = ListedImages(self.folder).find_all(names, self.file)
         pngs = PanopticPngs(self.masks)
         return [
-            {
-                "img_path": str(path),
-                "image_id": key,
-                "stated_size": listed[key].stated_size,
-                "mask_path": str(pngs.path(maps[key].file_name)),
-            }
-            for key, path in zip(maps, paths, strict=True)
+            (
+                listed[key].name,
+                {
+                    "image_id": key,
+                    "stated_size": listed[key].stated_size,
+                    "mask_path": str(pngs.path(one.file_name)),
+                },
+            )
+            for key, one in maps.items()
         ]
 
     def edges(self, info: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
@@ -296,6 +306,12 @@ def list_images(folder: str | Path) -> list[Path]:
         if other is not path:
             raise ValueError(f"{path}: has the same stem as {other}")
     return paths
+
+
+def _with_photos(images: list[_Named], folder: Path, file: str) -> list[dict[str, Any]]:
+    names = ((name, info["image_id"]) for name, info in images)
+    paths = ListedImages(folder).find_all(names, file)
+    return [{"img_path": str(path), **info} for path, (_, info) in zip(paths, images, strict=True)]
 
 
 def _needed(annotation: CocoAnnotation, file: CocoFile) -> CocoAnnotation:

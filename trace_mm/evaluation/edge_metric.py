@@ -115,18 +115,7 @@ class InstanceEdgeMetric(BaseMetric):
         if self.out_file is not None:
             content = {**scores.to_dict(), "image_id": [image_id for image_id, _ in results]}
             write_atomically(Path(self.out_file), json.dumps(content, indent=1).encode())
-        metrics = {
-            "ODS": scores.ods,
-            "OIS": scores.ois,
-            "AP": scores.ap,
-            "precision": scores.precision,
-            "recall": scores.recall,
-            "threshold": scores.threshold,
-            "clDice": scores.cldice,
-        }
-        for tolerance in self.settings.tolerances[1:]:
-            metrics[f"ODS@{tolerance:g}"] = scores.ods_by_tolerance[tolerance]
-        return metrics
+        return scores.metrics()
 
     def _stop(self) -> None:
         if self._pool is not None:

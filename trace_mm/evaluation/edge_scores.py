@@ -58,6 +58,20 @@ class EdgeScores(ShortRepr):
         """All fields, ready for JSON."""
         return asdict(self)
 
+    def metrics(self) -> dict[str, float]:
+        """The scores of the set by their usual names, ``ODS@t`` for each further tolerance t."""
+        others = [extra for extra in self.ods_by_tolerance if extra != self.tolerance]
+        return {
+            "ODS": self.ods,
+            "OIS": self.ois,
+            "AP": self.ap,
+            "precision": self.precision,
+            "recall": self.recall,
+            "threshold": self.threshold,
+            "clDice": self.cldice,
+            **{f"ODS@{extra:g}": self.ods_by_tolerance[extra] for extra in others},
+        }
+
 
 def evaluate_edges(
     predictions: Iterable[np.ndarray],

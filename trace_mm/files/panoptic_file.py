@@ -84,6 +84,30 @@ class PanopticPngs:
         return self._listings.find(self.folder, name) or self.folder / name
 
 
+def is_panoptic(content: Any) -> bool:
+    """Whether what a JSON file holds is panoptic: its annotations have ``segments_info``."""
+    listed = content.get("annotations") if isinstance(content, dict) else None
+    first = listed[0] if isinstance(listed, list) and listed else None
+    return isinstance(first, dict) and "segments_info" in first
+
+
+def png_folder(path: str | Path, given: str | Path | None = None) -> Path:
+    """The folder of a panoptic file's PNGs: what is given, or ``panoptic`` or its name beside it.
+
+    Raises:
+        FileNotFoundError: if it was not given and is in neither place.
+    """
+    if given is not None:
+        return Path(given)
+    usual = [Path(path).parent / "panoptic", Path(path).with_suffix("")]
+    for folder in usual:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"{path}: its PNGs are neither in {usual[0]} nor in {usual[1]}; name their folder"
+    )
+
+
 def read_panoptic_file(path: str | Path, complete: bool = True) -> dict[str, Any]:
     """The JSON file of a panoptic dataset, checked.
 
