@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from mmengine.config import DictAction
 
 from tests.documented_commands import ROOT, documented_commands
 from trace_mm import cli
@@ -82,7 +81,7 @@ def _sample(action):
     """A value that an option takes."""
     if action.choices is not None:
         return str(next(iter(action.choices)))
-    if isinstance(action, DictAction) or str(action.metavar).startswith("NAME="):
+    if str(action.metavar).startswith(("NAME=", "KEY=")):
         return "a=1"
     return "{}" if action.type is json.loads else "8" if action.type is not None else "text"
 

@@ -229,8 +229,8 @@ def test_what_does_not_fit(data, refused, words, told):
     assert told.format(data=data) in refused(*places, *others)
 
 
-@pytest.mark.parametrize("value", ["0", "1", "x"])
-def test_a_tolerance_is_a_fraction(capsys, value):
-    with pytest.raises(SystemExit):
-        main(["score", "a", "b", "--tolerance", value])
-    assert "must be between 0 and 1" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--tolerance", "--tolerances"])
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_a_tolerance_is_a_fraction(data, refused, option, value):
+    told = refused(data / "edges", data / "ids", option, value)
+    assert told.startswith("a tolerance is a fraction of the diagonal")

@@ -61,6 +61,9 @@ def score_folders(
         FileNotFoundError: if a folder or an edge map is missing.
         ValueError: if a file cannot be read, or the sizes of a pair differ.
     """
+    for radius in (tolerance, *tolerances):
+        if not 0 < radius < 1:
+            raise ValueError(f"a tolerance is a fraction of the diagonal, in (0, 1), got {radius}")
     truths = _truths(Path(truth), truth_folder, void)
     if is_shard(str(edges)):
         pairs = _in_shards(ShardNames([edges]), truths, partial)

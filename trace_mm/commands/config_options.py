@@ -3,22 +3,23 @@
 import argparse
 from typing import Any
 
-from mmengine.config import DictAction
 
-
-class _Settings(DictAction):
+class _Settings(argparse.Action):
     """Settings by name; what is no ``KEY=VALUE`` ends the process, as other bad options do."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        from mmengine.config import DictAction  # slow to import, which helps need not
+
+        settings = dict(getattr(namespace, self.dest) or {})
         for text in values or ():
             name, equals, value = text.partition("=")
             if not name or not equals:
                 parser.error(f"{option_string}: {text!r} is not KEY=VALUE")
             try:
-                self._parse_iterable(value)
+                settings[name] = DictAction._parse_iterable(value)
             except (AssertionError, ValueError):
                 parser.error(f"{option_string}: {name}: cannot read the value {value!r}")
-        super().__call__(parser, namespace, values, option_string)
+        setattr(namespace, self.dest, settings)
 
 
 def add_config_options(parser: argparse.ArgumentParser, hint: str = "") -> None:

@@ -86,12 +86,12 @@ def add_subcommand(commands: Any) -> None:
 def _add_edges(group: Any) -> None:
     group.add_argument(
         "--tolerance",
-        type=_fraction,
+        type=float,
         metavar="F",
         help="matching radius as a fraction of the image's diagonal (default: 0.0075)",
     )
     group.add_argument(
-        "--tolerances", type=_fraction, nargs="+", metavar="F", help="ODS at these radii too"
+        "--tolerances", type=float, nargs="+", metavar="F", help="ODS at these radii too"
     )
     group.add_argument(
         "--thin",
@@ -106,16 +106,6 @@ def _add_edges(group: Any) -> None:
         metavar="ID",
         help="id of unlabelled pixels: no border of theirs counts",
     )
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 1, got {text!r}")
-    return value
 
 
 def _run(arguments: argparse.Namespace) -> int:

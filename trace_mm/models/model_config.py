@@ -303,7 +303,7 @@ def _given_config(model: Any, method: str | None, backbone: str | None) -> Confi
         kind, inside = config.model.type, config.model.get(part, {}).get("type")
         raise ValueError(
             f"the config's model is a {kind}, which finds no edges: its edge model is {inside}, in "
-            f"model.{part} (tools/test.py and tools/refine_masks.py take such configs)"
+            f"model.{part} (trace-mm test and tools/refine_masks.py take such configs)"
         )
     found = method_of(config.model)
     if method is not None and method != found:
