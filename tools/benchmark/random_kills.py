@@ -33,7 +33,7 @@ from trace_mm.datasets import render_scene
 ROOT = Path(__file__).parents[2]
 SCENE_SEED = 12
 SIZES = ((64, 64), (64, 96), (96, 64), (48, 128))
-JOBS = ("edges", "refine", "panoptic", "pseudo-edges", "masks")
+JOBS = ("edges", "segment", "refine", "panoptic", "pseudo-edges", "masks")
 EXECUTORS = ("process", "workers", "torchrun", "ray")
 NOT_RESULTS = (".trace-mm.lock",)
 PATIENCE = 60.0  # seconds that processes are given to end
@@ -134,6 +134,8 @@ def command(
     if job == "edges":
         arguments = ["edges", images, "--out", str(out), "--save", "png", "npz", "overlay"]
         arguments += ["--model", model]
+    elif job == "segment":
+        arguments = ["segment", images, "--out", str(out), "--model", model]
     elif job == "refine":
         arguments = ["refine", "--masks", str(data / "masks.json"), "--images", images]
         arguments += ["--out", str(out / "refined.json"), "--show-dir", str(out / "pictures")]

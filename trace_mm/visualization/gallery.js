@@ -47,8 +47,8 @@
     return sum / 2;
   }
 
-  /** Draw a photo's masks; `chosen` alone is filled if there is one. */
-  function draw(canvas, photo, width, height, scale, left, above, chosen = -1) {
+  /** Draw a photo's masks, with a white rim if there is room; only `chosen` if there is one. */
+  function draw(canvas, photo, width, height, scale, left, above, rim = false, chosen = -1) {
     const dots = window.devicePixelRatio || 1;
     canvas.width = Math.round(width * dots);
     canvas.height = Math.round(height * dots);
@@ -70,9 +70,11 @@
         context.fill(paths[index], "evenodd");
       }
       context.globalAlpha = 1;
-      context.lineWidth = 3 / scale;
-      context.strokeStyle = "#ffffff";
-      context.stroke(paths[index]);
+      if (rim) {
+        context.lineWidth = 3 / scale;
+        context.strokeStyle = "#ffffff";
+        context.stroke(paths[index]);
+      }
       context.lineWidth = 1.5 / scale;
       context.strokeStyle = colorOf(index);
       context.stroke(paths[index]);
@@ -188,7 +190,7 @@
     picture.style.height = `${height}px`;
     picture.style.transform = `translate(${left}px, ${above}px) scale(${scale})`;
     const size = [stage.clientWidth, stage.clientHeight];
-    draw(stage.querySelector("canvas"), photo, ...size, scale, left, above, view.chosen);
+    draw(stage.querySelector("canvas"), photo, ...size, scale, left, above, true, view.chosen);
     const shown = shownOf(photo);
     stage.setAttribute("aria-label", `${photo.name}: ${shown} of ${photo.masks.length} masks`);
     find("mask").textContent = view.chosen < 0
