@@ -21,6 +21,7 @@ maps = st.builds(
     st.integers(2, 9),
     st.integers(0, 10**6),
 )
+unhurried = settings(deadline=None)
 powers = st.sampled_from([0.0, 0.2, 1.0])
 
 
@@ -61,7 +62,7 @@ def merged_by_hand(labels, edges, power):
     return found
 
 
-@settings(deadline=None)
+@unhurried
 @given(maps, powers)
 def test_the_weakest_border_is_merged_first(edges, power):
     labels, _, tree = tree_of(edges, power)
@@ -75,6 +76,7 @@ def test_the_weakest_border_is_merged_first(edges, power):
         assert found[mask] == pytest.approx(level)
 
 
+@unhurried
 @given(maps, powers)
 def test_spans_and_sums_are_of_each_nodes_regions(edges, power):
     _, graph, tree = tree_of(edges, power)
@@ -84,6 +86,7 @@ def test_spans_and_sums_are_of_each_nodes_regions(edges, power):
         assert tree.sums(graph.areas)[node] == sum(graph.areas[region] for region in regions)
 
 
+@unhurried
 @given(maps, powers)
 def test_regions_come_together_at_the_first_node_that_holds_both(edges, power):
     _, graph, tree = tree_of(edges, power)
@@ -93,6 +96,7 @@ def test_regions_come_together_at_the_first_node_that_holds_both(edges, power):
         assert joint == min(both)
 
 
+@unhurried
 @given(maps, powers)
 def test_contours_between_pixels_are_the_level_at_which_they_merge(edges, power):
     labels, _, tree = tree_of(edges, power)
@@ -107,15 +111,28 @@ def test_contours_between_pixels_are_the_level_at_which_they_merge(edges, power)
         assert contours[row, column] == max(levels)
 
 
-def nodes_by_mask(edges):
-    labels, _, tree = tree_of(edges)
+@unhurried
+@given(maps, powers)
+def test_many_regions_merge_as_few_do(edges, power):
+    merged_by_hand(watershed_basins(edges), edges, power)  # there are no ties
+    expected = nodes_by_mask(edges, power)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trace_mm.ops.merge_tree._FEW", 1)  # all pairs that may merge do so at once
+        found = nodes_by_mask(edges, power)
+    assert found.keys() == expected.keys()
+    for mask, level in expected.items():
+        assert found[mask] == pytest.approx(level)
+
+
+def nodes_by_mask(edges, power=0.0):
+    labels, _, tree = tree_of(edges, power)
     return {
         np.isin(labels, sorted(regions)).tobytes(): level
         for regions, level in zip(leaves(tree), tree.levels, strict=True)
     }
 
 
-@settings(deadline=None)
+@unhurried
 @given(maps, st.floats(0.01, 10), st.sampled_from([(0,), (1,), (0, 1)]))
 def test_scaling_and_flips_commute(edges, factor, axes):
     merged_by_hand(watershed_basins(edges), edges, 0.0)  # there are no ties
@@ -128,6 +145,7 @@ def test_scaling_and_flips_commute(edges, factor, axes):
         assert flipped[other] == pytest.approx(level)
 
 
+@unhurried
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(3, 6), st.integers(3, 6))
 def test_the_inside_of_a_closed_curve_is_a_segment(top, left, height, width):
     edges = np.zeros((12, 13))
@@ -140,6 +158,7 @@ def test_the_inside_of_a_closed_curve_is_a_segment(top, left, height, width):
     assert any((mask[edges == 0] == inside[edges == 0]).all() for mask in masks)
 
 
+@unhurried
 @given(maps, st.integers(1, 4))
 def test_ties_are_always_broken_the_same_way(edges, steps):
     tied = np.round(edges * steps) / steps
@@ -149,6 +168,7 @@ def test_ties_are_always_broken_the_same_way(edges, steps):
     assert (tree.levels == again.levels).all()
 
 
+@unhurried
 @given(maps, st.floats(0, 1), st.integers(1, 30), st.data())
 def test_of_nodes_that_are_nearly_the_same_the_best_is_taken(edges, max_iou, number, data):
     labels, graph, tree = tree_of(edges)

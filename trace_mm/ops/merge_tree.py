@@ -7,15 +7,17 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.ops.region_graph import RegionGraph
+from trace_mm.ops.region_graph import RegionGraph, join_regions, weakest_borders
+
+_FEW = 300  # regions, from which on a queue is faster than to merge all pairs that may
 
 
 @dataclass(frozen=True)
 class MergeTree:
     """A binary tree: leaves are R regions, each further node is two nodes merged.
 
-    Nodes are numbered in the order in which they come to be: 0 to R-1 are the regions, R+m is what
-    merge m makes. Regions that no borders connect stay in trees of their own.
+    Nodes 0 to R-1 are the regions, R+m is what merge m makes, later than the nodes within it.
+    Regions that no borders connect stay in trees of their own.
 
     Attributes:
         regions: R.
@@ -60,6 +62,16 @@ class MergeTree:
         order[self.spans[: self.regions, 0]] = np.arange(self.regions)
         return order
 
+    @cached_property
+    def between(self) -> NDArray[np.int64]:
+        """The node at which each region in the order comes together with the next (R-1,).
+
+        R+M where that never happens. Those of the merges within a node are side by side.
+        """
+        between = np.full(max(self.regions - 1, 0), len(self), dtype=np.int64)
+        between[self.spans[self.children[:, 0], 1] - 1] = np.arange(self.regions, len(self))
+        return between
+
     def sums(self, values: NDArray[np.number]) -> NDArray[np.float64]:
         """Sums over each node's regions (R+M, ...) of values (R, ...)."""
         total = np.zeros((self.regions + 1, *values.shape[1:]))
@@ -74,10 +86,7 @@ class MergeTree:
         Raises:
             ValueError: if two never do.
         """
-        # Between neighbours in the order, it is the node whose children end and begin there;
-        # between others, the latest of those in between.
-        between = np.full(max(self.regions - 1, 0), len(self), dtype=np.int64)
-        between[self.spans[self.children[:, 0], 1] - 1] = np.arange(self.regions, len(self))
+        between = self.between  # of others than neighbours in the order, the latest in between
         places = self.spans[np.stack([first, second]), 0]
         found = _range_maximum(between, places.min(0), places.max(0))
         if (found == len(self)).any():
@@ -89,8 +98,11 @@ def merge_regions(graph: RegionGraph, size_power: float = 0.0) -> MergeTree:
     """Merge the two regions with the weakest border until no borders are left.
 
     A border is as weak as its mean strength, which is computed again when borders become one,
-    times min(area, area')^size_power. Of equal ones, the pair with the lowest numbers is first,
-    where merged regions keep the number of the one that has more neighbours.
+    times min(area, area')^size_power. So no merge makes a border weaker than the weaker of the two
+    that it puts together, and two regions whose common border is the weakest that either has may
+    merge at any time. While there are many, all such pairs merge at once.
+
+    Ties are always broken in the same way: by the numbers of the regions.
 
     Args:
         graph: the regions and their borders.
@@ -101,22 +113,58 @@ def merge_regions(graph: RegionGraph, size_power: float = 0.0) -> MergeTree:
     """
     if size_power < 0:
         raise ValueError(f"size_power must not be negative, got {size_power}")
-    merges = _Merging(graph, size_power).run()
-    count = len(graph.areas)
-    children = np.array([pair for pair, _ in merges], dtype=np.int64).reshape(-1, 2)
-    levels = np.zeros(count + len(merges))
-    for node, ((one, other), level) in enumerate(merges, start=count):
-        levels[node] = max(level, levels[one], levels[other])
-    return MergeTree(count, children, levels)
+    merges = _Merges(len(graph.areas))
+    nodes = np.arange(len(graph.areas))  # the node that each region has become
+    while len(graph.areas) > _FEW and len(graph.first):
+        graph, nodes = _merge_mutual(graph, nodes, size_power, merges)
+    _Merging(graph, nodes, size_power).run(merges)
+    children = np.array(merges.children, dtype=np.int64).reshape(-1, 2)
+    return MergeTree(merges.regions, children, np.array(merges.levels))
+
+
+class _Merges:
+    """The merges so far, in their order."""
+
+    def __init__(self, regions: int) -> None:
+        self.regions = regions
+        self.children: list[tuple[int, int]] = []
+        self.levels = [0.0] * regions
+
+    def add(self, one: int, other: int, strength: float) -> int:
+        """Note a merge of two nodes; the node that it makes."""
+        self.children.append((one, other))
+        self.levels.append(max(strength, self.levels[one], self.levels[other]))
+        return len(self.levels) - 1
+
+
+def _merge_mutual(
+    graph: RegionGraph, nodes: NDArray[np.int64], size_power: float, merges: _Merges
+) -> tuple[RegionGraph, NDArray[np.int64]]:
+    """Merge all pairs whose border is the weakest of both; the graph and the nodes after it."""
+    weights = graph.areas.astype(np.float64) ** size_power
+    costs = graph.means * np.minimum(weights[graph.first], weights[graph.second])
+    order, weakest = weakest_borders(graph, costs)
+    place = np.arange(len(order))
+    of_both = (weakest[graph.first[order]] == place) & (weakest[graph.second[order]] == place)
+    mutual = order[of_both]
+    one, other = graph.first[mutual], graph.second[mutual]
+    nodes = nodes.copy()
+    pairs = (nodes[one].tolist(), nodes[other].tolist(), graph.means[mutual].tolist())
+    nodes[one] = [merges.add(*pair) for pair in zip(*pairs, strict=True)]
+    kept = np.ones(len(nodes), dtype=bool)
+    kept[other] = False
+    groups = np.cumsum(kept) - 1
+    groups[other] = groups[one]
+    return join_regions(graph, groups), nodes[kept]
 
 
 class _Merging:
     """A queue of borders, of which costs may be out of date: they are looked at again in turn."""
 
-    def __init__(self, graph: RegionGraph, size_power: float) -> None:
+    def __init__(self, graph: RegionGraph, nodes: NDArray[np.int64], size_power: float) -> None:
         self.power = size_power
         self.areas = graph.areas.tolist()
-        self.nodes = list(range(len(self.areas)))  # the node that a region has become
+        self.nodes: list[int] = nodes.tolist()
         self.weights: list[float] = [area**size_power for area in self.areas]
         # Of each region, its borders: neighbour -> (sum of strengths, length).
         self.borders: list[dict[int, tuple[float, int]]] = [{} for _ in self.areas]
@@ -131,8 +179,7 @@ class _Merging:
         weight, more = self.weights[one], self.weights[other]
         return total / length * (weight if weight < more else more)
 
-    def run(self) -> list[tuple[tuple[int, int], float]]:
-        merges = []
+    def run(self, merges: _Merges) -> None:
         while self.queue:
             cost, one, other = heappop(self.queue)
             border = self.borders[one].get(other)
@@ -144,10 +191,9 @@ class _Merging:
             elif now == cost:
                 if len(self.borders[one]) < len(self.borders[other]):
                     one, other = other, one
-                merges.append(((self.nodes[one], self.nodes[other]), border[0] / border[1]))
-                self.nodes[one] = len(self.nodes) + len(merges) - 1
+                strength = border[0] / border[1]
+                self.nodes[one] = merges.add(self.nodes[one], self.nodes[other], strength)
                 self.join(one, other)
-        return merges
 
     def join(self, one: int, other: int) -> None:
         """Give a region's borders to another."""

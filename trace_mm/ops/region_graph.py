@@ -103,7 +103,7 @@ def join_small_regions(
     """Join each region of fewer pixels to the neighbour behind its weakest border, until none is.
 
     All small regions are joined at once, then what is still small. Of equally weak borders (by
-    their mean strength), the one to the neighbour of the lowest number is taken.
+    their mean strength), the one of the lowest numbers is taken.
 
     Args:
         labels: (H, W): the region of each pixel, from 0 on without gaps.
@@ -116,21 +116,39 @@ def join_small_regions(
     graph = region_graph(labels, edges)
     number = np.arange(len(graph.areas), dtype=np.int32)  # what each region has become part of
     while len(graph.areas) > 1 and graph.areas.min() < min_area:
-        own = np.concatenate([graph.first, graph.second])
-        other = np.concatenate([graph.second, graph.first])
-        order = np.lexsort((other, np.tile(graph.means, 2), own))
-        order = order[graph.areas[own[order]] < min_area]
-        weakest = order[np.flatnonzero(np.diff(own[order], prepend=-1))]
-        groups = linked_groups(len(graph.areas), own[weakest], other[weakest])
-        number, graph = groups[number], _joined(graph, groups)
+        order, weakest = weakest_borders(graph, graph.means)
+        border = order[weakest[graph.areas < min_area]]  # no region is without borders
+        groups = linked_groups(len(graph.areas), graph.first[border], graph.second[border])
+        number, graph = groups[number], join_regions(graph, groups)
     return number[labels]
 
 
-def _joined(graph: RegionGraph, groups: NDArray[np.int32]) -> RegionGraph:
-    """The graph of groups (R,) of regions."""
+def join_regions(graph: RegionGraph, groups: NDArray[np.integer]) -> RegionGraph:
+    """The graph of groups (R,) of regions, numbered from 0 on without gaps."""
     areas = np.bincount(groups, graph.areas).astype(np.int64)
     one, other = groups[graph.first].astype(np.int64), groups[graph.second].astype(np.int64)
     apart = one != other
     keys = np.minimum(one, other) * len(areas) + np.maximum(one, other)
     parts = (graph.lengths, graph.totals, graph.weakest)
     return _gather(areas, keys[apart], *(part[apart] for part in parts))
+
+
+def weakest_borders(
+    graph: RegionGraph, costs: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All borders in the order of their costs (E,), and the place of each region's first (R,).
+
+    Borders of equal costs are in the order of their regions' numbers. The place is E for a region
+    without borders.
+
+    Args:
+        graph: R regions and their E borders.
+        costs: (E,).
+    """
+    order = np.argsort(costs, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    first = np.full(len(graph.areas), len(order))
+    np.minimum.at(first, graph.first, place)
+    np.minimum.at(first, graph.second, place)
+    return order, first

@@ -15,21 +15,22 @@ from trace_mm.registry import TASK_UTILS
 from trace_mm.segments.basins import SegmentRegions
 from trace_mm.segments.features import NodeFeatures, node_features
 
-_USUAL_AREA = 0.15
-_AREA_SPREAD = 2.4  # of the logarithm: a thing of a hundredth of that is a sixth as likely
+_USUAL_AREA = 0.18  # share of an image
+_AREA_SPREAD = 2.8  # of the logarithm: a thing of a hundredth of that is a quarter as likely
 
 
 @TASK_UTILS.register_module()
 class EdgeSegments:
     """Class-agnostic instance masks out of an edge map, and of the photo where it is given.
 
-    1. The edge map is cut into watershed basins on a working grid; the smallest ones join.
+    1. Edge strengths are taken to the power of ``exponent``. The map is cut into watershed basins
+       on a working grid; the smallest ones join a neighbour.
     2. Regions merge in the order of the mean edge strength along their common border, until one is
        left. Each region on the way is a candidate.
-    3. A candidate's score is the cube root of o^2.5 w^0.5 (1 - r) c^0.6 g(a): o is the mean edge
+    3. A candidate's score is the fifth root of o^4 w (1 - r) c^0.7 g(a): o is the mean edge
        strength along its outline, w what a tenth of the outline stays below, r the share of the
-       outline on the image's rim, c its compactness, and a its share of the image's area. g is a
-       Gaussian of log a about 0.15, with 2.4 as its standard deviation.
+       outline on the image's rim, c its compactness, and a its share of the image's area. g is
+       a Gaussian of log a about 0.18, with 2.8 as its standard deviation.
     4. Of candidates whose IoU exceeds ``max_iou``, the best one stays, and of all the ``number``
        best.
 
@@ -42,6 +43,8 @@ class EdgeSegments:
             [0, 1].
         min_score: masks with lower scores are left out, in [0, 1].
         resolution: longer side of the working grid in pixels; smaller images keep their own size.
+        exponent: of edge strengths; below 1, a gap in an outline counts for more, and that a line
+            is strong for less.
         smoothing: standard deviation in pixels of the Gaussian blur before basins are found.
         min_region: basins of fewer pixels of the working grid join a neighbour first.
         size_power: how much earlier small regions merge: borders are as weak as their mean strength
@@ -57,25 +60,28 @@ class EdgeSegments:
         self,
         *,
         number: int = 100,
-        max_iou: float = 0.75,
+        max_iou: float = 0.78,
         min_score: float = 0.0,
         resolution: int = 640,
+        exponent: float = 0.5,
         smoothing: float = 0.7,
         min_region: int = 20,
         size_power: float = 0.1,
         gradient_weight: float = 0.3,
-        color_weight: float = 0.008,
+        color_weight: float = 0.012,
     ) -> None:
         self._settings = {name: value for name, value in locals().items() if name != "self"}
         check_range("number", number, 1, 65535)
         check_range("max_iou", max_iou, 0, 1)
         check_range("min_score", min_score, 0, 1)
         check_range("resolution", resolution, 16, 8192)
+        check_range("exponent", exponent, 0.1, 10)
         check_range("size_power", size_power, 0, 2)
         self.number = number
         self.max_iou = max_iou
         self.min_score = min_score
         self.resolution = resolution
+        self.exponent = exponent
         self.size_power = size_power
         self._regions = SegmentRegions(smoothing, min_region, gradient_weight, color_weight)
 
@@ -102,6 +108,7 @@ class EdgeSegments:
         check_input(edges, image)
         size = working_grid(edges.shape, self.resolution)
         lines = resize(np.asarray(edges, dtype=np.float32), size)
+        lines = np.power(lines, self.exponent, dtype=np.float32)
         photo = None if image is None else resize(image, size)
         found = self._regions(lines, photo)
         tree = merge_regions(found.order, self.size_power)
@@ -117,10 +124,10 @@ class EdgeSegments:
 
 def segment_scores(features: NodeFeatures) -> NDArray[np.float64]:
     """How likely each node is a thing: in [0, 1], float64 (N,); see :class:`EdgeSegments`."""
-    strength = features.outline**2.5 * np.sqrt(features.weakest)
+    shape = (1 - features.rim) * features.compactness**0.7
     size = np.exp(-(np.log(features.area / _USUAL_AREA) ** 2) / (2 * _AREA_SPREAD**2))
-    scores: NDArray[np.float64] = strength * (1 - features.rim) * features.compactness**0.6 * size
-    return np.cbrt(scores)  # strength cubed before: scores are of the order of edge strengths
+    scores: NDArray[np.float64] = features.outline**4 * features.weakest * shape * size
+    return scores**0.2  # there are five strengths in it: of the order of one
 
 
 def node_masks(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from trace_mm.ops.merge_tree import MergeTree
@@ -81,11 +82,15 @@ def outlines(
 ) -> NDArray[np.float64]:
     """Sums over each node's outline (N, F) of values (E, F) of borders."""
     # Borders of all its regions, less, twice, those that have come to lie inside.
-    of_region = np.zeros((len(graph.areas), values.shape[1]))
-    np.add.at(of_region, graph.first, values)
-    np.add.at(of_region, graph.second, values)
-    inside = np.zeros((len(tree), values.shape[1]))
-    np.add.at(inside, tree.joints(graph.first, graph.second), values)
-    for node, (one, other) in enumerate(tree.children.tolist(), start=tree.regions):
-        inside[node] += inside[one] + inside[other]
+    borders = np.arange(len(graph.first))
+    ends = (np.concatenate([graph.first, graph.second]), np.tile(borders, 2))
+    shape = (len(graph.areas), len(borders))
+    of_region = scipy.sparse.coo_array((np.ones(len(ends[0])), ends), shape).tocsr() @ values
+    joints = (tree.joints(graph.first, graph.second), borders)
+    shape = (len(tree) + 1, len(borders))
+    done_away = scipy.sparse.coo_array((np.ones(len(borders)), joints), shape).tocsr() @ values
+    total = np.zeros((tree.regions, values.shape[1]))
+    np.cumsum(done_away[tree.between], axis=0, out=total[1:])
+    starts, ends_of = tree.spans.T
+    inside = total[ends_of - 1] - total[starts]
     return np.maximum(tree.sums(of_region) - 2 * inside, 0)
