@@ -102,7 +102,7 @@ def merge_regions(graph: RegionGraph, size_power: float = 0.0) -> MergeTree:
     that it puts together, and two regions whose common border is the weakest that either has may
     merge at any time. While there are many, all such pairs merge at once.
 
-    Ties are always broken in the same way: by the numbers of the regions.
+    Ties are always broken in the same way, in the end by the numbers of the regions.
 
     Args:
         graph: the regions and their borders.

@@ -103,7 +103,7 @@ def join_small_regions(
     """Join each region of fewer pixels to the neighbour behind its weakest border, until none is.
 
     All small regions are joined at once, then what is still small. Of equally weak borders (by
-    their mean strength), the one of the lowest numbers is taken.
+    their mean strength), the one between the smaller regions is taken.
 
     Args:
         labels: (H, W): the region of each pixel, from 0 on without gaps.
@@ -138,14 +138,14 @@ def weakest_borders(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All borders in the order of their costs (E,), and the place of each region's first (R,).
 
-    Borders of equal costs are in the order of their regions' numbers. The place is E for a region
-    without borders.
+    Borders of equal costs, such as two that share their strongest pixel, are in the order of the
+    area of both regions, then of their numbers. The place is E for a region without borders.
 
     Args:
         graph: R regions and their E borders.
         costs: (E,).
     """
-    order = np.argsort(costs, kind="stable")
+    order = np.lexsort((graph.areas[graph.first] + graph.areas[graph.second], costs))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     first = np.full(len(graph.areas), len(order))
