@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from tests.tiny_students import build, images_of, samples_of, shake
 from tools import train as train_tool
 from trace_mm.models import save_student
+from trace_mm.runs.group import leave_group
 
 STEPS = 3
 CASES = {
@@ -55,8 +56,10 @@ def run(rank: int, folder: str, out: str) -> None:
         state = sharded.state_dict()  # gathered by all ranks
         if rank == 0:
             torch.save({"state_dict": state}, Path(out) / "fsdp plain.pth")
-    finally:
+    except BaseException:
         dist.destroy_process_group()
+        raise
+    leave_group()
 
 
 def write_losses(history: list[dict[str, float]], rank: int, file: Path) -> None:
@@ -80,5 +83,7 @@ def run_train_tool(rank: int, commands: list[list[str]], meeting: str) -> None:
         for arguments in commands:
             sys.argv = ["tools/train.py", *arguments, "--launcher", "pytorch"]
             train_tool.main()
-    finally:
+    except BaseException:
         dist.destroy_process_group()
+        raise
+    leave_group()
