@@ -101,7 +101,7 @@ def test_pages_lead_to_each_other(entries):
 def test_a_browser_shows_what_the_sliders_say(entries, tmp_path, state, shown):
     page = tmp_path / "index.html"
     page.write_text(render_gallery(entries, PAGE), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=30000"]
     command = [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
     done = subprocess.run(
         [*command, page.as_uri() + state], capture_output=True, text=True, check=True, timeout=120
