@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 DISTRIBUTION_OF = {"PIL": "pillow", "cv2": "opencv-python-headless", "mmengine": "onedl-mmengine"}
-OPTIONAL = {"aiohttp", "mmdet", "mmcv", "peft", "ray", "pillow_heif", "timm", "triton"}
+OPTIONAL = {"aiohttp", "gradio", "mmdet", "mmcv", "peft", "ray", "pillow_heif", "timm", "triton"}
 
 
 def _imports(path):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from trace_mm import __version__
 from trace_mm.commands import (
+    app,
     backbones,
     convert,
     demo,
@@ -25,6 +26,7 @@ SUBCOMMANDS = (
     edges,
     demo,
     segment,
+    app,
     refine,
     convert,
     panoptic,

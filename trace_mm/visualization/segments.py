@@ -32,7 +32,7 @@ def draw_segments(
     height, width = photo.shape[:2]
     front = np.full((height, width), -1, dtype=np.int32)
     for index in _from_large_to_small(masks):
-        front[_at_size(masks[index], (height, width))] = index
+        front[mask_at_size(masks[index], (height, width))] = index
     colors = np.array([instance_color(index) for index in range(len(masks))] + [(0, 0, 0)])
     covered = (front >= 0)[:, :, None]  # (h, w, 1)
     tinted = (1 - _OPACITY) * photo + _OPACITY * 255 * colors[front]  # -1 is the last
@@ -53,7 +53,7 @@ def outline_path(mask: NDArray[np.bool_], size: tuple[int, int], tolerance: floa
         Relative moves, through the middles of the pixels at the mask's rim: ``m3,4l1,0 0,2z``.
         Empty if nothing is left at this size.
     """
-    small = _at_size(mask, size).astype(np.uint8)
+    small = mask_at_size(mask, size).astype(np.uint8)
     found, _ = cv2.findContours(small, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     parts, last = [], np.zeros(2, dtype=np.int64)
     for ring in found:
@@ -76,7 +76,7 @@ def _from_large_to_small(masks: NDArray[np.bool_]) -> Sequence[int]:
     return sorted(range(len(masks)), key=lambda index: (-areas[index], -index))
 
 
-def _at_size(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+def mask_at_size(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """A mask at a size (h, w): pixels that it covers at least half of."""
     if mask.shape == size:
         return mask
