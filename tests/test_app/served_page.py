@@ -67,9 +67,9 @@ def served_page(folder, *options):
     assert process.returncode == 0, rest
 
 
-def write_photo(path):
+def write_photo(path, shade=110):
     """A photo of two rectangles."""
-    pixels = np.full((60, 80, 3), 110, np.uint8)
+    pixels = np.full((60, 80, 3), shade, np.uint8)
     pixels[10:45, 8:34] = (230, 40, 30)
     pixels[18:50, 44:72] = (30, 80, 220)
     Image.fromarray(pixels).save(path)

@@ -92,16 +92,20 @@ def test_a_click_shows_attention_and_the_curve(tab, photo):
 
 
 def test_several_photos_and_another_timestep(tab, photo, tmp_path):
-    other = write_photo(tmp_path / "other.png")
+    other = write_photo(tmp_path / "other.png", shade=90)
     _upload(tab, photo, other)
     tab.get_by_text("80 × 60 pixels").wait_for()
-    tab.locator("#which input").click()
-    tab.get_by_role("option", name="other.png").click()
     tab.get_by_text("Model", exact=True).first.click()
     step = tab.locator("#timestep input[type=number]")
     step.fill("150")
     step.press("Enter")
-    step.blur()
+    tab.get_by_text("edges at t = 150").wait_for()
+    picture = tab.locator("#image img").get_attribute("src")
+    tab.locator("#which input").click()
+    tab.get_by_role("option", name="other.png").click()
+    tab.wait_for_function(
+        "before => document.querySelector('#image img').src !== before", arg=picture
+    )
     tab.get_by_text("edges at t = 150").wait_for()
     with tab.expect_download() as download:
         tab.get_by_text("Download COCO").click()
