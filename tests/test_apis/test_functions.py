@@ -59,6 +59,13 @@ def test_segments_of_a_photo(found, photo):
         assert (right, bottom) == (columns.max() + 1, rows.max() + 1)
 
 
+def test_boxes_where_there_is_no_mask(photo):
+    nothing = PhotoSegments(photo, np.zeros((0, 96, 96), dtype=bool), np.zeros(0))
+    assert nothing.boxes.shape == (0, 4)
+    empty = PhotoSegments(photo, np.zeros((1, 96, 96), dtype=bool), np.ones(1))
+    assert not empty.boxes.any()
+
+
 def test_segments_of_a_list(photo, found):
     several = segment([photo, photo], top=12)
     for one in several:

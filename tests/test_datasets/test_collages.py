@@ -36,10 +36,10 @@ def test_borders_are_where_parts_differ():
     assert np.concatenate(on).mean() > 4 * np.concatenate(off).mean()
 
 
-def test_some_parts_are_left_out_but_borders_are_there():
+def test_borders_are_thin_and_most_collages_have_some():
     shares = [render_collage(plain, 4, 2, index, 128).borders.mean() for index in range(30)]
     assert 0.005 < np.mean(shares) < 0.1
-    assert min(shares) >= 0
+    assert np.mean([share > 0 for share in shares]) > 0.9
 
 
 @pytest.mark.parametrize("photos, seed, size", [(0, 0, 64), (1, -1, 64), (1, 0, 16)])

@@ -61,7 +61,7 @@ def test_without_trust_nothing_is_learned_where_an_edge_was_seen():
 def test_a_student_doubts_labels_where_it_saw_an_edge_before(flow_folder):
     """The mask comes from the decoder's first weights, also once they have changed."""
     options = {"edge_loss": "cross_entropy", "reconstruction": None, "label_grid": "token"}
-    student = shake(build(flow_folder, **options, doubt=0.0)).train()
+    student = shake(build(flow_folder, **options, doubt=0.0))
     student._first = FirstReading(student.decoder)
     images = images_of(1)
     first = student.read(images[0][None]).detach()
@@ -132,7 +132,9 @@ def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="edge_loss must be one of dice, cross_entropy"):
         Distillation(edge_loss="focal")
     with pytest.raises(ValueError, match="doubt must be a weight from 0 to 1"):
-        Distillation(doubt=1.5)
+        Distillation(edge_loss="cross_entropy", doubt=1.5)
+    with pytest.raises(ValueError, match="doubt has no effect on the Dice loss"):
+        Distillation(doubt=0.5)
 
 
 def test_small_images_are_shown_no_more_than_so_many_times_as_large(flow_folder, tmp_path):

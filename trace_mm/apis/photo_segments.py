@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_mm.files.atomic import write_atomically
-from trace_mm.files.coco import instance_annotation
+from trace_mm.files.coco import instance_annotation, mask_box
 from trace_mm.short_repr import ShortRepr
 from trace_mm.visualization.segments import draw_segments
 
@@ -47,11 +47,8 @@ class PhotoSegments(ShortRepr):
     @property
     def boxes(self) -> NDArray[np.float64]:
         """Boxes (N, 4): left, top, and right and bottom of the pixel after the last."""
-        boxes = np.zeros((len(self), 4))
-        for box, mask in zip(boxes, self.masks, strict=True):
-            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            if len(rows):
-                box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        boxes = np.array([mask_box(mask) for mask in self.masks], dtype=float).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]  # from width and height
         return boxes
 
     def plot(self, top: int | None = None) -> Image.Image:

@@ -62,6 +62,8 @@ class Distillation:
                 raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
         if not 0 <= self.doubt <= 1:
             raise ValueError(f"doubt must be a weight from 0 to 1, got {self.doubt}")
+        if self.doubt < 1 and self.edge_loss != "cross_entropy":
+            raise ValueError("doubt has no effect on the Dice loss: take edge_loss='cross_entropy'")
         if not self.dice_smoothing >= 0:
             raise ValueError(f"dice_smoothing must be at least 0, got {self.dice_smoothing}")
 

@@ -311,7 +311,7 @@ class TraceStudent(StudentState, RunnerModel):
         """Calibrated logits (B, 1, h * k, w * k)."""
         grid = self.backbone.grid(latents)
         logits: Tensor = self.decoder(attention, grid, latents)
-        if self._first is not None and self.training:
+        if self._first is not None:
             self._first.read(attention, grid, latents)
         scale, offset = self.calibration
         return logits * scale + offset
