@@ -23,6 +23,8 @@ def main(folder: Path) -> None:
             raise ValueError(f"{archive_name} lacks the shipped model")
         if "trace_mm/panoptic/class_files/voc2012.json" not in names:
             raise ValueError(f"{archive_name} lacks the class files")
+        if "trace_mm/demo/photos/coffee.jpg" not in names:
+            raise ValueError(f"{archive_name} lacks the photos of the demo")
         if "trace_mm/py.typed" not in names:
             raise ValueError(f"{archive_name} lacks py.typed")
         stray = [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
@@ -41,6 +43,7 @@ def main(folder: Path) -> None:
         "projects/",
         "LICENSE",
         "constraints.txt",
+        "constraints-lowest.txt",
         "constraints-mmdet.txt",
     ):
         if not any(name.startswith(part) for name in in_sdist):

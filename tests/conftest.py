@@ -5,8 +5,10 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from tests import tiny_models, tiny_transformers
 from tests.s3_server import FaultyProxy, s3_proxy
@@ -27,7 +29,9 @@ SAVED_BY = {
 
 
 def pytest_configure() -> None:
-    """With ``-n``, each process and those that it starts keep to their part of the cores."""
+    """No test asserts a time; with ``-n``, each process keeps to its part of the cores."""
+    hypothesis.settings.register_profile("no deadline", deadline=None)
+    hypothesis.settings.load_profile("no deadline")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
         threads = max(1, (os.cpu_count() or 1) // workers)
@@ -46,6 +50,14 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACE_MM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _scope() -> Iterator[None]:
+    """The registry in which a test's runner looks names up is not the next test's."""
+    before = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict = before
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "configs/*/*.md", "projects/*/*.md")
+    for pattern in ("*.md", "docs/*.md", "docs/recipes/*.md", "configs/*/*.md", "projects/*/*.md")
     for path in ROOT.glob(pattern)
 )
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)

@@ -7,6 +7,7 @@ would point at.
 import json
 
 import numpy as np
+import scipy.io
 from PIL import Image
 from pycocotools import mask as mask_utils
 
@@ -258,6 +259,35 @@ def write_irn(folder, images, classes=(14, 1, 19)):
     return folder
 
 
+def numbered(masks):
+    """Numbers of instances (H, W) from 1."""
+    return sum(number * mask.astype(np.int32) for number, mask in enumerate(masks, start=1))
+
+
+def write_instance_npy(folder, images):
+    """Arrays of numbers, as many methods for cells save them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, masks in images.items():
+        np.save(folder / f"{name}.npy", numbered(masks))
+    return folder
+
+
+def write_instance_mat(folder, images):
+    """HoVer-Net's files: numbers as floats, and centres beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, masks in images.items():
+        content = {"inst_map": numbered(masks).astype(np.float64), "inst_centroid": np.ones((9, 2))}
+        scipy.io.savemat(folder / f"{name}.mat", content)
+    return folder
+
+
+def write_coin(folder, images):
+    """COIN's scripts write by OpenCV: blue is number // 256, green number % 256."""
+    for name, masks in images.items():
+        save_colors(folder / f"{name}.png", 256 * numbered(masks))
+    return folder
+
+
 def write_png(folder, images):
     """``<stem>_<n>.png``, black and white."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -286,6 +316,8 @@ WRITERS = {
     "dhr": write_dhr,
     "voc": write_voc,
     "cups": write_cups,
+    "instance_maps npy": write_instance_npy,
+    "instance_maps mat": write_instance_mat,
     "irn": write_irn,
     "png": write_png,
     "png folders": write_png_folders,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -11,7 +10,8 @@ from mmengine.model.wrappers import MMDistributedDataParallel, MMFullyShardedDat
 from mmengine.optim import OptimWrapper
 
 from tests.tiny_students import build, images_of, samples_of, shake
-from tools import train as train_tool
+from trace_mm.apis.training import train as train_config
+from trace_mm.apis.training import training_config
 from trace_mm.models import save_student
 from trace_mm.runs.group import leave_group
 
@@ -74,15 +74,17 @@ def write_losses(history: list[dict[str, float]], rank: int, file: Path) -> None
         file.write_text(json.dumps(mean))
 
 
-def run_train_tool(rank: int, commands: list[list[str]], meeting: str) -> None:
-    """One of two processes that run tools/train.py, as torchrun would start them."""
+def run_trainings(rank: int, trainings: list[dict[str, str]], meeting: str) -> None:
+    """One of two processes that train one config after the other, as torchrun would start them.
+
+    What ``trace-mm train`` calls is called here: the command itself leaves the group when it ends.
+    """
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
     try:
-        for arguments in commands:
-            sys.argv = ["tools/train.py", *arguments, "--launcher", "pytorch"]
-            train_tool.main()
+        for options in trainings:
+            train_config(training_config(**options, launcher="pytorch"))
     except BaseException:
         dist.destroy_process_group()
         raise

@@ -18,12 +18,14 @@ HELPERS = {
     "emergence_data",
     "measure",
     "published_configs",
+    "test",
+    "train",
 }
 TOOLS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("tools/*.py", "tools/*/*.py")
     for path in ROOT.glob(pattern)
-    if path.stem not in HELPERS
+    if path.stem not in HELPERS and path.parent.name not in ("reproduction", "site")
 )
 PROJECTS = [
     "projects/embedded_backbone/publish.py",
@@ -31,8 +33,16 @@ PROJECTS = [
     "projects/embedded_backbone/train_vae.py",
     "projects/mask_generators/generate.py",
     "projects/rival_edges/hed.py",
+    "projects/sam_seeds/segment.py",
 ]
 COMMANDS = documented_commands()
+
+
+def _subcommands():
+    """The parsers of all subcommands of trace-mm, by name."""
+    actions = cli._build_parser()._actions
+    (found,) = (one for one in actions if isinstance(one, argparse._SubParsersAction))
+    return found.choices
 
 
 @pytest.fixture
@@ -42,6 +52,8 @@ def parser_of(monkeypatch):
     def find(script):
         if script == "trace-mm":
             return cli._build_parser()
+        if script in ("tools/train.py", "tools/test.py"):  # doors to subcommands of these names
+            return _subcommands()[Path(script).stem]
         monkeypatch.syspath_prepend(str((ROOT / script).parent))
         module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
         return module.make_parser()
@@ -83,6 +95,8 @@ def _sample(action):
         return str(next(iter(action.choices)))
     if str(action.metavar).startswith(("NAME=", "KEY=")):
         return "a=1"
+    if getattr(action.type, "__name__", "") == "share":
+        return "0.5"
     return "{}" if action.type is json.loads else "8" if action.type is not None else "text"
 
 
@@ -131,13 +145,8 @@ def test_every_form_of_every_option_of_tools(parser_of, script):
     _check_forms(parser_of(script))
 
 
-def test_every_form_of_every_option_of_the_command(parser_of):
-    (commands,) = (
-        action
-        for action in parser_of("trace-mm")._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    for parser in commands.choices.values():
+def test_every_form_of_every_option_of_the_command():
+    for parser in _subcommands().values():
         _check_forms(parser)
 
 
@@ -146,6 +155,15 @@ def test_tiles_without_a_number(parser_of):
     for words, tile in ((["--tile"], "auto"), (["--tile", "auto"], "auto"), (["--tile", "8"], 8)):
         assert parser.parse_args(["edges", "photo.jpg", "--out", "o", *words]).tile == tile
     assert parser.parse_args(["edges", "--tile", "--out", "o", "photo.jpg"]).tile == "auto"
+
+
+def test_the_size_of_objects(parser_of):
+    words = ["edges", "photo.jpg", "--out", "o", "--object-size"]
+    for text, size in (("auto", "auto"), ("9.5", 9.5)):
+        assert parser_of("trace-mm").parse_args([*words, text]).object_size == size
+    for wrong in ("0", "none"):
+        with pytest.raises(SystemExit):
+            parser_of("trace-mm").parse_args([*words, wrong])
 
 
 def test_tools_end_through_the_wrapper():

@@ -1,6 +1,7 @@
 """What a call imports: what it does not use must cost nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 import trace_mm.apis
 import trace_mm.engine
+from trace_mm.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,20 +57,25 @@ labeler = dict(type="PanopticLabeler")
 }
 
 
-def _imported(code):
+def _imported(code, folder=ROOT):
     """The modules that a process has imported once it has run some code."""
     code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules)"
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return set(result.stdout.splitlines()[-1].split())
 
 
-def _run(*arguments):
+def _run(*arguments, folder=ROOT):
     """What the command imports, which must not fail."""
     call = f"from trace_mm.cli import main; assert main({list(map(str, arguments))}) == 0"
-    return _imported(call)
+    return _imported(call, folder)
 
 
 @pytest.fixture
@@ -130,8 +137,30 @@ def test_a_student_needs_no_training(photos, tmp_path):
     imported = _run("edges", photos, "--out", tmp_path / "out", "--device", "cpu")
     assert (tmp_path / "out/edges/1.png").is_file()
     assert "diffusers" in imported and not imported & {*TRAINING, "transformers.trainer"}
-    again = _run("edges", photos, "--out", tmp_path / "out", "--device", "cpu")
-    assert not again & {*HEAVY, "scipy.ndimage", "scipy.sparse"}  # nothing to do
+
+
+RERUNS = {
+    "edges": "edges photos --out out",
+    "edges of a teacher": "edges photos --out out --method teacher",
+    "edges of a config": "edges photos --out out --model sobel.py",
+    "segment": "segment photos --out out --model sobel.py --refine",
+    "segment, by features": "segment photos --out out --generator tokencut --size 64",
+    "refine": "refine --masks masks --images photos --out out.json --model sobel.py",
+    "panoptic": "panoptic --images photos --semantic masks --classes voc2012 --out out "
+    "--model sobel.py",
+}
+
+
+@pytest.mark.parametrize("command", RERUNS.values(), ids=RERUNS)
+def test_where_nothing_is_to_be_done_torch_is_not_imported(command, photos, tmp_path, monkeypatch):
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (24, 16), 1).save(tmp_path / "masks/1.png")
+    (tmp_path / "sobel.py").write_text("model = dict(type='SobelDetector')")
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 0
+    again = _run(*command.split(), folder=tmp_path)
+    assert "trace_mm.runs.engine" in again
+    assert not again & {"torch", *HEAVY}
 
 
 def test_a_model_is_described_without_what_builds_it():
@@ -238,3 +267,13 @@ def test_all_hooks_are_found_by_their_names():
     _imported(
         "from trace_mm.registry import OPTIM_WRAPPERS as o; assert o.get('AutocastOptimWrapper')"
     )
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name():
+    code = (
+        "import trace_mm.ops.divergence, trace_mm.ops.region_graph, trace_mm.generators.maskcut\n"
+        "from trace_mm.generators import maskcut\n"
+        "from trace_mm.ops import divergence, region_graph\n"
+        "assert all(map(callable, (divergence, region_graph, maskcut)))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import trace_mm
 
@@ -123,7 +124,7 @@ def _forbidden(path):
     if part not in LAYERS and part not in SHARED:
         return [f"trace_mm/{file}: {part} is no room of docs/architecture.md"]
     if part == "ops" or part in SHARED:
-        allowed, rule = set(), f"{part} imports nothing of ours"
+        allowed, rule = {"lazy"}, f"{part} imports nothing of ours but lazy"
     else:
         allowed = ALLOWED[part] | SHARED
         rule = f"{part} (layer {LAYERS[part]}) may import {', '.join(sorted(ALLOWED[part]))}"
@@ -154,8 +155,8 @@ def test_a_forbidden_import_is_named(tmp_path, monkeypatch):
         path.write_text("from trace_mm import console\nfrom trace_mm.apis.inputs import read\n")
     paths = {path.parent.name: path for path in (tmp_path / "trace_mm").glob("*/new.py")}
     assert _forbidden(paths["ops"]) == [
-        "trace_mm/ops/new.py imports trace_mm.console: ops imports nothing of ours",
-        "trace_mm/ops/new.py imports trace_mm.apis.inputs: ops imports nothing of ours",
+        "trace_mm/ops/new.py imports trace_mm.console: ops imports nothing of ours but lazy",
+        "trace_mm/ops/new.py imports trace_mm.apis.inputs: ops imports nothing of ours but lazy",
     ]
     (line,) = _forbidden(paths["jobs"])
     assert line.startswith("trace_mm/jobs/new.py imports trace_mm.apis.inputs: jobs (layer 8) may")
@@ -178,17 +179,34 @@ def test_imports_are_declared(path):
         assert top != "timm" or _part(path) == "vision"
 
 
+def _pins(file):
+    """Versions by name of a file of constraints."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def test_the_lowest_versions_are_those_of_the_project():
+    """constraints-lowest.txt, with which docs/install.md says what was tried."""
+    pins = _pins("constraints-lowest.txt")
+    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["train"]]:
+        requirement = Requirement(line)
+        (least,) = [one.version for one in requirement.specifier if one.operator == ">="]
+        pinned = pins.pop(canonicalize_name(requirement.name))
+        parts = Version(least).release
+        assert Version(pinned).release[: len(parts)] == parts, f"{requirement}: {pinned} was tried"
+        assert not any(Version(pinned).release[len(parts) : 3]), f"{requirement} is lower"
+    assert pins == {}
+
+
 def test_constraints_pin_every_dependency_within_its_range():
-    pins = {}
-    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, _, version = line.partition("==")
-            pins[canonicalize_name(name)] = version
+    pins = _pins("constraints.txt")
     extras = PROJECT["optional-dependencies"]
     for line in [
         *PROJECT["dependencies"],
         *extras["train"],
         *extras["test"],
+        *extras["app"],
         *extras["vision"],
         *extras["s3"],
     ]:

@@ -1,5 +1,8 @@
 """Compute the embeddings of the empty prompt once, so that text encoders are not needed again.
 
+With --prompts also those of the prompts in a file, each once, for models that are shown images with
+them.
+
 Without --out they go to the user's cache, where load_backbone finds them; with --out to a file that
 may be copied into the model's folder as null_text.safetensors, on a machine that has no encoders.
 """
@@ -12,6 +15,7 @@ from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.diffusion import open_model
 from trace_mm.diffusion.null_text import write_null_text
 from trace_mm.diffusion.null_text_files import NULL_TEXT_FILE, cache_path
+from trace_mm.diffusion.prompts import Prompts
 from trace_mm.files import check_outputs
 from trace_mm.files.hub import readable_hub_errors
 from trace_mm.runs.summary import DONE, SOME_FAILED
@@ -24,6 +28,12 @@ def make_parser() -> Parser:
     parser.add_argument("--revision", help="of the hub id")
     parser.add_argument("--variant", help="of the encoders' weight files, such as fp16")
     parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help="JSON of a prompt by image name, all of which are embedded",
+    )
+    parser.add_argument("--device", default="cpu", help="of the encoders of prompts (default: cpu)")
+    parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where those of one model go, instead of the cache"
     )
     return parser
@@ -35,6 +45,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.out is not None and len(arguments.models) > 1:
         parser.error("--out takes one model")
+    if arguments.out is not None and arguments.prompts is not None:
+        parser.error("--out takes the empty prompt only: those of --prompts go to the cache")
     failed = 0
     for model in arguments.models:
         try:
@@ -52,6 +64,11 @@ def cache(model: str, arguments: argparse.Namespace) -> str:
     opened = open_model(model, arguments.revision)
     with readable_hub_errors(opened.source, arguments.revision):
         embeddings = opened.null_text(arguments.variant, store=arguments.out is None)
+        made = ""
+        if arguments.prompts is not None:
+            texts = Prompts(arguments.prompts).texts
+            count = opened.prompt_files(arguments.variant).make(texts, arguments.device)
+            made = f"; {count} of {len(texts)} prompts embedded now, all are in the cache"
     path = Path(opened.source) / NULL_TEXT_FILE  # of models that come with theirs
     if arguments.out is not None:
         path = arguments.out
@@ -59,7 +76,7 @@ def cache(model: str, arguments: argparse.Namespace) -> str:
     elif not path.is_file():
         path = cache_path(opened.source, arguments.revision)
     shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in embeddings.items())
-    return f"{shapes} in {path}"
+    return f"{shapes} in {path}{made}"
 
 
 if __name__ == "__main__":

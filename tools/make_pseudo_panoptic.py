@@ -12,9 +12,10 @@ from mmengine.registry import init_default_scope
 from trace_mm.apis.pseudo_panoptic import make_pseudo_panoptic
 from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_arguments import add_edges_from
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.commands.executors import add_run_arguments, run_options
-from trace_mm.engine.runner_config import read_config
+from trace_mm.engine.runner_config import read_config, set_edges
 from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.panoptic import choose_classes
 from trace_mm.registry import TASK_UTILS
@@ -30,6 +31,7 @@ def make_parser() -> Parser:
     parser.add_argument("config", help="config file")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--device", help="of the edge model (default: a GPU each process if any)")
+    add_edges_from(parser)
     add_run_arguments(parser)
     add_config_options(parser, ", such as data_root=DIR or labeler.threshold=0.3")
     return parser
@@ -42,6 +44,8 @@ def main() -> int:
     missing = [name for name in _NEEDED if name not in cfg]
     if missing:
         raise ValueError(f"{args.config}: has no {missing[0]}")
+    if args.edges_from is not None:
+        set_edges(cfg, {"type": "EdgesFrom", "source": args.edges_from})
     init_default_scope("trace_mm")
     root = Path(cfg.get("data_root", ""))
     annotations = cfg.get("annotations")

@@ -12,9 +12,10 @@ from mmengine.registry import init_default_scope
 from trace_mm.apis.refine_masks import refine_masks
 from trace_mm.commands.arguments import named_device
 from trace_mm.commands.command_line import Parser, run_command
+from trace_mm.commands.config_arguments import add_edges_from
 from trace_mm.commands.config_options import add_config_options
 from trace_mm.commands.executors import add_run_arguments, run_options
-from trace_mm.engine.runner_config import read_config
+from trace_mm.engine.runner_config import read_config, set_edges
 from trace_mm.jobs.edge_sources import edge_source_of
 from trace_mm.registry import TASK_UTILS
 
@@ -27,6 +28,7 @@ def make_parser() -> Parser:
     parser.add_argument("--show-dir", metavar="DIR", help="write a picture of each image")
     parser.add_argument("--device", help="of the edge model (default: cuda if any)")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad masks out")
+    add_edges_from(parser)
     add_run_arguments(parser)
     add_config_options(parser, ", such as data_root=DIR or model.refiner.steps=64")
     return parser
@@ -37,6 +39,8 @@ def main() -> int:
     how = run_options(args)
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope("trace_mm")
+    if args.edges_from is not None:
+        set_edges(cfg, {"type": "EdgesFrom", "source": args.edges_from})
     dataset = cfg.test_dataloader.dataset
     images = dataset.images
     root = Path(images.get("data_root", ""))

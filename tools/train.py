@@ -2,23 +2,7 @@
 
 import sys
 
-from trace_mm.commands import train
-from trace_mm.commands.command_line import Parser, run_command
-from trace_mm.runs.group import leave_group
-
-
-def make_parser() -> Parser:
-    """The command line."""
-    parser = Parser(description=train.DESCRIPTION)
-    train.add_arguments(parser)
-    return parser
-
-
-def main() -> int:
-    return train.run(make_parser().parse_args())
-
+from trace_mm.cli import main
 
 if __name__ == "__main__":
-    status = run_command(main)
-    leave_group(status)
-    sys.exit(status)
+    sys.exit(main(["train", *sys.argv[1:]]))

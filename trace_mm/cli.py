@@ -16,6 +16,7 @@ from trace_mm.commands import (
     refine,
     score,
     segment,
+    semantic,
     test,
     train,
 )
@@ -30,6 +31,7 @@ SUBCOMMANDS = (
     refine,
     convert,
     panoptic,
+    semantic,
     merge,
     train,
     test,

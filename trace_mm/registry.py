@@ -5,6 +5,9 @@ mmengine's and mmdet's the same way. A registry imports the modules that fill it
 that ``import trace_mm`` stays fast.
 """
 
+from importlib import import_module
+from typing import Any
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -27,21 +30,73 @@ from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 
-MODELS = Registry(
+from trace_mm.lazy import export_homes
+
+
+class PackageRegistry(Registry):
+    """Imports of a package that exports lazily only the module of the name that is asked for.
+
+    Other names are looked for as MMEngine does it, in all locations and parents.
+
+    Args:
+        package: such as ``"trace_mm.models"``.
+        name: as for MMEngine's, and the others likewise.
+        options: of MMEngine's.
+    """
+
+    def __init__(self, package: str, name: str, **options: Any) -> None:
+        super().__init__(name, scope="trace_mm", **options)
+        self._package = package
+
+    def get(self, key: str) -> Any:
+        """What is registered under a name; None if there is nothing."""
+        name = key.removeprefix("trace_mm.")
+        home = export_homes(self._package).get(name)
+        if home is not None and name not in self.module_dict:
+            import_module(home)
+        return self.module_dict.get(name) or super().get(key)
+
+
+MODELS = PackageRegistry(
+    "trace_mm.models",
     "model",
-    build_from_cfg,  # that of the parent imports mmengine.model, for lists of models
+    build_func=build_from_cfg,  # the parent's imports mmengine.model, for lists of models
     parent=MMENGINE_MODELS,
-    scope="trace_mm",
-    locations=["trace_mm.models", "trace_mm.refinement.mask_refiner"],
+    locations=[  # the package imports nothing by itself, so that models are described quickly
+        "trace_mm.models.decoders",
+        "trace_mm.models.edge_ensemble",
+        "trace_mm.models.edge_folder",
+        "trace_mm.models.edges_from",
+        "trace_mm.models.gradient_detectors",
+        "trace_mm.models.student",
+        "trace_mm.models.teacher",
+        "trace_mm.models.trained_student",
+        "trace_mm.models.true_edges",
+        "trace_mm.models.vision_teacher",
+        "trace_mm.refinement.mask_refiner",
+        "trace_mm.refinement.score_refiner",
+    ],
 )
-DATASETS = Registry(
-    "dataset", parent=MMENGINE_DATASETS, scope="trace_mm", locations=["trace_mm.datasets"]
+DATASETS = PackageRegistry(
+    "trace_mm.datasets",
+    "dataset",
+    parent=MMENGINE_DATASETS,
+    locations=[
+        "trace_mm.datasets.collage_dataset",
+        "trace_mm.datasets.edge_dataset",
+        "trace_mm.datasets.image_shards",
+        "trace_mm.datasets.image_sources",
+        "trace_mm.datasets.scene_edge_dataset",
+        "trace_mm.datasets.score_map_dataset",
+        "trace_mm.datasets.source_mask_dataset",
+        "trace_mm.datasets.unlabelled_dataset",
+    ],
 )
 DATA_SAMPLERS = Registry(
     "data sampler",
     parent=MMENGINE_DATA_SAMPLERS,
     scope="trace_mm",
-    locations=["trace_mm.datasets"],
+    locations=["trace_mm.datasets.visits"],
 )
 METRICS = Registry(
     "metric", parent=MMENGINE_METRICS, scope="trace_mm", locations=["trace_mm.evaluation"]
@@ -55,6 +110,7 @@ HOOKS = Registry(
         "trace_mm.engine.decoder_first_hook",
         "trace_mm.engine.edge_folder_hook",
         "trace_mm.engine.edge_visualization_hook",
+        "trace_mm.engine.instance_visualization_hook",
         "trace_mm.engine.panoptic_visualization_hook",
         "trace_mm.engine.reproducible_training_hook",
         "trace_mm.engine.unreadable_images_hook",
@@ -74,7 +130,7 @@ STRATEGIES = Registry(
     scope="trace_mm",
     locations=["trace_mm.engine.student_fsdp_strategy"],
 )
-# Filled by trace_mm.mask2former, which a config imports, since it needs mmdet.
+# Filled by trace_mm.mask2former and detectors, which configs import, since they need mmdet.
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="trace_mm")
 # What finds segments, what refines masks, and what makes panoptic labels.
 TASK_UTILS = Registry(
@@ -83,6 +139,7 @@ TASK_UTILS = Registry(
     scope="trace_mm",
     locations=[
         "trace_mm.refinement.boundary_guided_propagation",
+        "trace_mm.refinement.score_propagation",
         "trace_mm.segments.edge_segments",
         "trace_mm.panoptic",
     ],

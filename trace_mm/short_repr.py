@@ -14,9 +14,10 @@ _REPR.maxstring = _REPR.maxother = 120
 class ShortRepr:
     """A dataclass (with ``repr=False``) whose ``repr`` tells how many items there are, and some.
 
-    Example:
+    Examples:
+        >>> from trace_mm.apis import FolderRunSummary
         >>> FolderRunSummary(done=["a", "b", "c", "d", "e"])
-        FolderRunSummary(done=[5: 'a', 'b', 'c', ...], skipped=[], failed={})
+        FolderRunSummary(done=[5: 'a', 'b', 'c', ...], skipped=[], failed={}, ...)
     """
 
     def __repr__(self) -> str:

@@ -49,6 +49,22 @@ class InstanceDataSample(EdgeDataSample):
     pred_instances: InstanceData
 
 
+class SemanticDataSample(EdgeDataSample):
+    """One image's classes beside its edges.
+
+    Meta information: that of ``EdgeDataSample``.
+
+    Attributes:
+        class_scores: what another method gives to each class, float32 array (C, h, w).
+        gt_classes: the true class number of each pixel, int32 array (H, W), -1 does not count.
+        pred_classes: the predicted one, int32 array (H, W).
+    """
+
+    class_scores: np.ndarray
+    gt_classes: np.ndarray
+    pred_classes: np.ndarray
+
+
 def edges_of(sample: EdgeDataSample) -> NDArray[np.float32]:
     """A prediction's edges as float32 (H, W) in [0, 1]."""
     edges: NDArray[np.float32] = sample.pred_edges.detach().cpu().float().numpy()

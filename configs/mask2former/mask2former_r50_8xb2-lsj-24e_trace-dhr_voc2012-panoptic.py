@@ -18,3 +18,5 @@ max_iters = 10582 * 24 // 16
 param_scheduler = dict(end=max_iters, milestones=[max_iters * 15 // 24, max_iters * 20 // 24])
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=max_iters, val_interval=2000)
 default_hooks = dict(checkpoint=dict(interval=2000))
+# The schedule is for 16 images an iteration; with fewer GPUs, as many images take more iterations.
+auto_scale_lr = dict(enable=True, iterations=True)

@@ -12,3 +12,5 @@ val_dataloader = dict(dataset=dict(_delete_=True, **_base_.panoptic.test))
 test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, **_base_.panoptic.evaluator)
 test_evaluator = val_evaluator
+# The schedule is for 16 images an iteration; with fewer GPUs, as many images take more iterations.
+auto_scale_lr = dict(enable=True, iterations=True)

@@ -1,5 +1,5 @@
-# COCO 2017: MARS's semantic maps, and things told apart by the shipped photo student's edges.
-_base_ = ["../_base_/models/trace-student_trace-tiny-photo_shipped.py"]
+# COCO 2017: MARS's semantic maps, and things told apart by edges.
+_base_ = ["../_base_/models/edges_photos.py"]
 default_scope = "trace_mm"
 data_root = "data/coco"
 images = "train2017"

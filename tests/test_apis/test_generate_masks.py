@@ -185,7 +185,9 @@ def test_features_are_described_without_loading(flow_folder, tmp_path, monkeypat
     settings = backbones.feature_settings(str(flow_folder), {"pool": 1})
     source = backbones.FeatureSource(str(flow_folder), settings)
     loaded = source.load()
-    monkeypatch.setattr(backbones, "load_recommended", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(
+        "trace_mm.diffusion.load_recommended", lambda *_, **__: pytest.fail("loaded")
+    )
     described = source.describe()
     assert described["size"] == loaded.size and described["pool"] == 1
     other = tmp_path / "other"

@@ -364,7 +364,7 @@ def test_a_config_that_is_no_edge_model_is_refused():
     config = {"type": "MaskRefiner", "edges": SOBEL, "refiner": None}
     with pytest.raises(ValueError, match=r"a MaskRefiner, which finds no edges: .* SobelDetector"):
         TraceInferencer(config, device="cpu")
-    with pytest.raises(ValueError, match=r"MaskRefiner.*TrainedStudent, in model\.edges"):
+    with pytest.raises(ValueError, match=r"MaskRefiner.*EdgesFrom, in model\.edges"):
         TraceInferencer("configs/uis/maskcut_trace_scenes.py", device="cpu")
     with pytest.raises(ValueError, match="cannot build the model: NoSuchModel is not in"):
         TraceInferencer({"type": "NoSuchModel"}, device="cpu")

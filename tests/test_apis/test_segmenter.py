@@ -64,3 +64,5 @@ def test_generators_compute_where_they_are_told(flow_folder):
         "maskcut", None, backbone=str(flow_folder), device="cuda:7", elsewhere=True
     )
     assert remote.uses_accelerator and remote.on("cpu").finder.features.device == "cpu"
+    near = photo_segmenter("maskcut", None, backbone=str(flow_folder), device="cpu:0")
+    assert not near.uses_accelerator  # another name of the same

@@ -63,14 +63,14 @@ def served_page(folder, *options):
         yield Page(found[0], process.pid, home, temporary)
     finally:
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=300)
     assert process.returncode == 0, rest
 
 
-def write_photo(path, shade=110):
-    """A photo of two rectangles."""
+def write_photo(path, shade=110, turned=False):
+    """A photo of two rectangles, of 80 x 60 pixels."""
     pixels = np.full((60, 80, 3), shade, np.uint8)
     pixels[10:45, 8:34] = (230, 40, 30)
     pixels[18:50, 44:72] = (30, 80, 220)
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(np.rot90(pixels) if turned else pixels).save(path)
     return path

@@ -4,8 +4,11 @@ import os
 import shutil
 from itertools import pairwise
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from tests.test_app.held_page import HeldModels, held_page
 from tests.test_app.served_page import served_page, write_photo
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -15,8 +18,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 180_000  # milliseconds: machines are busy while tests run
 INPUT = "#photos input[type=file]"
+VIDEO = "document.querySelector('#webcam video')"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,17 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        options = ["--no-sandbox"]  # which a container does not have
+        options = [
+            "--no-sandbox",  # which a container does not have
+            "--use-fake-device-for-media-stream",  # a webcam that shows a test picture
+            "--use-fake-ui-for-media-stream",  # and is allowed
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+        ]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
@@ -57,6 +71,21 @@ def _upload(tab, *photos):
 def _opened(tab, photo):
     _upload(tab, photo)
     tab.get_by_text("80 × 60 pixels").wait_for()
+
+
+def _described(tab):
+    return tab.locator("#said").inner_text().strip()
+
+
+def _choose(tab, name):
+    tab.locator("#which input").click()
+    tab.get_by_role("option", name=name).click()
+
+
+def _set(tab, slider, value):
+    number = tab.locator(f"#{slider} input[type=number]")
+    number.fill(str(value))
+    number.blur()  # a slider that needs a pass waits until it is let go
 
 
 def test_upload_slider_and_downloads(tab, photo):
@@ -96,13 +125,10 @@ def test_several_photos_and_another_timestep(tab, photo, tmp_path):
     _upload(tab, photo, other)
     tab.get_by_text("80 × 60 pixels").wait_for()
     tab.get_by_text("Model", exact=True).first.click()
-    step = tab.locator("#timestep input[type=number]")
-    step.fill("150")
-    step.blur()  # a slider that needs a pass waits until it is let go
+    _set(tab, "timestep", 150)
     tab.get_by_text("edges at t = 150").wait_for()
     picture = tab.locator("#image img").get_attribute("src")
-    tab.locator("#which input").click()
-    tab.get_by_role("option", name="other.png").click()
+    _choose(tab, "other.png")
     tab.wait_for_function(
         "before => document.querySelector('#image img').src !== before", arg=picture
     )
@@ -113,10 +139,89 @@ def test_several_photos_and_another_timestep(tab, photo, tmp_path):
 
 
 def test_a_broken_photo(tab, photo, tmp_path):
+    _opened(tab, photo)
     (tmp_path / "broken.png").write_bytes(photo.read_bytes()[:100])
     _upload(tab, tmp_path / "broken.png")
-    tab.get_by_text("broken.png: damaged").first.wait_for()
+    tab.locator("#said .fault").get_by_text("broken.png: damaged").wait_for()
     assert tab.get_by_text("Traceback").count() == 0
+    assert tab.locator("#image img, #edges img, #masks img").count() == 0  # of the one before
+
+
+def test_ignored_edges_enclose_nothing(tab, photo):
+    _opened(tab, photo)
+    before = _described(tab)
+    assert not before.startswith("0 of ")
+    _set(tab, "threshold", 1)
+    tab.get_by_text("0 of 0 masks").wait_for()
+    _set(tab, "threshold", 0)
+    tab.get_by_text(before).wait_for()
+
+
+def test_masks_of_another_program(tab, photo, tmp_path):
+    _opened(tab, photo)
+    ids = np.zeros((60, 80), np.uint8)
+    ids[14:42, 12:30], ids[20:46, 46:70] = 1, 2
+    Image.fromarray(ids).save(tmp_path / "ids.png")
+    tab.get_by_text("Refine masks of your own").click()
+    tab.set_input_files("#own-masks input[type=file]", str(tmp_path / "ids.png"))
+    tab.get_by_text("2 of 2 masks").wait_for()
+    Image.fromarray(ids[:50]).save(tmp_path / "small.png")
+    tab.locator("#own-masks button[aria-label=Clear]").click()
+    tab.set_input_files("#own-masks input[type=file]", str(tmp_path / "small.png"))
+    tab.get_by_text("small.png").first.wait_for()
+    tab.get_by_test_id("toast-body").wait_for()
+    assert _described(tab).startswith("2 of 2 masks")  # what was there stays
+
+
+def test_a_picture_of_the_webcam(tab, photo):
+    _opened(tab, photo)
+    tab.get_by_text("Webcam").first.click()
+    tab.get_by_text("Click to Access Webcam").click()
+    tab.wait_for_function(f"{VIDEO}?.readyState === 4 && {VIDEO}.videoWidth > 80")
+    width, height = tab.evaluate(f"[{VIDEO}.videoWidth, {VIDEO}.videoHeight]")
+    tab.get_by_label("capture photo").click()
+    tab.get_by_text(f"{width} × {height} pixels").wait_for()
+    shown = tab.locator("#image img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    assert max(shown) > 80 and abs(shown[0] * height - shown[1] * width) <= width
+    tab.locator("#webcam button[aria-label='Remove Image']").click()
+    tab.get_by_text("80 × 60 pixels").wait_for()  # the photo that is left
+
+
+def test_what_was_chosen_last_is_shown_at_last(browser, tmp_path):
+    """Choices while a pass runs: the last of each waits, and what was between is not computed."""
+    models = HeldModels()
+    with held_page(models, tmp_path / "app") as address:
+        tab = browser.new_page(viewport={"width": 1400, "height": 900})
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(address)
+        wide = write_photo(tmp_path / "wide.png")
+        tall = write_photo(tmp_path / "tall.png", turned=True)
+        models.let_through(1)
+        _upload(tab, wide, tall)
+        tab.get_by_text("80 × 60 pixels").wait_for()
+        tab.get_by_text("Model", exact=True).first.click()
+        _choose(tab, "tall.png")
+        models.wait_for(2)  # it runs, and is held
+        _set(tab, "timestep", 150)
+        _choose(tab, "wide.png")
+        _set(tab, "timestep", 250)
+        _set(tab, "number", 1)
+        models.let_through(2)
+        tab.get_by_text("80 × 60 pixels, edges at t = 250").wait_for()
+        assert models.asked == [("wide.png", 0), ("tall.png", 0), ("wide.png", 250)]
+        assert _described(tab).startswith("1 of ")
+        models.fault = "the disk is on fire"
+        _choose(tab, "tall.png")
+        models.wait_for(4)
+        _choose(tab, "wide.png")
+        _set(tab, "timestep", 350)
+        models.let_through(1)
+        models.wait_for(5)  # after a pass that failed, what waits goes on
+        models.fault = ""
+        models.let_through(1)
+        tab.get_by_text("80 × 60 pixels, edges at t = 350").wait_for()
+        assert models.asked[3:] == [("tall.png", 250), ("wide.png", 350)]
+        tab.close()
 
 
 def test_a_narrow_screen(browser, address, photo):

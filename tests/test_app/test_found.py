@@ -2,12 +2,13 @@
 
 import json
 import zipfile
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
-from trace_mm.app.found import SHOWN, Found, View
+from trace_mm.app.found import SHOWN, Found, PackedMasks, View
 from trace_mm.files.coco import decode_segmentation
 from trace_mm.refinement import InstanceMasks
 from trace_mm.segments import EdgeSegments
@@ -31,20 +32,45 @@ def photo():
 
 @pytest.fixture(scope="module")
 def found(edges, photo):
-    return Found("dog.jpg", photo, edges, EdgeSegments(number=100)(edges, photo))
+    return Found("dog.jpg", photo, edges, partial(EdgeSegments(number=100).find, image=photo))
 
 
 @pytest.mark.parametrize("score", [0.0, 0.2, 0.35, 1.0])
 @pytest.mark.parametrize("number", [0, 1, 3, 100])
-def test_a_view_is_what_another_search_would_find(found, edges, photo, score, number):
-    view = View(score=score, number=number)
-    fresh = EdgeSegments(number=max(number, 1), min_score=score)(edges, photo)
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.6])
+def test_a_view_is_what_another_search_would_find(found, edges, photo, score, number, threshold):
+    view = View(score, number, threshold)
+    strong = np.where(edges >= threshold, edges, np.float32(0))
+    fresh = EdgeSegments(number=max(number, 1), min_score=score)(strong, photo)
     expected = fresh.select(range(min(number, len(fresh))))
     masks = found.masks(view)
     np.testing.assert_array_equal(masks.masks, expected.masks)
     np.testing.assert_array_equal(masks.scores, expected.scores)
     picture = draw_segments(photo.astype(np.float32) / np.float32(255), expected.masks)
     np.testing.assert_array_equal(found.mask_picture(view), picture)
+
+
+def test_what_only_ignored_edges_enclose_is_no_mask(found):
+    """The circle has edges of 0.5, the rectangle of 0.9."""
+    inside = {"circle": (24, 46), "rectangle": (20, 14)}
+    for threshold, expected in ((0.0, {"circle", "rectangle"}), (0.6, {"rectangle"}), (1.0, set())):
+        masks = found.masks(View(number=100, threshold=threshold)).masks
+        small = masks[masks.mean((1, 2)) < 0.4]
+        alone = {name for name, place in inside.items() if small[:, *place].any()}
+        assert alone == expected
+
+
+def test_a_threshold_that_was_seen_needs_no_search(edges, photo):
+    asked = []
+
+    def search(strong):
+        asked.append(strong.max())
+        return EdgeSegments().find(strong, photo)
+
+    found = Found("dog.jpg", photo, edges, search)
+    for threshold in (0.0, 0.95, 0.0, 0.95):
+        found.mask_picture(View(threshold=threshold))
+    assert asked == [np.float32(0.9), 0]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
@@ -60,8 +86,9 @@ def test_weaker_edges_are_hidden(found, edges, threshold):
 def test_masks_of_another_program_may_have_no_scores(photo, edges):
     masks = np.zeros((1, 48, 64), bool)
     masks[0, :5, :7] = True
-    found = Found("a.png", photo, edges, InstanceMasks(masks, np.ones(1, np.int64)))
-    assert found.count(View(score=1.0)) == 1
+    packed = PackedMasks(InstanceMasks(masks, np.ones(1, np.int64)), masks.shape[1:])
+    found = Found("a.png", photo, edges, lambda edges: packed)
+    assert found.counts(View(score=1.0)) == (1, 1)
 
 
 def test_a_large_photo_is_shown_small_and_exported_at_its_size(tmp_path):
@@ -69,7 +96,9 @@ def test_a_large_photo_is_shown_small_and_exported_at_its_size(tmp_path):
     masks = np.zeros((1, *photo.shape[:2]), bool)
     masks[0, 2:8, 100:903] = True
     instances = InstanceMasks(masks, np.ones(1, np.int64), np.array([0.5]))
-    found = Found("wide.png", photo, np.zeros(photo.shape[:2], np.float32), instances)
+    packed = PackedMasks(instances, (5, SHOWN))
+    edges = np.zeros(photo.shape[:2], np.float32)
+    found = Found("wide.png", photo, edges, lambda edges: packed)
     assert found.mask_picture(View()).shape == (5, SHOWN, 3)
     assert found.edge_picture(View()).shape == (5, SHOWN)
     np.testing.assert_array_equal(found.masks(View()).masks, masks)

@@ -33,9 +33,17 @@ def photo(tmp_path):
     return write_photo(tmp_path / "two.png")
 
 
-def _read(client, photo, view=VIEW):
-    files = [gradio_client.handle_file(str(photo))]
-    return client.predict(files, None, *view, *READING, api_name="/read")
+def _read(client, *photos, view=VIEW):
+    """The line and the pictures of the first of some photos."""
+    files = [gradio_client.handle_file(str(photo)) for photo in photos]
+    choice = client.predict(None, files, None, api_name="/photos")
+    return _read_chosen(client, choice["value"], view)
+
+
+def _read_chosen(client, number, view=VIEW):
+    image, clicked = client.predict(number, *READING, api_name="/read")
+    said, edges, masks = client.predict(*view, api_name="/view")
+    return said, image, edges, masks, clicked
 
 
 def test_a_photo_its_edges_and_its_masks(client, photo):
@@ -50,16 +58,12 @@ def test_sliders_change_the_pictures(client, photo):
     said = _read(client, photo)[0]
     count = int(said.split(" of ")[1].split()[0])
     assert count >= 2
-    for number, threshold, hidden in ((1, 0, False), (0, 1, True)):
-        said, edges, _ = client.predict(0, number, threshold, api_name="/view")
-        assert said.startswith(f"{number} of {count} masks")
-        assert (_weak(edges) == 0).all() == hidden
-
-
-def _weak(picture):
-    """Pixels that are not white."""
-    values = np.asarray(Image.open(picture).convert("L"))
-    return values[values < 255]
+    said, edges, _ = client.predict(0, 1, 0, api_name="/view")
+    assert f"1 of {count} masks" in said and np.asarray(Image.open(edges)).any()
+    said, edges, _ = client.predict(0, 100, 1, api_name="/view")
+    assert ">0 of " in said  # nothing but the photo is enclosed by what is as strong as 1
+    strong = np.asarray(Image.open(edges).convert("L"))
+    assert set(np.unique(strong)) <= {0, 255}
 
 
 def test_the_masks_that_are_shown_are_downloaded(client, photo):
@@ -76,17 +80,47 @@ def test_masks_of_another_program_are_refined(client, photo, tmp_path):
     ids[14:42, 12:30] = 1
     Image.fromarray(ids).save(tmp_path / "ids.png")
     masks = gradio_client.handle_file(str(tmp_path / "ids.png"))
-    said, *_ = client.predict(masks, *VIEW, api_name="/refine")
-    assert said.startswith("1 of 1 masks")
+    client.predict(masks, api_name="/refine")
+    said, *_ = client.predict(*VIEW, api_name="/view")
+    assert "1 of 1 masks" in said
 
 
 def test_what_is_wrong_with_a_photo_is_said(client, photo, tmp_path):
+    """And nothing of the photo before it is left, neither pictures nor masks to download."""
+    _read(client, photo)
     (tmp_path / "broken.png").write_bytes(photo.read_bytes()[:100])
-    with pytest.raises(gradio_client.exceptions.AppError, match=r"broken\.png: damaged"):
-        _read(client, tmp_path / "broken.png")
     Image.new("RGB", (100, 61)).save(tmp_path / "large.png")
-    with pytest.raises(gradio_client.exceptions.AppError, match=r"large\.png: 100 x 61 pixels"):
-        _read(client, tmp_path / "large.png")
+    for name, cause in (("broken.png", "damaged"), ("large.png", "100 x 61 pixels")):
+        said, *pictures = _read(client, tmp_path / name)
+        assert 'class="fault"' in said and name in said and cause in said
+        assert pictures == [None] * 4
+        with pytest.raises(gradio_client.exceptions.AppError, match=cause):
+            client.predict(*VIEW, api_name="/download_coco")
+
+
+def test_photos_are_listed_as_they_come_and_go(client, photo, tmp_path):
+    other = write_photo(tmp_path / "other.png", shade=90)
+    one, two = (gradio_client.handle_file(str(path)) for path in (photo, other))
+
+    def listed(shown, files, webcam=None):
+        choice = client.predict(shown, files, webcam, api_name="/photos")
+        return choice["choices"], choice["value"]
+
+    assert listed(None, [one]) == ([["two.png", 1]], 1)
+    assert listed(1, [one, two]) == ([["two.png", 1], ["other.png", 2]], 2)  # the new one is shown
+    assert listed(1, [one, two]) == ([["two.png", 1], ["other.png", 2]], 1)  # nothing is new
+    assert listed(1, [two]) == ([["other.png", 2]], 2)  # the one that was shown is gone
+    assert listed(2, [one]) == ([["two.png", 3]], 3)  # a number stands for one upload
+    assert listed(3, [one], two) == ([["two.png", 3], ["other.png", 4]], 4)  # from the webcam
+    assert listed(4, None) == ([], None)
+    assert _read_chosen(client, None)[1:] == (None,) * 4
+
+
+def test_no_file_but_an_uploaded_one_is_read(client, photo):
+    """A number that stands for nothing is refused, and there is no way to name a path."""
+    _read(client, photo)
+    with pytest.raises(gradio_client.exceptions.AppError, match="not in the list"):
+        client.predict(7, *READING, api_name="/read")
 
 
 def test_browsers_do_not_see_each_other(page, client, photo):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from trace_mm.apis import TraceInferencer
+from trace_mm.app import session
 from trace_mm.app.attention import PhotoAttention
 from trace_mm.app.found import View
 from trace_mm.app.session import TEACHER, AppModels, Reading
@@ -74,6 +75,10 @@ def test_refined_masks_are_those_of_the_refiner(models, photo):
     assert len(refined) == len(expected) > 0
     assert {mask.tobytes() for mask in refined.masks} == {mask.tobytes() for mask in expected.masks}
     assert set(refined.labels) == {1}  # classes of a stranger's file have no names here
+    strong = np.where(found.edges >= 0.3, found.edges, np.float32(0))
+    again = models.refine(photo, found, source).masks(View(number=100, threshold=0.3))
+    expected = BoundaryGuidedPropagation(preset="photos")(source, strong).instances
+    assert {mask.tobytes() for mask in again.masks} == {mask.tobytes() for mask in expected.masks}
 
 
 def test_attention_is_the_teacher_s(models, photo):
@@ -90,11 +95,15 @@ def test_attention_is_the_teacher_s(models, photo):
     assert models.attention(photo, "trace-tiny") is found  # of another click
 
 
-def test_attention_of_few_photos_is_kept(models, photo):
-    first = models.attention(photo, "trace-tiny")
+def test_attention_of_few_photos_is_kept(models, photo, monkeypatch):
+    read = []
+    monkeypatch.setattr(session, "read_attention", lambda *found: read.append(found) or object())
+    own = NamedImage("own.png", np.full_like(photo.pixels, 0.1))
+    first = models.attention(own, "trace-tiny")
+    assert models.attention(own, "trace-tiny") is first and len(read) == 1
     for shade in (0.2, 0.7):
         models.attention(NamedImage("grey.png", np.full_like(photo.pixels, shade)), "trace-tiny")
-    assert models.attention(photo, "trace-tiny") is not first
+    assert models.attention(own, "trace-tiny") is not first and len(read) == 4
 
 
 def test_heat_of_a_place():

@@ -92,8 +92,6 @@ def test_words_that_are_no_options():
 @pytest.mark.parametrize(
     ("tool", "words"),
     [
-        ("tools/test.py", ["none.py"]),
-        ("tools/train.py", ["none.py"]),
         ("tools/refine_masks.py", ["none.py", "--out", "x.json"]),
         ("tools/make_pseudo_panoptic.py", ["none.py", "--out", "x"]),
         ("tools/cache_pseudo_edges.py", ["none.py"]),

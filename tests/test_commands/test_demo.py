@@ -33,7 +33,8 @@ def test_a_demo_does_not_read_what_it_wrote(photos, sobel, capsys):
         assert (out / "report.html").read_text(encoding="utf-8").count("<article") == 4
 
 
-def test_demo_of_drawn_scenes(sobel, tmp_path):
+def test_demo_of_drawn_scenes_and_photos(sobel, tmp_path):
     assert main(["demo", "--out", str(tmp_path), "--model", sobel]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count("True borders of") == 6
+    assert page.count("True borders of") == 3
+    assert page.count("<article") == 5 and page.count("photo by ") == 2

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.panoptic_data import contents, load, write_map, write_panoptic_data
-from tests.touching_squares import SIZE, image_name
+from tests.touching_squares import SIZE, image_name, square_ids
 from trace_mm.cli import main
-from trace_mm.panoptic import PanopticLabeler
+from trace_mm.panoptic import PanopticClasses, PanopticLabeler
 
 RESULTS = ["instances.json", "manifest.jsonl", "panoptic", "panoptic.json", "pictures", "semantic"]
 
@@ -154,3 +154,25 @@ def test_the_numbering_of_classes_is_told(data, tmp_path, capsys):
     }
     annotations = load(tmp_path / "out", "instances")["annotations"]
     assert {names[entry["category_id"]] for entry in annotations} == {"dog"}
+
+
+def test_maps_of_all_133_classes_give_stuff_that_is_scored(data, tmp_path, capsys):
+    # 1 to 133 without a gap: person on grass, and sky above; COCO's own ids are 1, 193 and 187.
+    names = PanopticClasses.from_file("coco2017").names
+    grass, sky = (names.index(name) + 1 for name in ("grass-merged", "sky-other-merged"))
+    for number in (1, 2):
+        ids = np.where(square_ids(number) > 0, 1, grass).astype(np.uint8)
+        ids[:3] = sky
+        write_map(data / "maps", number, ids)
+    out = tmp_path / "out"
+    assert panoptic(data, out, classes="coco2017-contiguous") == 0
+    assert "stuff: sky-other-merged 2, grass-merged 2" in capsys.readouterr().out
+    content = load(out, "panoptic")
+    assert sum(not category["isthing"] for category in content["categories"]) == 53
+    for annotation in content["annotations"]:
+        found = sorted(one["category_id"] for one in annotation["segments_info"])
+        assert found == [1, 1, 187, 193]  # two persons that edges tell apart
+    file = str(out / "panoptic.json")
+    assert main(["score", file, file, "--out", str(tmp_path / "scores.json")]) == 0
+    scores = load(tmp_path, "scores")
+    assert (scores["PQ_st"], scores["PQ_th"]) == (100, 100)

@@ -234,3 +234,30 @@ def test_what_does_not_fit(data, refused, words, told):
 def test_a_tolerance_is_a_fraction(data, refused, option, value):
     told = refused(data / "edges", data / "ids", option, value)
     assert told.startswith("a tolerance is a fraction of the diagonal")
+
+
+def test_masks_with_classes_and_image_by_image(data, score, refused):
+    """Names of classes belong together, whatever their ids."""
+    truth = json.loads((data / "instances.json").read_text())
+    name = truth["categories"][0]["name"]
+    found = {
+        **truth,
+        "annotations": [{**one, "score": 0.5, "category_id": 9} for one in truth["annotations"]],
+        "categories": [{"id": 9, "name": name}, {"id": 1, "name": "other"}],
+    }
+    (data / "found.json").write_text(json.dumps(found))
+    table, content = score(data / "found.json", data / "instances.json", "--classes", "--image-pq")
+    assert table["class_AP"] == table["image_PQ"] == "1.0000"
+    assert content["by_class"] == {name: 1.0} and content["image_PQ_images"] == COUNT
+    for one in found["annotations"]:
+        one["category_id"] = 1
+    (data / "found.json").write_text(json.dumps(found))
+    line = refused(data / "found.json", data / "instances.json", "--classes")
+    assert f"of categories that {data / 'instances.json'} does not have" in line
+
+
+def test_panoptic_maps_image_by_image(data, score, refused):
+    table, content = score(data / "panoptic.json", data / "panoptic.json", "--image-pq")
+    assert table["image_PQ"] == "1.0000" and content["image_PQ"] == 1 and content["PQ"] == 100
+    line = refused(data / "edges", data / "instances.json", "--image-pq")
+    assert "--image-pq has no effect" in line

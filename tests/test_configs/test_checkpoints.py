@@ -9,7 +9,12 @@ from mmengine.config import Config
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted(
     path
-    for pattern in ("configs/trace/trace_*.py", "configs/mask2former/*.py", "projects/*/configs/*")
+    for pattern in (
+        "configs/trace/trace_*.py",
+        "configs/mask2former/*.py",
+        "configs/detectors/*.py",
+        "projects/*/configs/*",
+    )
     for path in PROJECT.glob(pattern)
 )
 

@@ -1,7 +1,6 @@
 """Configs of Mask2Former: each is what its name says, trains an iteration, and is scored."""
 
 import functools
-import importlib
 import json
 import re
 import sys
@@ -15,6 +14,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from tests.tiny_panoptic import write_panoptic
+from trace_mm import cli
+from trace_mm.engine.images_seen import set_images_seen
 from trace_mm.engine.runner_config import read_config
 from trace_mm.panoptic import PanopticClasses
 
@@ -63,11 +64,11 @@ def write_dataset(classes, images, *labels):
 
 def run_tool(monkeypatch, tool, *arguments):
     """``tools/train.py`` or ``test.py`` in this process, which saves importing mmdet again."""
-    monkeypatch.setattr(sys, "argv", [f"tools/{tool}.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["trace-mm", tool, *map(str, arguments)])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        importlib.import_module(f"tools.{tool}").main()
+        assert cli.main() == 0
     finally:
         torch.set_num_threads(threads)
 
@@ -91,6 +92,18 @@ def test_config_is_what_its_name_says(path):
     assert cfg.model.backbone.type == ("ResNet" if name["backbone"] == "r50" else "SwinTransformer")
     assert cfg.train_dataloader.dataset.labels == f"data/labels/trace-{name['masks']}_{data}"
     assert cfg.test_dataloader.dataset.get("labels") is None  # ground truth
+
+
+@by_name(PAPER)
+def test_one_gpu_sees_as_many_images_as_eight(path):
+    cfg = read_config(path, {})
+    cfg.launcher = "none"
+    images = cfg.train_cfg.max_iters * 16
+    assert "so that as many images are seen" in set_images_seen(cfg)
+    assert cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size == images
+    assert cfg.param_scheduler.end == cfg.train_cfg.max_iters
+    assert max(cfg.param_scheduler.milestones) < cfg.train_cfg.max_iters
+    assert cfg.auto_scale_lr.enable
 
 
 @by_name([*PAPER, SCENES])
@@ -146,6 +159,9 @@ def test_an_iteration_and_a_score(path, tmp_path, monkeypatch, capsys):
     classes = PanopticClasses.from_file("voc2012" if voc else "coco2017")
     truth = data / ("panoptic_val" if voc else "annotations")
     write_dataset(classes, data / ("JPEGImages" if voc else "train2017"), labels, truth)
+    if voc:
+        (data / "ImageSets/Segmentation").mkdir(parents=True)
+        (data / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join(STEMS))
     if not voc:  # as COCO names them
         (data / "train2017").rename(data / "val2017")
         (data / "train2017").symlink_to("val2017")
@@ -163,6 +179,7 @@ def test_an_iteration_and_a_score(path, tmp_path, monkeypatch, capsys):
           ("num_workers=0", "persistent_workers=False")),
     ]  # fmt: skip
     train = [f"train_dataloader.dataset.labels={labels}", "train_cfg.max_iters=1"]
+    train += ["auto_scale_lr.iterations=False"]
     train += ["train_cfg.val_interval=2", "default_hooks.checkpoint.interval=1"]
     train += ["default_hooks.checkpoint.save_optimizer=False"]
     run_tool(monkeypatch, "train", path, "--work-dir", work_dir, "--cfg-options", *small, *train)

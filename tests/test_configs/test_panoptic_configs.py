@@ -12,6 +12,7 @@ from trace_mm.registry import MODELS, TASK_UTILS
 
 FOLDER = Path(__file__).parents[2] / "configs" / "panoptic"
 CONFIGS = sorted(FOLDER.glob("*.py"))
+BACKBONES = ["pixart-alpha", "sd15", "sd35-large", "sdxl"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -29,10 +30,20 @@ def test_config_names_what_there_is(path):
 
 
 def test_there_is_one_for_each_method_and_dataset():
-    names = [
-        f"{method}_trace_{data}" for method in ("dhr", "mars") for data in ("coco2017", "voc2012")
-    ]
-    assert [path.stem for path in CONFIGS] == names
+    data = ("coco2017", "voc2012")
+    names = {f"{method}_trace_{one}" for method in ("dhr", "mars") for one in data}
+    names |= {f"dhr_trace-{backbone}_{one}" for backbone in BACKBONES for one in data}
+    assert {path.stem for path in CONFIGS} == names
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_variants_read_what_a_training_leaves(backbone):
+    cfg = Config.fromfile(FOLDER / f"dhr_trace-{backbone}_voc2012.py")
+    training = f"trace_{backbone}_lora64_voc2012"
+    assert (FOLDER.parent / "trace" / f"{training}.py").is_file()
+    source = f"work_dirs/{training}/iter_20000.pth"
+    assert cfg.edges == source and cfg.model == {"type": "EdgesFrom", "source": source}
+    assert TASK_UTILS.build(cfg.labeler).settings()["threshold"] == 0.5
 
 
 def test_metafile_lists_each_config():

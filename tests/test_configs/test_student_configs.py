@@ -28,6 +28,7 @@ DATA = {
     "folder",
     "photos",
     "nuclei",
+    "small-objects",
     "imagenet",
     "voc2012",
     "coco2014",
@@ -63,8 +64,8 @@ def test_config_names_what_there_is(path):
         assert loader.collate_fn.type == "pseudo_collate"
     dataset = cfg.train_dataloader.dataset
     assert_known(DATASETS, dataset.source)
-    assert_known(MODELS, dataset.pseudo_edges.teacher)
-    teacher = dataset.pseudo_edges.teacher
+    teacher = cfg.model.teacher if dataset.pseudo_edges is None else dataset.pseudo_edges.teacher
+    assert_known(MODELS, teacher)
     members = [member.model for member in teacher.get("members", [])] or [teacher]
     for member in members:
         assert_known(MODELS, member)

@@ -12,8 +12,9 @@ from trace_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 
 FOLDER = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted((FOLDER / "uis").glob("*.py"))
-METHODS = ["maskcut", "promerge", "tokencut", "cutler"]
+METHODS = ["maskcut", "promerge", "tokencut", "cutler-test-time"]
 BENCHMARKS = ["voc2012", "coco2014", "coco2017", "lvis", "kitti", "objects365", "sa1b"]
+LIMITS = {"mask-rcnn": ["hrsid", "isaid"], "ssa": ["monuseg", "tnbc"], "coin": ["monuseg", "tnbc"]}
 EVERY_CONFIG = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 
@@ -39,6 +40,9 @@ def test_there_is_a_config_for_each_method_and_benchmark():
     names = {path.stem for path in CONFIGS}
     assert names >= {f"{method}_trace_{data}" for method in METHODS for data in BENCHMARKS}
     assert {f"{method}_trace_scenes" for method in METHODS[:3]} <= names
+    assert {f"{method}_trace_{data}" for method, sets in LIMITS.items() for data in sets} <= names
+    backbones = ["pixart-alpha", "sd15", "sd35-large", "sdxl"]
+    assert {f"promerge_trace-{backbone}_coco2014" for backbone in backbones} <= names
 
 
 @EVERY_CONFIG
@@ -50,12 +54,21 @@ def test_config_is_what_its_name_says(path):
     assert cfg.test_evaluator == base.test_evaluator
     dataset = cfg.test_dataloader.dataset
     assert dataset.images == base.test_dataloader.dataset.images
-    assert Path(dataset.masks.path).stem == f"{method}_{data}"
-    assert dataset.masks.format in {"auto", method}
-    assert dataset.masks.format == "auto" or method in MASK_FORMATS
-    assert (method in METHODS, model) == (True, "trace")
+    source = method.removesuffix("-test-time")
+    assert Path(dataset.masks.path).stem == f"{source}_{data}"
+    assert dataset.masks.format in {"auto", "coco" if source == "mask-rcnn" else source}
+    assert dataset.masks.format == "auto" or dataset.masks.format in MASK_FORMATS
+    trace, _, backbone = model.partition("-")
+    assert method in METHODS or data in LIMITS[method]
+    assert trace == "trace"
     student = "trace-tiny" if data == "scenes" else "trace-tiny-photo"
-    assert cfg.model.edges == {"type": "TrainedStudent", "student": student}
+    if backbone:
+        training = f"trace_{backbone}_lora64_imagenet"
+        assert (FOLDER / "trace" / f"{training}.py").is_file()
+        student = f"work_dirs/{training}/iter_20000.pth"
+        assert cfg.model.refiner.threshold == 0.5
+    assert cfg.edges == student
+    assert cfg.model.edges == {"type": "EdgesFrom", "source": student}
 
 
 @EVERY_CONFIG
@@ -82,3 +95,12 @@ def test_a_user_changes_one_path(path):
     for part in (dataset.masks.path, dataset.images.ann_file, cfg.test_evaluator.ann_file):
         assert not Path(part).is_absolute()
     assert dataset.images.ann_file == cfg.test_evaluator.ann_file
+
+
+def test_satellites_count_classes_and_nuclei_images():
+    """As Tables 14 and 15 do."""
+    for path in CONFIGS:
+        data = path.stem.rpartition("_")[2]
+        evaluator = Config.fromfile(path).test_evaluator
+        assert evaluator.get("classes", False) == (data in LIMITS["mask-rcnn"])
+        assert evaluator.get("image_pq", False) == (data in LIMITS["ssa"])

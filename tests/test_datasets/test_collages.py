@@ -5,7 +5,7 @@ from PIL import Image
 
 from trace_mm.datasets import CollageDataset
 from trace_mm.datasets.collages import render_collage
-from trace_mm.datasets.visits import Visit
+from trace_mm.datasets.visit import Visit
 
 SHADES = (0.1, 0.4, 0.6, 0.9)
 

@@ -7,7 +7,9 @@ import pytest
 
 from trace_mm.datasets.converters import (
     convert_coco,
+    convert_hrsid,
     convert_instances_panoptic,
+    convert_isaid,
     convert_lvis,
     convert_objects365,
     describe,
@@ -62,6 +64,20 @@ def coco_content():
             {"supercategory": "animal", "id": 18, "name": "dog"},
         ],
     }
+
+
+def satellite_content(name):
+    """As HRSID and iSAID's devkit have it; the second object was cut to a line by a patch's rim."""
+    line = [[0.0, 3.0, 0.0, 9.0]]
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 2, "segmentation": POLYGON, "iscrowd": 0}
+        | {"area": 302.25, "bbox": [10.5, 10.0, 19.5, 15.5]},
+        {"id": 2, "image_id": 1, "category_id": 1, "segmentation": line, "iscrowd": 0}
+        | {"area": 0.0, "bbox": [0.0, 3.0, 0.0, 6.0]},
+    ]
+    categories = [{"id": 1, "name": "ship"}, {"id": 2, "name": "plane"}]
+    image = {"id": 1, "width": 60, "height": 40, "file_name": name}
+    return {"images": [image], "annotations": annotations, "categories": categories}
 
 
 def lvis_content():
@@ -337,3 +353,14 @@ def test_mostly_crowds_are_told_of(tmp_path):
     source["annotations"] += [dict(source["annotations"][1])] * 2
     content = convert_coco(written(tmp_path, source), progress=False)
     assert "most annotations are no instances" in describe(content)
+
+
+@pytest.mark.parametrize("convert", [convert_hrsid, convert_isaid])
+def test_objects_cut_to_lines_are_left_out_and_counted(tmp_path, convert):
+    (tmp_path / "source.json").write_text(json.dumps(satellite_content("P0003_0_800_0_800.png")))
+    content = convert(tmp_path / "source.json", progress=False)
+    assert describe(content) == "1 images, 1 instances, 0 crowds, 1 without extent left out"
+    (kept,) = content["annotations"]
+    assert (kept["original_category_id"], kept["category_id"]) == (2, 1)
+    with pytest.raises(ValueError, match="no polygon of three corners"):
+        convert_coco(tmp_path / "source.json", progress=False)

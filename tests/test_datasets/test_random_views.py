@@ -7,7 +7,7 @@ from PIL import Image
 
 from trace_mm.datasets import UnlabelledImageDataset
 from trace_mm.datasets.random_views import RandomViews
-from trace_mm.datasets.visits import Visit
+from trace_mm.datasets.visit import Visit
 
 
 def chance(seed=0):

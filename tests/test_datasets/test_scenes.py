@@ -8,6 +8,7 @@ from pycocotools.coco import COCO
 
 from trace_mm.datasets import SceneEdgeDataset
 from trace_mm.datasets.scenes import SHAPE_CLASSES, export_scenes, render_scene
+from trace_mm.datasets.scenes.scene import render_grid
 from trace_mm.datasets.scenes.shapes import SHAPES
 from trace_mm.panoptic import PanopticClasses
 from trace_mm.registry import DATASETS
@@ -83,6 +84,36 @@ def test_inner_contrast_is_often_higher_than_that_across_borders():
         )
         stronger_inside += np.quantile(gradient[~border], 0.9) > np.median(gradient[border])
     assert stronger_inside > 15
+
+
+def test_a_grid_has_the_scenes_side_by_side():
+    grid = render_grid(3, 1, (24, 32), 2)
+    scenes = [render_scene(3, index, (24, 32)) for index in (4, 5, 6, 7)]
+    assert grid.image.shape == (48, 64, 3) and grid.instance_ids.dtype == np.int32
+    before = 0
+    for number, scene in enumerate(scenes):
+        top, left = 24 * (number // 2), 32 * (number % 2)
+        part = slice(top, top + 24), slice(left, left + 32)
+        assert np.array_equal(grid.image[part], scene.image)
+        inside = scene.instance_ids > 0
+        assert np.array_equal(grid.instance_ids[part] > 0, inside)
+        found = grid.instance_ids[part][inside]
+        own = scene.instance_ids[inside]
+        assert np.array_equal(found - before, own)
+        assert np.array_equal(grid.classes[found - 1], scene.classes[own - 1])
+        before += len(scene.classes)
+    assert len(grid.classes) == before
+    with pytest.raises(ValueError, match="side must be at least 1"):
+        render_grid(3, 1, (24, 32), 0)
+
+
+def test_images_of_a_grid_are_exported(tmp_path):
+    export_scenes(tmp_path, 1, 0, 1, (24, 32), 2)
+    truth = COCO(tmp_path / "instances.json")
+    assert (truth.imgs[0]["height"], truth.imgs[0]["width"]) == (48, 64)
+    ids = render_grid(1, 0, (24, 32), 2).instance_ids
+    for number, annotation in enumerate(truth.loadAnns(truth.getAnnIds()), start=1):
+        assert np.array_equal(truth.annToMask(annotation) > 0, ids == number)
 
 
 def test_bad_arguments_are_refused():

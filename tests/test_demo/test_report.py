@@ -1,3 +1,6 @@
+import re
+from importlib.resources import files
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,7 +8,13 @@ from PIL import Image
 from tests.tiny_students import build, shake
 from tests.tiny_towers import save_clip
 from trace_mm.apis import TraceInferencer, expand_inputs
-from trace_mm.demo.report import demo_scenes, shown_timesteps, teacher_of, write_demo
+from trace_mm.demo.report import (
+    demo_photos,
+    demo_scenes,
+    shown_timesteps,
+    teacher_of,
+    write_demo,
+)
 from trace_mm.models import save_student
 from trace_mm.publish.export import export_student
 
@@ -45,6 +54,29 @@ def test_a_student_stands_beside_its_teacher(flow_folder, checkpoint, photo, tmp
     edges = student(photo)["predictions"][0]["edges"]
     written = np.asarray(Image.open(tmp_path / "edges/photo.png"))
     np.testing.assert_array_equal(written, np.rint(edges * 255))
+
+
+def test_the_search_gives_the_attention_that_is_shown(flow_folder, photo, tmp_path, monkeypatch):
+    """A teacher makes each pass once: what is shown was kept, and is the same as made anew."""
+    teacher = TraceInferencer(flow_folder, "teacher", seed=3, **OPTIONS)
+    teacher.model.timesteps = [100, 300, 500]
+    asked, made = [], teacher.model.attention_maps
+
+    def counted(image, timesteps=None, sample=None):
+        asked.append(timesteps)
+        return made(image, timesteps, sample)
+
+    monkeypatch.setattr(teacher.model, "attention_maps", counted)
+    once = _pictures(_page(teacher, photo, tmp_path / "once"))
+    assert asked == [None] and teacher.model.watch is None
+    monkeypatch.setattr("trace_mm.demo.report.ATTENTION_MAPS", 2)  # a search of more is not kept
+    monkeypatch.setattr("trace_mm.demo.report.shown_timesteps", lambda steps, chosen: steps)
+    assert _pictures(_page(teacher, photo, tmp_path / "twice")) == once
+    assert asked[1:] == [None, [100, 300, 500]]
+
+
+def _pictures(page):
+    return re.findall(r'id="map-0-\d".*?src="([^"]+)"', page)
 
 
 def test_a_merged_student_has_no_teacher(flow_folder, checkpoint, photo, tmp_path):
@@ -90,7 +122,7 @@ def test_shown_timesteps(timesteps, chosen, expected):
 
 def test_scenes_know_their_borders():
     scenes = demo_scenes()
-    assert len({scene.name for scene in scenes}) == 6
+    assert len({scene.name for scene in scenes}) == 3
     for scene in scenes:
         assert scene.borders.shape == scene.image.shape[:2]
         assert scene.borders.any()
@@ -106,3 +138,19 @@ def test_images_are_not_written_onto(tmp_path, photo):
     with pytest.raises(NotADirectoryError, match=r"photo\.png"):
         _page(sobel, photo, photo / "out")
     assert own.read_bytes() == photo.read_bytes()
+
+
+def test_photos_of_the_package_are_shown_with_their_licence(tmp_path):
+    photos = demo_photos()
+    sobel = TraceInferencer({"type": "SobelDetector"}, show_progress=False)
+    page = write_demo(sobel, demo_scenes()[:1], tmp_path, [(sobel, photos)]).read_text("utf-8")
+    assert [photo.name for photo in photos] == ["coffee", "citrus-fruits"]
+    assert page.count("<article") == 3
+    notes = (files("trace_mm.demo") / "photos/README.md").read_text("utf-8")
+    for photo in photos:
+        assert f"<span>{photo.credit}</span>" in page
+        assert f"`{photo.name}.jpg`" in notes
+        assert max(photo.image.size) == 480
+        assert (tmp_path / f"overlay/{photo.name}.png").is_file()
+    assert page.index("scene_1") < page.index("coffee")
+    assert "What next" in page and "trace-mm segment photos/" in page

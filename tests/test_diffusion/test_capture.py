@@ -9,7 +9,7 @@ from tests.conftest import SAVED_BY
 from tests.explicit_attention import explicit_attention, explicit_map
 from tools.benchmark.measure import peak_memory
 from trace_mm.attention import AttentionTap, AttentionWatch
-from trace_mm.attention.maps import DEFAULT_WORKSPACE
+from trace_mm.attention.chunked import DEFAULT_WORKSPACE
 from trace_mm.diffusion import DiffusionBackbone, load_backbone
 from trace_mm.models.lora import add_lora, lora_layers
 

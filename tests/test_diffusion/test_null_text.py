@@ -14,24 +14,24 @@ from trace_mm.diffusion.null_text_files import cache_path
 
 
 @torch.no_grad()
-def encoded_by_pipeline(pipeline, name):
-    """Embeddings of the empty prompt by the names that our families give them."""
+def encoded_by_pipeline(pipeline, name, prompt=""):
+    """Embeddings of a prompt by the names that our families give them."""
     if name.startswith("flux"):
         tokens = 512 if name == "flux-dev" else 256  # of the published examples
-        prompt, pooled, _ = pipeline.encode_prompt("", max_sequence_length=tokens)
-        return {"prompt_embeds": prompt, "pooled_projections": pooled}
+        found, pooled, _ = pipeline.encode_prompt(prompt, max_sequence_length=tokens)
+        return {"prompt_embeds": found, "pooled_projections": pooled}
     if name.startswith("sd3"):
-        prompt, _, pooled, _ = pipeline.encode_prompt("", "", "")
-        return {"prompt_embeds": prompt, "pooled_projections": pooled}
+        found, _, pooled, _ = pipeline.encode_prompt(prompt, prompt, prompt)
+        return {"prompt_embeds": found, "pooled_projections": pooled}
     if name == "sdxl":
-        prompt, _, pooled, _ = pipeline.encode_prompt("")
-        return {"prompt_embeds": prompt, "text_embeds": pooled}
+        found, _, pooled, _ = pipeline.encode_prompt(prompt)
+        return {"prompt_embeds": found, "text_embeds": pooled}
     if name.startswith("pixart"):
-        prompt, mask, _, _ = pipeline.encode_prompt("")
-        assert mask.sum() == 1  # the end of the text: the rest is hidden from every query
-        return {"prompt_embeds": prompt[:, mask[0].bool()]}
-    prompt, _ = pipeline.encode_prompt("", "cpu", 1, do_classifier_free_guidance=False)
-    return {"prompt_embeds": prompt}
+        found, mask, _, _ = pipeline.encode_prompt(prompt)
+        assert prompt or mask.sum() == 1  # the end of the text: the rest is hidden from queries
+        return {"prompt_embeds": found[:, mask[0].bool()]}
+    found, _ = pipeline.encode_prompt(prompt, "cpu", 1, do_classifier_free_guidance=False)
+    return {"prompt_embeds": found}
 
 
 @pytest.mark.parametrize("name", SAVED_BY)

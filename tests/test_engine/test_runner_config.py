@@ -51,8 +51,9 @@ def test_work_dir(config):
 
 def test_resume(config, tmp_path):
     cfg = read_config(config, {"work_dir": str(tmp_path)})
+    cfg.load_from = "start.pth"
     assert set_resume(cfg, "auto") is None
-    assert not cfg.resume
+    assert not cfg.resume and cfg.load_from == "start.pth"
     for name in ("iter_8.pth", "iter_10.pth", "best_edges_ODS_iter_20.pth"):
         (tmp_path / name).touch()
     assert set_resume(cfg, "auto") == tmp_path / "iter_10.pth"

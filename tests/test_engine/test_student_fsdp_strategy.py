@@ -1,4 +1,4 @@
-"""FSDP through mmengine's runner: tools/train.py in two processes, on a CPU."""
+"""FSDP through mmengine's runner, in two processes, on a CPU."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,13 +71,12 @@ def runs(sd15_folder, tmp_path_factory):
         (root / f"{name}.py").write_text(text + SHARDED)
     (root / "single.py").write_text(text)
     checkpoint = root / "whole" / "iter_2.pth"
-    commands = [
-        [str(root / "whole.py"), "--work-dir", str(root / "whole")],
-        [*(str(root / "resumed.py"), "--work-dir", str(root / "resumed"))]
-        + [*("--resume", str(checkpoint))],
+    trainings = [
+        {"config": str(root / f"{name}.py"), "work_dir": str(root / name), **more}
+        for name, more in (("whole", {}), ("resumed", {"resume": str(checkpoint)}))
     ]
-    arguments = (commands, str(root / "meeting"))
-    torch.multiprocessing.spawn(student_workers.run_train_tool, arguments, nprocs=2)
+    arguments = (trainings, str(root / "meeting"))
+    torch.multiprocessing.spawn(student_workers.run_trainings, arguments, nprocs=2)
     Runner.from_cfg(read_config(root / "single.py", {"work_dir": str(root / "single")})).train()
     return root
 

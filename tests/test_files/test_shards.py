@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from trace_mm.files.shards import Sample, ShardWriter, read_shard
 
 PARTS = st.text(st.sampled_from("abé_-1 "), min_size=1, max_size=4)
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+KEYS = KEYS.filter(lambda key: not re.match("__.*__(/|$)", key))  # reserved by WebDataset
 EXTENSIONS = st.sampled_from(["jpg", "png", "edge.png", "json", "cls"])
 FILES = st.dictionaries(EXTENSIONS, st.binary(max_size=2000), min_size=1, max_size=3)
 SAMPLES = st.dictionaries(KEYS, FILES, max_size=5)

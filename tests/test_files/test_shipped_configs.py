@@ -42,6 +42,13 @@ def test_a_name_needs_no_path(name, tmp_path, monkeypatch):
     assert find_config(name) == CONFIGS / "edges/sobel_scenes.py"
 
 
+@pytest.mark.parametrize("name", ["cutler_trace_coco2017", "configs/uis/cutler_trace_coco2017.py"])
+def test_a_config_that_was_renamed_says_its_new_name(name):
+    with pytest.raises(FileNotFoundError) as error:
+        find_config(name)
+    assert str(error.value).endswith("it is now uis/cutler-test-time_trace_coco2017")
+
+
 def test_a_file_that_is_there_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sobel_scenes.py").write_text("")

@@ -62,6 +62,19 @@ def test_maskcut_stops_where_only_background_is_left():
     assert union.max() == 1  # no patch is in two masks
 
 
+@pytest.mark.parametrize("method", [maskcut, tokencut])
+@pytest.mark.parametrize("kind", ["alike", "unlike"])
+def test_where_no_cut_is_better_than_another_there_is_no_mask(method, kind):
+    features = torch.ones(4, 4, 16) if kind == "alike" else torch.eye(16).reshape(4, 4, 16)
+    found = method(features)
+    assert found.soft.shape == (0, 4, 4) and found.scores.shape == (0,)
+
+
+def test_maskcut_stops_where_only_like_patches_are_left():
+    features, _ = scene_features([(5, 12, 9, 7)], noise=0.0)
+    assert len(maskcut(features).soft) == 1
+
+
 def test_maskcut_takes_no_side_that_holds_three_corners():
     features, labels = scene_features([(0, 2, 22, 30)])
     frame = labels == 0  # two patches wide, along the left and the bottom

@@ -10,7 +10,7 @@ from tests.panoptic_data import CLASSES, STEPS, make, write_panoptic_data
 from trace_mm.jobs.edge_sources import StoredEdges
 from trace_mm.jobs.panoptic import PanopticJob
 from trace_mm.jobs.panoptic_inputs import find_inputs
-from trace_mm.panoptic import PanopticLabeler
+from trace_mm.panoptic import PanopticLabeler, SemanticMaps
 from trace_mm.runs.engine import read_journal
 from trace_mm.runs.journal import JournalPart
 from trace_mm.runs.records import Record, as_json
@@ -23,7 +23,7 @@ def data(tmp_path):
 
 def job_of(data, out):
     edges, labeler = StoredEdges(data / "edges"), PanopticLabeler(steps=STEPS)
-    inputs = find_inputs(data / "photos", data / "maps", CLASSES)
+    inputs = find_inputs(data / "photos", SemanticMaps(data / "maps", CLASSES))
     edges.expect(inputs.with_map(), inputs.names)
     return PanopticJob(inputs, out, edges, labeler)
 

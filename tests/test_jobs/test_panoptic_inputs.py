@@ -9,6 +9,7 @@ from tests.panoptic_data import CLASSES, write_map, write_panoptic_data
 from tests.touching_squares import image_name
 from trace_mm.jobs.panoptic_inputs import find_inputs
 from trace_mm.jobs.places import panoptic_places
+from trace_mm.panoptic import SemanticMaps
 from trace_mm.runs.engine import check_places
 
 
@@ -18,7 +19,9 @@ def data(tmp_path):
 
 
 def find(data, images=None, semantic=None, annotations=None):
-    return find_inputs(images or data / "photos", semantic or data / "maps", CLASSES, annotations)
+    return find_inputs(
+        images or data / "photos", SemanticMaps(semantic or data / "maps", CLASSES), annotations
+    )
 
 
 def check(data, out, semantic=None, annotations=None):

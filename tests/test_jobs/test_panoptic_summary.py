@@ -38,7 +38,7 @@ def test_a_legend_names_the_classes_that_occur(data, tmp_path):
     page = page_of(tmp_path / "out")
     colors = [tuple(round(255 * part) for part in instance_color(index)) for index in (0, 2)]
     entries = re.findall(
-        r'<li><span style="background: rgb\((\d+), (\d+), (\d+)\)"></span>([^<]*)</li>', page
+        r'<li><span [^>]*style="background: rgb\((\d+), (\d+), (\d+)\)"></span>([^<]*)</li>', page
     )
     assert [tuple(map(int, entry[:3])) for entry in entries] == colors
     assert [entry[3] for entry in entries] == ["square: 6 (things)", "background: 3 (stuff)"]

@@ -76,6 +76,21 @@ def test_labels_given_file_by_file(folder):
     assert dataset.get_data_info(1)["seg_map_path"] == str(folder / "panoptic" / "two.png")
 
 
+def test_only_listed_images_count(folder):
+    (folder / "train_aug.txt").write_text("/JPEGImages/two.jpg /SegmentationClassAug/two.png\n\n")
+    settings = {"metainfo": METAINFO, "data_root": str(folder), "labels": str(folder)}
+    settings["data_prefix"] = {"img": "photos"}
+    whole = mask2former.PanopticLabelDataset(**settings)
+    dataset = mask2former.PanopticLabelDataset(**settings, listed="train_aug.txt")
+    assert len(whole) > len(dataset) == 1
+    assert dataset.get_data_info(0)["seg_map_path"] == str(folder / "panoptic" / "two.png")
+    (folder / "train_aug.txt").write_text("2007_000032\n")
+    with pytest.raises(ValueError, match="has none of the listed images"):
+        mask2former.PanopticLabelDataset(**settings, listed="train_aug.txt")
+    with pytest.raises(FileNotFoundError, match=r"none\.txt: no such list"):
+        mask2former.PanopticLabelDataset(**settings, listed="none.txt")
+
+
 def test_images_without_things_are_left_out_if_asked(tmp_path):
     grass = np.full((4, 4), 8, dtype=np.int32)
     write_panoptic(tmp_path, {"grass": (grass, {8: 7}), "one": (IDS, LABELS)})

@@ -224,7 +224,15 @@ def test_no_option_is_forgotten(kind, flow_folder, student_file, tmp_path):
     }[kind]
     options = inspect.signature(kind).parameters.keys() - identity._NOT_OF_PREDICTIONS
     elsewhere = {"backbone", "checkpoint", "decoder"}  # as backbone.NAME, by content
-    assert options - elsewhere <= describe_model(config).keys()
+    by_objects = {**config, "tile": None, "object_size": 9.5}
+    described = describe_model(config).keys() | describe_model(by_objects).keys()
+    assert options - elsewhere <= described
+    assert {"object_size", "tile_overlap"} <= describe_model(by_objects).keys()
+    with pytest.raises(ValueError, match="object_size chooses the tiles"):
+        describe_model({**by_objects, "tile": 8})
+    assert describe_model({**by_objects, "object_size": "auto"})["object_size"] == "auto"
+    with pytest.raises(ValueError, match="a number of pixels or 'auto', got 'small'"):
+        describe_model({**by_objects, "object_size": "small"})
 
 
 def test_calibration_counts_unless_it_changes_nothing(flow_folder, student_file):

@@ -11,9 +11,10 @@ from mmengine.config import Config
 from tests.tiny_students import build, images_of, samples_of, shake
 from trace_mm.apis import TraceInferencer
 from trace_mm.engine.runner_config import set_trained_dtype
-from trace_mm.models import build_student, model_config, read_student, save_student
+from trace_mm.models import build_student, read_student, save_student
+from trace_mm.models.student_files import trained_dtype
 from trace_mm.models.student_state import unpack_description
-from trace_mm.models.student_weights import trained_dtype
+from trace_mm.ops import dtypes
 from trace_mm.ops.dtypes import is_fast_on
 from trace_mm.publish.export import export_student
 
@@ -26,7 +27,7 @@ large = pytest.mark.parametrize("name", ["sd35", "flux-dev"])
 @pytest.fixture(autouse=True)
 def _fast_cpu(monkeypatch):
     """What the CPU of the test can do does not matter."""
-    monkeypatch.setattr(model_config, "is_fast_on", lambda dtype, device: True)
+    monkeypatch.setattr(dtypes, "is_fast_on", lambda dtype, device: True)
 
 
 def trained(folder, dtype="bfloat16"):
@@ -114,7 +115,7 @@ def test_a_cpu_that_would_emulate_it_computes_in_float32_and_says_so(
 ):
     folder = model_folder("flux-dev", 5)
     file = save_student(trained(folder), tmp_path / "student.safetensors")
-    monkeypatch.setattr(model_config, "is_fast_on", lambda dtype, device: dtype == "float32")
+    monkeypatch.setattr(dtypes, "is_fast_on", lambda dtype, device: dtype == "float32")
     inferencer = TraceInferencer(file, backbone=folder, **OPTIONS)
     assert denoiser_dtype(inferencer) == torch.float32
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "note:" in line]

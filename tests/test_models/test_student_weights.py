@@ -18,8 +18,8 @@ from trace_mm.models import (
     read_student,
     save_student,
 )
-from trace_mm.models.student_state import DESCRIPTION, pack_description, unpack_description
-from trace_mm.models.student_weights import student_fingerprint
+from trace_mm.models.student_files import DESCRIPTION, student_fingerprint
+from trace_mm.models.student_state import pack_description, unpack_description
 from trace_mm.registry import DATASETS
 
 

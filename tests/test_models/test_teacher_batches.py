@@ -51,11 +51,11 @@ def test_passes_run_when_their_maps_are_asked_for(folder, image, monkeypatch):
     passes, maps_of_passes = [], []
     read = teacher.backbone.attention
 
-    def record(noisy, timesteps):
+    def record(noisy, timesteps, text):
         gc.collect()
         assert not any(made() is not None for made in maps_of_passes)  # freed before the next pass
         passes.append(list(timesteps))
-        found = read(noisy, timesteps)
+        found = read(noisy, timesteps, text)
         maps_of_passes.append(weakref.ref(found))
         return found
 

@@ -89,7 +89,7 @@ def test_tools_predict_with_a_student_of_ones_own_without_peft(
     """docs/refinement.md: configs of uis and panoptic with another student."""
     checkpoint = save_student(student, tmp_path / "iter_1.pth")
     folder = export_student(checkpoint, tmp_path / "mine", merge=True, backbone=str(flow_folder))
-    own = ["--cfg-options", f"data_root={data}", f"student={folder}"]
+    own = ["--cfg-options", f"data_root={data}", f"edges={folder}"]
     config = "configs/uis/maskcut_trace_scenes.py"
     masks = ["test_dataloader.dataset.masks.format=coco", "test_dataloader.num_workers=0"]
     out = tmp_path / "refined.json"
@@ -105,7 +105,7 @@ def test_tools_predict_with_a_student_of_ones_own_without_peft(
     done = run_without_peft("tools/make_pseudo_panoptic.py", *arguments)
     assert done.returncode == 0 and (tmp_path / "labels/panoptic.json").is_file(), done.stderr
     # A checkpoint, whose backbone is named beside it.
-    edges = [f"student={checkpoint}", f"model.edges.backbone.pretrained={flow_folder}"]
+    edges = [f"edges={checkpoint}", f"model.edges.backbone.pretrained={flow_folder}"]
     config = "configs/uis/maskcut_trace_scenes.py"
     arguments = ["--out", out, "--overwrite", "--cfg-options", f"data_root={data}", *edges, *masks]
     done = run_without_peft("tools/refine_masks.py", config, *arguments)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-import torch
 
 from trace_mm.runs.pool import Pool, ordered_map
 
@@ -44,6 +43,8 @@ def refuse(number):
 
 
 def threads(number):
+    import torch  # here, as the other tests' processes do without
+
     return torch.get_num_threads(), cv2.getNumThreads()
 
 

@@ -29,6 +29,12 @@ def cluster():
         yield cluster
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """No note that workers have not begun, however slow the machine is."""
+    monkeypatch.setattr(ray_crew, "_PATIENCE", 600.0)
+
+
 @pytest.fixture
 def job(tmp_path):
     (tmp_path / "numbers").mkdir()
@@ -86,7 +92,10 @@ def test_killed_workers_cost_nothing(cluster, job, expected):
     process, rng = _start(replace(job, seconds=0.1), cluster.address), random.Random(0)
     for kill in range(4):
         _wait_for(process, job, 3 * kill + 2)
-        os.kill(rng.choice(worker_processes(cluster)), signal.SIGKILL)
+        while not (workers := worker_processes(cluster)):  # between those that died and new ones
+            assert process.is_alive()
+            time.sleep(0.01)
+        os.kill(rng.choice(workers), signal.SIGKILL)
     process.join()
     assert process.exitcode == 0
     assert _contents(job.out) == expected

@@ -54,3 +54,16 @@ def test_the_models_other_files_are_not_written_onto(sd15_folder, tmp_path, monk
     assert "which is read" in capsys.readouterr().err
     assert index.read_bytes() == before
     assert run(monkeypatch, folder, "--out", folder / "null_text.safetensors") == 0
+
+
+@pytest.mark.filterwarnings("ignore:only the first")
+def test_prompts_are_embedded_beforehand(sd15_folder, tmp_path, monkeypatch, capsys):
+    folder, prompts = tmp_path / "model", tmp_path / "prompts.json"
+    shutil.copytree(sd15_folder, folder)
+    prompts.write_text('{"one": "a", "two": "a a", "three": "a"}')
+    assert run(monkeypatch, folder, "--prompts", prompts) == 0
+    assert "2 of 2 prompts embedded now" in capsys.readouterr().out
+    shutil.rmtree(folder / "text_encoder")
+    assert load_backbone(folder, prompts=prompts).prompts.of("a a")
+    with pytest.raises(SystemExit):
+        run(monkeypatch, folder, "--prompts", prompts, "--out", tmp_path / "x.safetensors")

@@ -13,7 +13,7 @@ from PIL import Image
 from trace_mm.datasets import instance_borders
 from trace_mm.files.edge_maps import read_edge_map
 from trace_mm.models import build_student
-from trace_mm.models.student_weights import read_description
+from trace_mm.models.student_files import read_description
 
 PROJECT = Path(__file__).parents[2]
 SCENES = "configs/_base_/datasets/scene_edges_val.py"

@@ -14,6 +14,7 @@ from PIL import Image
 from tests.test_datasets import (
     test_converters_coco,
     test_converters_kitti,
+    test_converters_nuclei,
     test_converters_sa1b,
     test_converters_voc,
 )
@@ -24,8 +25,8 @@ from trace_mm.structures import InstanceDataSample
 PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / "configs" / "_base_" / "datasets"
 TOOLS = (
-    *("coco", "coco_panoptic", "instances_panoptic", "kitti", "lvis", "objects365", "sa1b"),
-    *("scenes", "select_images", "voc2012", "voc2012_panoptic"),
+    *("coco", "coco_object", "coco_panoptic", "instances_panoptic", "kitti", "lvis", "nuclei"),
+    *("objects365", "sa1b", "scenes", "select_images", "voc2012", "voc2012_panoptic"),
 )
 
 
@@ -48,10 +49,10 @@ def photo(path, height, width):
     Image.new("RGB", (width, height)).save(path)
 
 
-def from_json(run, root, out, tool, content, folder):
+def from_json(run, root, out, tool, content, folder, *options):
     """Write a COCO-like file and its photos, and convert it."""
     (root / "source.json").write_text(json.dumps(content))
-    run(tool, "--annotations", root / "source.json", "--out", out)
+    run(tool, "--annotations", root / "source.json", "--out", out, *options)
     for image in json.loads(out.read_text())["images"]:
         photo(root / folder / image["file_name"], image["height"], image["width"])
 
@@ -107,14 +108,42 @@ def kitti_instances(run, root, out):
     run("kitti", "--data-root", root, "--kind", "instances", "--out", out)
 
 
+def hrsid(run, root, out):
+    content = test_converters_coco.satellite_content("P0001_0_800_8400_9200.jpg")
+    from_json(run, root, out, "coco", content, "JPEGImages", "--kind", "hrsid")
+
+
+def isaid(run, root, out):
+    content = test_converters_coco.satellite_content("P0003_0_800_0_800.png")
+    from_json(run, root, out, "coco", content, "images", "--kind", "isaid")
+
+
+def monuseg(run, root, out):
+    test_converters_nuclei.write_monuseg(root)
+    run("nuclei", "--kind", "monuseg", "--data-root", root, "--out", out)
+
+
+def tnbc(run, root, out):
+    test_converters_nuclei.write_coin(root)
+    panoptic = root.parent / "panoptic-tnbc"
+    run("nuclei", "--kind", "coin", "--data-root", root, "--out", out, "--panoptic", panoptic)
+    content = json.loads((panoptic / "panoptic.json").read_text())
+    assert [one["name"] for one in content["categories"]] == ["object", "background"]
+    assert (panoptic / "panoptic" / "a.png").is_file()
+
+
 CASES = {
     "coco2014": coco2014,
     "coco2017": coco2017,
+    "hrsid": hrsid,
+    "isaid": isaid,
     "kitti": kitti,
     "kitti-instances": kitti_instances,
     "lvis": lvis,
+    "monuseg": monuseg,
     "objects365": objects365,
     "sa1b": sa1b,
+    "tnbc": tnbc,
     "voc2012": voc2012,
 }
 
@@ -128,6 +157,7 @@ def perfect(truth, image_id):
         corners = [(x, y, x + w, y + h) for x, y, w, h in (item.box for item in kept)]
         found.bboxes = np.array(corners).reshape(-1, 4)
     found.masks = [item.rle for item in kept]
+    found.labels = np.array([item.category for item in kept])
     metainfo = {"image_id": image_id, "ori_shape": (height, width)}
     return InstanceDataSample(metainfo=metainfo, pred_instances=found)
 

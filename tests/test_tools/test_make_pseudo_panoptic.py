@@ -36,6 +36,10 @@ def test_a_config_says_everything(data, tmp_path):
     info = load(tmp_path / "out", "panoptic")["info"]
     assert info["edges"]["model"] == "CannyDetector"
     assert (info["labeler"]["threshold"], info["labeler"]["steps"]) == (0.5, STEPS)
+    where = ["--edges-from", "sobel_scenes", "--overwrite", "--cfg-options", f"data_root={data}"]
+    done = run(tmp_path, content, *where)
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "out", "panoptic")["info"]["edges"]["model"] == "SobelDetector"
 
 
 def test_a_config_without_semantic_maps(tmp_path):

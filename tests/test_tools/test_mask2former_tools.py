@@ -120,7 +120,7 @@ def test_scores_and_pictures(data_root, trained, tmp_path):
 def test_edges_are_refused(data_root, tmp_path):
     command = [sys.executable, "tools/test.py", CONFIG, "--edges", tmp_path]
     output = run(*command, "--work-dir", tmp_path / "work", status=2)
-    assert "error: --edges is for edge models and mask refinement, not Mask2Former" in output
+    assert "edges are for edge models, masks and labels, not Mask2Former" in output
 
 
 def test_two_processes_train_and_score(data_root, tmp_path):

@@ -93,6 +93,16 @@ def test_masks_are_scored(root, tmp_path):
     assert scores_of(run("test.py", config, root, *work, *edges))["AP75"] == 0
 
 
+def test_edges_come_from_where_a_word_says(root, tmp_path):
+    config = write_config(tmp_path, "CannyDetector")
+    out = tmp_path / "refined.json"
+    done = run("refine_masks.py", config, root, "--out", out, "--edges-from", "sobel_scenes")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["info"]["edges"]["model"] == "SobelDetector"
+    done = run("test.py", config, root, "--work-dir", tmp_path / "work", "--edges-from", "nothing")
+    assert done.returncode == 2 and "nothing" in done.stderr.splitlines()[-1]
+
+
 def test_a_reader_that_the_config_imports(root, tmp_path):
     """docs/refinement.md: a module on PYTHONPATH, without a package."""
     page = "docs/refinement.md"

@@ -68,6 +68,10 @@ def test_folder_of_edges(data_root):
     done = run(config, data_root, "--edges", str(data_root / "edges"))
     assert done.returncode == 0, done.stderr
     assert "ODS        1.0000" in done.stdout
+    done = run(config, data_root, "--edges-from", str(data_root / "edges"))
+    assert done.returncode == 0 and "ODS        1.0000" in done.stdout, done.stderr
+    done = run(config, data_root, "--edges-from", "sobel_scenes", "--edges", data_root / "edges")
+    assert done.returncode == 2 and "both say where edges come from" in done.stderr
     before = (data_root / "edges" / "a.png").read_bytes()
     done = run(config, data_root, "--edges", data_root / "edges", "--show-dir", data_root / "edges")
     assert done.returncode == 2

@@ -10,7 +10,7 @@ import torch
 
 from tests.test_ops.test_memory import Allocations
 from trace_mm.attention import AttentionTap, AttentionWatch
-from trace_mm.attention.maps import DEFAULT_WORKSPACE
+from trace_mm.attention.chunked import DEFAULT_WORKSPACE
 from trace_mm.vision import VisionBackbone, load_vision_backbone
 
 SIZES = [(16, 16), (24, 40)]

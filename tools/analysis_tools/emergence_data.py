@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +26,12 @@ class EmergenceData:
     Attributes:
         timesteps: those that have a score: all but the first.
         scores: (images, timesteps) by divergence.
+        image_ids: of the images, where a dataset has them.
     """
 
     timesteps: list[int]
     scores: dict[str, np.ndarray]
+    image_ids: tuple[Any, ...] = ()
 
     def chosen(self) -> dict[str, list[int]]:
         """The emergence point t* of each image, by divergence."""
@@ -112,12 +115,16 @@ def compute(options: argparse.Namespace, kinds: tuple[str, ...]) -> EmergenceDat
     if len(timesteps) < 2:
         raise ValueError("a score compares two timesteps: give at least two")
     rows: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
+    image_ids = []
     for index in watched(range(min(len(dataset), options.images or len(dataset)))):
         steps: dict[str, list[float]] = {kind: [] for kind in kinds}
-        maps = teacher.attention_maps(dataset[index]["inputs"], timesteps)
+        item = dataset[index]
+        image_ids.append(item["data_samples"].image_id)
+        maps = teacher.attention_maps(item["inputs"], timesteps)
         for (_, before, _), (_, after, _) in pairwise(maps):
             for kind in kinds:
                 steps[kind].append(mean_row_divergence(before, after, kind))
         for kind in kinds:
             rows[kind].append(steps[kind])
-    return EmergenceData(timesteps[1:], {kind: np.array(rows[kind]) for kind in kinds})
+    scores = {kind: np.array(rows[kind]) for kind in kinds}
+    return EmergenceData(timesteps[1:], scores, tuple(image_ids))

@@ -184,13 +184,12 @@ def whole_pass(backbone: DiffusionBackbone, image: Tensor) -> None:
         print(f"timestep {timestep}: {wall:.1f} s, {peak}")
 
 
-def compare_kernel(tokens: int, heads: int, layers: int, dim: int, rounds: int) -> None:
-    """Prints milliseconds and memory of both routes for the layers of one pass, on a GPU."""
-    device = torch.device("cuda")
+def layer_maps(
+    tokens: int, heads: int, layers: int, dim: int, device: torch.device
+) -> Callable[[str], Tensor]:
+    """What computes, by a route, the mean map (1, n, n) of the layers of one pass in bfloat16."""
     joint = torch.randn(2, 1, tokens, heads, dim, device=device, dtype=torch.bfloat16)
     query, key = joint.transpose(2, 3)  # (1, heads, n, dim) each, as models have them
-    if not fused_is_available(query):
-        raise ValueError("the fused kernel is not available: see trace_mm.attention.fused")
 
     def sum_of_layers(route: str) -> Tensor:
         total = torch.zeros(1, tokens, tokens, device=device)
@@ -198,6 +197,15 @@ def compare_kernel(tokens: int, heads: int, layers: int, dim: int, rounds: int) 
             self_attention_map(query, key, total=total, route=route)
         return total / layers
 
+    if device.type == "cuda" and not fused_is_available(query):
+        raise ValueError("the fused kernel is not available: see trace_mm.attention.fused")
+    return sum_of_layers
+
+
+def compare_kernel(tokens: int, heads: int, layers: int, dim: int, rounds: int) -> None:
+    """Prints milliseconds and memory of both routes for the layers of one pass, on a GPU."""
+    device = torch.device("cuda")
+    sum_of_layers = layer_maps(tokens, heads, layers, dim, device)
     difference = (sum_of_layers("fused") - sum_of_layers("chunked")).abs().max()
     print(f"{tokens} tokens, {heads} heads of {dim}, {layers} layers, bfloat16")
     print(f"largest difference between the two maps: {difference:.1e}")

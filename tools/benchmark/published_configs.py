@@ -126,9 +126,15 @@ class Architecture:
     vae: Config = field(default_factory=lambda: _VAE)
     scheduler: tuple[str, Config] = ("DDPMScheduler", _SCALED_LINEAR)
 
-    def build_denoiser(self) -> Any:
+    def build_denoiser(self, dtype: torch.dtype = torch.float32) -> Any:
         """The denoiser with random weights, on the current default device."""
-        return getattr(diffusers, self.denoiser)(**self.config).eval()
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)  # not cast afterwards: both would need memory at a time
+        try:
+            denoiser = getattr(diffusers, self.denoiser)(**self.config)
+        finally:
+            torch.set_default_dtype(before)
+        return denoiser.to(dtype).eval()
 
     def null_text(self) -> dict[str, torch.Tensor]:
         """Random numbers in the shapes of the empty prompt's embeddings."""
@@ -145,11 +151,15 @@ class Architecture:
         with torch.device("meta"):
             return dict(self.build_denoiser().config)
 
-    def build_backbone(self) -> DiffusionBackbone:
-        """All that TRACE reads, with random weights, on the current default device."""
+    def build_backbone(self, dtype: torch.dtype = torch.float32) -> DiffusionBackbone:
+        """All that TRACE reads, with random weights, on the current default device.
+
+        Args:
+            dtype: of the denoiser.
+        """
         kind, config = self.scheduler
         return DiffusionBackbone(
-            self.build_denoiser(),
+            self.build_denoiser(dtype),
             getattr(diffusers, kind)(**config),
             diffusers.AutoencoderKL(**self.vae),
             self.null_text(),

@@ -1,4 +1,4 @@
-"""COCO instances to a COCO panoptic dataset of things; what no instance covers is void."""
+"""COCO instances to a COCO panoptic dataset of things; the rest is void, or background."""
 
 import json
 import sys
@@ -16,6 +16,11 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="for panoptic.json and panoptic/<stem>.png"
     )
+    parser.add_argument(
+        "--background",
+        metavar="NAME",
+        help="make what no instance covers a category of stuff (default: it is void)",
+    )
     return parser
 
 
@@ -23,7 +28,9 @@ def main() -> None:
     options = make_parser().parse_args()
     out = Path(options.out)
     check_outputs(files=[out / "panoptic.json"], read=[options.annotations])
-    content = convert_instances_panoptic(options.annotations, out / "panoptic")
+    content = convert_instances_panoptic(
+        options.annotations, out / "panoptic", background=options.background
+    )
     write_atomically(out / "panoptic.json", json.dumps(content).encode("ascii"))
     print(f"{out}: {describe_panoptic(content)}")
 

@@ -6,6 +6,7 @@ from trace_mm.apis.moved import refuse_moved_modules
 from trace_mm.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from trace_mm.apis.control_maps import TraceDetector
     from trace_mm.apis.folder_run import FolderRunSummary, run_folder
     from trace_mm.apis.functions import edges, refine, segment
     from trace_mm.apis.image_sources import ImageSource
@@ -20,6 +21,7 @@ __all__ = [
     "ImageSource",
     "PanopticSummary",
     "PhotoSegments",
+    "TraceDetector",
     "TraceInferencer",
     "edges",
     "expand_inputs",

@@ -59,9 +59,11 @@ def edges(
         FileNotFoundError: if there is no such file or model.
         ValueError: if a photo cannot be read.
 
-    Example:
+    Examples:
         >>> from trace_mm import edges
-        >>> edges("photo.jpg").max()
+        >>> found = edges("photo.jpg")
+        >>> found.shape, found.dtype
+        ((96, 128), dtype('float32'))
     """
     inferencer = _inferencer(model, size, device)
     return _each(photo, lambda one: edges_of(inferencer.predict_images([one.pixels])[0]))
@@ -117,10 +119,13 @@ def segment(
         FileNotFoundError: if there is no such file.
         ValueError: if a photo cannot be read, or an option is wrong.
 
-    Example:
+    Examples:
         >>> from trace_mm import segment
         >>> found = segment("photo.jpg", top=20)
-        >>> found.save("masks.json")
+        >>> found.masks.shape[1:] == found.photo.shape[:2]
+        True
+        >>> found.save("masks.json").name
+        'masks.json'
     """
     segmenter = _segmenter(generator, refine, top, min_score, tile, device)
 
@@ -157,9 +162,13 @@ def refine(
         FileNotFoundError: if there is no such file.
         ValueError: if the photo cannot be read, or sizes do not fit.
 
-    Example:
+    Examples:
+        >>> import numpy as np
         >>> from trace_mm import refine
-        >>> refine("photo.jpg", masks).plot()
+        >>> masks = np.zeros((1, 96, 128), dtype=bool)
+        >>> masks[0, 30:70, 40:90] = True
+        >>> refine("photo.jpg", masks).plot().size
+        (128, 96)
     """
     one = _named(photo)
     size = one.pixels.shape[:2]

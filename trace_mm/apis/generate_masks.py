@@ -94,7 +94,7 @@ def generate_masks(
         features=features,
         size=size,
         checkpoint=checkpoint,
-        device=str(check_device(device, elsewhere)),
+        device=check_device(device, elsewhere),
     )
     job = MaskJob(found, numbers, generator, out, places)
     if not overwrite:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trace_mm.apis.image_sources import ImageSource, ImageSources
 from trace_mm.apis.inputs import expand_inputs
 from trace_mm.console import note
+from trace_mm.diffusion import backbone_of_pipeline, denoiser_identity
 from trace_mm.files import check_outputs, load_image
 from trace_mm.jobs.edge_files import (
     check_save_kinds,
@@ -21,9 +22,12 @@ from trace_mm.jobs.edge_files import (
     scores_of,
     write_results,
 )
-from trace_mm.jobs.edge_sources import EdgeModel, predict_samples
+from trace_mm.jobs.edge_predictions import predict_samples
+from trace_mm.jobs.edge_sources import EdgeModel
 from trace_mm.jobs.places import MANIFEST_FILE, result_folders
-from trace_mm.models.devices import check_device
+from trace_mm.models import TraceTeacher
+from trace_mm.models.devices import check_device, device_kind
+from trace_mm.models.identity import RESULTS
 from trace_mm.models.model_config import method_of, model_config
 from trace_mm.registry import INFERENCERS
 from trace_mm.runs.progress import progress_bar
@@ -63,6 +67,8 @@ class TraceInferencer:
         timestep: at which edges are read; ``"iep"`` (teacher only) searches for the one at which
             instances emerge.
         noise_draws: average the attention over so many draws of noise (teacher only).
+        prompts: a JSON file of a prompt by image name, see
+            :func:`trace_mm.diffusion.load_backbone`.
         model_options: other arguments of the model, by name; see
             :class:`trace_mm.models.TraceStudent`, :class:`trace_mm.models.TraceTeacher` and
             :class:`trace_mm.models.VisionTeacher`.
@@ -71,10 +77,11 @@ class TraceInferencer:
         FileNotFoundError: if there is no such model.
         ValueError: if an option is wrong or another method's, or the model has no student.
 
-    Example:
-        >>> inferencer = TraceInferencer()
+    Examples:
+        >>> inferencer = TraceInferencer(size=128)  # quicker than the student's own 384
         >>> result = inferencer("photo.jpg")["predictions"][0]
-        >>> result["edges"].shape, result["timestep"]
+        >>> result["edges"].shape, float(result["edges"].max()) <= 1
+        ((96, 128), True)
     """
 
     def __init__(
@@ -91,21 +98,77 @@ class TraceInferencer:
         seed: int | None = None,
         timestep: int | Literal["iep"] | None = None,
         noise_draws: int | None = None,
+        prompts: str | os.PathLike[str] | None = None,
         model_options: Mapping[str, Any] | None = None,
     ) -> None:
         options: dict[str, Any] = {"size": size, "seed": seed, "timestep": timestep}
         options |= {"noise_draws": noise_draws, "tile": tile}
         options |= model_options or {}
         chosen = {name: value for name, value in options.items() if value is not None}
-        self.device = check_device(device)
+        self.device = torch.device(check_device(device))
         self.show_progress = show_progress
-        self.cfg = model_config(model, method, dtype, chosen, backbone, self.device)
+        self.cfg = model_config(model, method, dtype, chosen, backbone, self.device, prompts)
         self.method = method_of(self.cfg.model)
-        self._edges = EdgeModel(self.cfg.model, self.device)
-        self.model: Any = self._edges.model
+        edges = EdgeModel(self.cfg.model, self.device)
+        self.model: Any = edges.model
+        self._settings = edges.settings()
+        self._is_shared = False
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str], **options: Any) -> Self:
+        """An inferencer of a student or backbone on a hub or in a folder, by its name.
+
+        Args:
+            name: a hub id or a folder.
+            options: arguments of the class.
+
+        Raises:
+            FileNotFoundError: if there is no such model, or the hub does not give it; says why.
+            ValueError: see the class.
+        """
+        return cls(name, **options)
+
+    @classmethod
+    def from_pipeline(
+        cls, pipeline: Any, *, layers: str | None = None, show_progress: bool = True, **options: Any
+    ) -> Self:
+        """An inferencer that reads the diffusion model of a pipeline which is in memory.
+
+        No second copy is made of it, and the pipeline keeps working; see
+        :func:`trace_mm.diffusion.backbone_of_pipeline`. Edges are the teacher's.
+
+        Args:
+            pipeline: a text-to-image ``DiffusionPipeline``, on the device that is to be used.
+            layers: a regular expression; only self-attention layers whose name it finds are read.
+            show_progress: as for the class.
+            options: arguments of :class:`trace_mm.models.TraceTeacher`.
+
+        Raises:
+            ValueError: if the pipeline is of another kind or offloaded, or an option is wrong.
+        """
+        backbone = backbone_of_pipeline(pipeline, layers)
+        inferencer = cls.__new__(cls)
+        inferencer.device, inferencer.show_progress = backbone.device, show_progress
+        inferencer.method, inferencer._is_shared = "teacher", True
+        inferencer.cfg = Config({"model": {"type": "TraceTeacher", **options}})
+        inferencer.model = TraceTeacher((backbone, {}), **options).to(backbone.device).eval()
+        inferencer._settings = {
+            "results": RESULTS,
+            "model": "TraceTeacher",
+            **options,
+            "layers": layers,
+            "backbone": denoiser_identity(backbone.denoiser),
+            "device": backbone.device.type,
+        }
+        return inferencer
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it is made of: another process loads the model itself."""
+        if self._is_shared:
+            raise TypeError(
+                "a pipeline in memory cannot be handed to another process: give its folder or hub "
+                "id instead, or work in one process"
+            )
         return _restore, (type(self), self.cfg.to_dict(), str(self.device), self.show_progress)
 
     def __repr__(self) -> str:
@@ -116,9 +179,21 @@ class TraceInferencer:
         parts = [repr(str(name)), f"method={self.method!r}", f"device={str(self.device)!r}", *parts]
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to another device.
+
+        Raises:
+            ValueError: if there is no such device.
+        """
+        name = check_device(device)
+        self.device = torch.device(name)
+        self.model.to(self.device)
+        self._settings = {**self._settings, "device": device_kind(name)}
+        return self
+
     def settings(self) -> dict[str, Any]:
         """What results depend on: :func:`trace_mm.models.identity.describe_model` and device."""
-        return self._edges.settings()
+        return dict(self._settings)
 
     def __call__(
         self,

@@ -1,26 +1,35 @@
 """Fill a dataset's cache of pseudo edges, and pack it: resumable, and wherever workers are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from mmengine.config import Config
-from torch import Tensor
 
-from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
 from trace_mm.datasets.packed_entries import ENTRIES_A_SHARD
+from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
 from trace_mm.files import locked
 from trace_mm.jobs.edge_sources import EdgeModel
 from trace_mm.jobs.pseudo_edges import Predict, PseudoEdgeJob, TeacherEntries
-from trace_mm.models.distillation import Distillation, distillation, label_shares
-from trace_mm.models.label_watch import missing_class_warning
+from trace_mm.lazy import lazy_module
 from trace_mm.models.model_config import method_of
 from trace_mm.registry import DATASETS
 from trace_mm.runs.engine import run
 from trace_mm.runs.executors import Executor
 from trace_mm.runs.group import is_launched, is_leader, note_once
 from trace_mm.runs.summary import RunSummary
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trace_mm.datasets.unlabelled_dataset import UnlabelledImageDataset
+    from trace_mm.models.distillation import Distillation
+else:
+    torch = lazy_module("torch")
 
 _LABELLED = 200  # images whose labels are counted
 _READING_ERRORS = (ValueError, FileNotFoundError)
@@ -87,6 +96,8 @@ def fill_from_config(
         return summary
     if not summary.done or not is_leader():
         return summary
+    from trace_mm.models.distillation import distillation
+
     options = {"pseudo_label": model.get("pseudo_label"), "label_grid": model.get("label_grid")}
     labels = describe_labels(dataset, distillation(model.get("preset"), **options))
     return FillSummary(
@@ -147,12 +158,16 @@ def describe_labels(dataset: UnlabelledImageDataset, how: Distillation) -> list[
     Returns:
         Their shares, and a warning for each class that more than half of the images lack.
     """
+    from trace_mm.models.distillation import label_shares
+    from trace_mm.models.label_watch import missing_class_warning
+
     cache = dataset.pseudo_edges
     shares: list[dict[str, float]] = []
     for index in range(0, len(dataset), -(-len(dataset) // _LABELLED)):
         source, number = dataset.locate(index)
         try:
-            key = cache.key(source.digest(number), dataset.size) if cache else ""
+            name = source.name(number)
+            key = cache.key(source.digest(number), dataset.size, name) if cache else ""
         except _READING_ERRORS:
             continue  # among those that failed
         if cache and cache.has(key):
@@ -214,7 +229,7 @@ class _EachImage:
 
     predict: Callable[[Tensor], Tensor]
 
-    def __call__(self, images: Sequence[Tensor]) -> list[Tensor]:
+    def __call__(self, images: Sequence[Tensor], names: Sequence[str]) -> list[Tensor]:
         return [self.predict(image) for image in images]
 
 

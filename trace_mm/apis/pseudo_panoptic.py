@@ -4,15 +4,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 from trace_mm.jobs.edge_sources import EdgeSource
 from trace_mm.jobs.panoptic import UNTAGGED, PanopticJob
 from trace_mm.jobs.panoptic_inputs import find_inputs
 from trace_mm.jobs.panoptic_tally import Tally
 from trace_mm.jobs.places import panoptic_places
-from trace_mm.panoptic import PanopticClasses, PanopticLabeler
+from trace_mm.panoptic import PanopticClasses, PanopticLabeler, SemanticMaps
 from trace_mm.runs.engine import RunResult, check_places, read_journal, run
-from trace_mm.runs.executors import Executor, chosen
+from trace_mm.runs.executors import Executor, RunOptions, chosen
 from trace_mm.runs.group import note_once
 from trace_mm.runs.summary import RunSummary
 
@@ -115,20 +116,29 @@ def make_pseudo_panoptic(
     executor = chosen(executor, workers)
     folders = () if edges is None else edges.folders()
     check_places(panoptic_places(images, semantic, out, folders, [annotations]))
-    found = find_inputs(images, semantic, classes, annotations)
-    if edges is not None:
-        edges.expect(found.with_map(), found.names)
-    for remark in found.notes:
-        note_once(remark)
-    job = PanopticJob(found, Path(out), edges, labeler, annotations)
-    result = run(
-        job,
-        executor,
+    found = find_inputs(images, SemanticMaps(semantic, classes), annotations)
+    return run_panoptic(
+        PanopticJob(found, Path(out), edges, labeler, annotations),
+        executor=executor,
         batch_size=batch_size,
         overwrite=overwrite,
         show_progress=show_progress,
-        unsaid=UNTAGGED,
     )
+
+
+def run_panoptic(job: PanopticJob, **how: Unpack[RunOptions]) -> PanopticSummary:
+    """Do a job whose inputs are found, and say what came of it; see :func:`make_pseudo_panoptic`.
+
+    Args:
+        job: labels images.
+        how: it is done, see :class:`trace_mm.runs.executors.RunOptions`.
+    """
+    inputs = job.inputs
+    if job.edges is not None:
+        job.edges.expect(inputs.with_map(), inputs.names)
+    for remark in inputs.notes:
+        note_once(remark)
+    result = run(job, **how, unsaid=UNTAGGED)
     return _summary(result, job, job.tally or _count(job))
 
 

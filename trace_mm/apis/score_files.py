@@ -1,27 +1,32 @@
 """Score a finished file or folder against annotations, whatever it holds."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trace_mm.apis.score_folders import score_folders
 from trace_mm.apis.score_instances import score_instance_files
+from trace_mm.apis.score_semantic import score_semantic_maps
+from trace_mm.datasets.semantic_protocols import protocol_of
 from trace_mm.evaluation.panoptic_files import score_panoptic_files
 from trace_mm.evaluation.panoptic_table import panoptic_table, scores_as_json
 from trace_mm.evaluation.score_table import scores_table
+from trace_mm.evaluation.semantic_scores import semantic_json, semantic_table
 from trace_mm.files import write_atomically
 from trace_mm.files.json_file import read_json
 from trace_mm.files.panoptic_file import is_panoptic, png_folder, read_panoptic_file
 from trace_mm.files.shard_names import is_shard
 
 EDGES, INSTANCES, PANOPTIC = "edge maps", "instance masks", "panoptic maps"
+SEMANTIC = "semantic maps"
 _MAPS = "a folder of annotations"
 _OPTIONS: Mapping[str, frozenset[str]] = {
     EDGES: frozenset({"tolerance", "tolerances", "suppress", "void", "workers", "truth_folder"}),
-    INSTANCES: frozenset({"protocol", "iou_type", "max_detections"}),
-    PANOPTIC: frozenset({"by_category", "workers", "truth_folder", "result_folder"}),
+    INSTANCES: frozenset({"protocol", "iou_type", "max_detections", "classes", "image_pq"}),
+    PANOPTIC: frozenset({"by_category", "workers", "truth_folder", "result_folder", "image_pq"}),
+    SEMANTIC: frozenset({"by_category", "workers"}),
 }
 
 
@@ -56,6 +61,7 @@ def score_files(
     *,
     partial: bool = False,
     progress: bool = False,
+    semantic: str | Sequence[str] | None = None,
     **options: Any,
 ) -> FileScores:
     """Score what was made against annotations; the files tell what they hold.
@@ -63,29 +69,38 @@ def score_files(
     - Edge maps (folder, or shards) against a folder of id maps or of BSDS's ``.mat``, a COCO
       instances or a COCO panoptic JSON: ODS, OIS, AP, clDice.
     - COCO instances with scores, or a list of COCO results, against COCO instances: class-agnostic
-      AP and AR.
+      AP and AR, with ``classes`` also with regard to classes, with ``image_pq`` also PQ image by
+      image.
     - A COCO panoptic JSON against another: PQ, SQ, RQ.
+    - With ``semantic``, a folder of maps of class numbers against a folder of ground truth: mIoU.
 
     Args:
         result: what is scored.
         truth: annotations.
         partial: score only images that the result has.
         progress: show a progress bar.
-        options: of :func:`trace_mm.apis.score_folders.score_folders`; ``protocol``, ``iou_type``
-            and ``max_detections`` of :func:`trace_mm.evaluation.evaluate_instances`; ``workers`` of
-            :func:`trace_mm.evaluation.score_panoptic_files`, ``by_category`` for a line for each
-            category, ``result_folder`` and ``truth_folder`` of PNGs. None is the default.
+        semantic: name of a benchmark, see
+            :func:`trace_mm.datasets.semantic_protocols.semantic_protocol`, or names of classes.
+            Nothing in a folder says that it holds semantic maps.
+        options: of :func:`trace_mm.apis.score_folders.score_folders`; ``protocol``, ``iou_type``,
+            ``max_detections``, ``classes`` and ``image_pq`` of
+            :func:`trace_mm.evaluation.evaluate_instances`; ``workers`` of
+            :func:`trace_mm.evaluation.score_panoptic_files`, ``image_pq`` for the mean of the PQ of
+            each image's things as one class, ``by_category`` for a line for each category,
+            ``result_folder`` and ``truth_folder`` of PNGs. None is the default.
 
     Raises:
         FileNotFoundError: if something is missing.
         ValueError: if it is not clear what a file holds, the two do not fit, or an option has no
             effect on them; names the file.
     """
-    kind = fitting_kind(result, truth)
+    kind = fitting_kind(result, truth) if semantic is None else SEMANTIC
     given = {name: value for name, value in options.items() if value is not None}
     foreign = sorted(given.keys() - known_options(kind))
     if foreign:
         raise ValueError(f"{result}: holds {kind}, on which {foreign[0]} has no effect")
+    if semantic is not None:
+        return _score_semantic(result, truth, partial, progress, semantic, given)
     score = {EDGES: _score_edges, INSTANCES: _score_instances, PANOPTIC: _score_panoptic}[kind]
     return score(result, truth, partial, progress, given)
 
@@ -109,6 +124,7 @@ def _score_instances(
         "iou_type": settings.iou_type,
         "touch_distance": settings.touch_distance,
         "touching": scores.touching.image_ids,
+        **({} if scores.classes is None else {"by_class": scores.classes.by_class}),
     }
     return FileScores(INSTANCES, scores_table(scores.to_dict()), content)
 
@@ -116,7 +132,7 @@ def _score_instances(
 def _score_panoptic(
     result: str | Path, truth: str | Path, partial: bool, progress: bool, options: dict[str, Any]
 ) -> FileScores:
-    by_category = options.pop("by_category", False)
+    by_category, image_pq = options.pop("by_category", False), options.pop("image_pq", False)
     truth_folder = png_folder(truth, options.pop("truth_folder", None))
     result_folder = png_folder(result, options.pop("result_folder", None))
     scores = score_panoptic_files(
@@ -124,8 +140,27 @@ def _score_panoptic(
     )
     categories = read_panoptic_file(truth)["categories"]
     names = {category["id"]: category["name"] for category in categories}
-    table = panoptic_table(scores, names, by_category)
-    return FileScores(PANOPTIC, table, scores_as_json(scores, names))
+    table, content = panoptic_table(scores, names, by_category), scores_as_json(scores, names)
+    if image_pq and scores.by_image is not None:
+        quality = scores.by_image.to_dict()
+        table, content = f"{table}\n{scores_table(quality)}", {**content, **quality}
+    return FileScores(PANOPTIC, table, content)
+
+
+def _score_semantic(
+    result: str | Path,
+    truth: str | Path,
+    partial: bool,
+    progress: bool,
+    semantic: str | Sequence[str],
+    options: dict[str, Any],
+) -> FileScores:
+    by_class, protocol = options.pop("by_category", False), protocol_of(semantic)
+    scores = score_semantic_maps(
+        result, truth, protocol, partial=partial, progress=progress, **options
+    )
+    table = semantic_table(scores, protocol.classes, by_class)
+    return FileScores(SEMANTIC, table, semantic_json(scores, protocol.classes))
 
 
 def known_options(kind: str) -> frozenset[str]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from trace_mm.console import note
 from trace_mm.evaluation.instance_ground_truth import InstanceGroundTruth
 from trace_mm.evaluation.instance_scores import InstanceScores, ScoringSettings, score_instances
 from trace_mm.files.coco_file import CocoFile
 from trace_mm.files.file_names import plain_name
-from trace_mm.files.json_values import ImageId
+from trace_mm.files.json_values import ImageId, as_whole_number
 
 
 def score_instance_files(
@@ -19,6 +20,8 @@ def score_instance_files(
     iou_type: str = "segm",
     max_detections: Sequence[int] = (1, 10, 100),
     partial: bool = False,
+    classes: bool = False,
+    image_pq: bool = False,
 ) -> tuple[InstanceScores, ScoringSettings]:
     """Class-agnostic scores of a file of detections.
 
@@ -33,6 +36,9 @@ def score_instance_files(
         max_detections: likewise.
         partial: score only images that the result lists; of a list of results, those that have
             detections.
+        classes: see :func:`trace_mm.evaluation.evaluate_instances`. Where both files name their
+            classes, these belong together by name, else by id.
+        image_pq: likewise.
 
     Returns:
         Scores, and how they were counted.
@@ -41,13 +47,15 @@ def score_instance_files(
         FileNotFoundError: if a file is missing.
         ValueError: if a file is not as it should be, or no image is in both; names it.
     """
-    settings = ScoringSettings(protocol, iou_type, tuple(max_detections))
+    settings = ScoringSettings(
+        protocol, iou_type, tuple(max_detections), classes=classes, image_pq=image_pq
+    )
     true_file = CocoFile.read(truth)
     true = InstanceGroundTruth(true_file.content, str(truth), settings.boxes)
     found = CocoFile.read(result).require("annotations")
     ids = _ids_by_name(found, true_file)
     if ids is None:
-        detections = [one.content for one in found.annotations()]
+        detections = [dict(one.content) for one in found.annotations()]
         seen = {true.key_of(one.image) for one in found.annotations()}
     else:
         located = found.by_image(found.images())
@@ -57,12 +65,33 @@ def score_instance_files(
             for one in located[key]
         ]
         seen = set(ids.values())
+    if classes:
+        detections = _with_classes(detections, found, true)
     missing = len(true.sizes) - len(seen)
     if missing:
         told = "are not scored" if partial else "count as images without detections"
         note(f"{missing} of {len(true.sizes)} images of {truth} are not in {result}: they {told}")
     scores = score_instances(true, detections, settings, seen if partial else None)
     return scores, settings
+
+
+def _with_classes(
+    detections: list[dict[str, Any]], found: CocoFile, true: InstanceGroundTruth
+) -> list[dict[str, Any]]:
+    """Detections with the truth's classes, where the file of both names them alike."""
+    names = found.category_names()
+    ids = {name: key for key, name in true.names.items()}
+    if len(ids) < len(true.names) or not {*names.values()} & ids.keys():
+        return detections
+    other = max(true.names) + 1  # of classes that the truth does not have
+    known = {key: ids.get(name, other) for key, name in names.items()}
+    changed = []
+    for one in detections:
+        category = as_whole_number(one.get("category_id"))
+        if category is not None:
+            one = {**one, "category_id": known.get(category, other)}
+        changed.append(one)
+    return changed
 
 
 def _ids_by_name(found: CocoFile, true: CocoFile) -> dict[ImageId, ImageId] | None:

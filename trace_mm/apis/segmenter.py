@@ -39,10 +39,11 @@ class Segmenter:
         FileNotFoundError: if there is no such model.
         ValueError: if an option is wrong or has no effect.
 
-    Example:
+    Examples:
         >>> segmenter = Segmenter()
         >>> found = segmenter("photo.jpg")
-        >>> found.instances.masks.shape, found.instances.scores, found.edges.shape
+        >>> found.instances.masks.shape[1:], found.edges.shape
+        ((96, 128), (96, 128))
     """
 
     def __init__(
@@ -126,7 +127,7 @@ def photo_segmenter(
             raise ValueError("a backbone or size has no effect on segments of edges")
         finder = EdgeSegments(number=top)
     elif generator in METHODS:
-        where = str(check_device(device, elsewhere))
+        where = check_device(device, elsewhere)
         finder = make_generator(generator, backbone or DEFAULT_BACKBONE, size=size, device=where)
     else:
         raise ValueError(f"generator must be one of {', '.join(GENERATORS)}, got {generator!r}")

@@ -14,6 +14,7 @@ from trace_mm.engine import EdgeFolderHook
 from trace_mm.engine.runner_config import (
     config_errors,
     read_config,
+    set_edges,
     set_launcher,
     set_trained_dtype,
     set_trained_student,
@@ -31,6 +32,7 @@ def testing_config(
     out: str | None = None,
     show_dir: str | None = None,
     edges: str | None = None,
+    edges_from: str | None = None,
     launcher: str = "none",
     local_rank: int = 0,
 ) -> Config:
@@ -44,6 +46,8 @@ def testing_config(
         out: JSON file for the scores.
         show_dir: folder for a picture of each image.
         edges: folder of edge maps to take instead of the model's.
+        edges_from: where edges come from instead, in one word; see
+            :func:`trace_mm.models.edges_from.edges_from`.
         launcher: "none", "pytorch", "slurm" or "mpi".
         local_rank: see :func:`trace_mm.engine.runner_config.set_launcher`.
 
@@ -60,8 +64,12 @@ def testing_config(
         if not set_trained_student(cfg, checkpoint) and checkpoint is not None:
             cfg.load_from = checkpoint
             set_trained_dtype(cfg, checkpoint)
+        if edges is not None and edges_from is not None:
+            raise ValueError("--edges and --edges-from both say where edges come from")
         if edges is not None:
-            _set_edge_folder(cfg, edges)
+            set_edges(cfg, {"type": "EdgeFolder", "folder": edges})
+        if edges_from is not None:
+            set_edges(cfg, {"type": "EdgesFrom", "source": edges_from})
         if out is not None:
             if isinstance(cfg.test_evaluator, list):
                 raise ValueError("--out is for configs with one test_evaluator, not a list of them")
@@ -71,7 +79,10 @@ def testing_config(
         set_launcher(cfg, launcher, local_rank)
         files, folders = _read_by(cfg.test_dataloader.dataset)
     check_outputs(
-        files=[out], folders=[show_dir], read=[checkpoint, *files], searched=[edges, *folders]
+        files=[out],
+        folders=[show_dir],
+        read=[checkpoint, *files],
+        searched=[edges, _folder(edges_from), *folders],
     )
     return cfg
 
@@ -92,6 +103,11 @@ def score_model(cfg: Config) -> dict[str, float] | None:
     return scores if runner.rank == 0 else None
 
 
+def _folder(source: str | None) -> str | None:
+    """Where edges come from, if that is a folder."""
+    return source if source is not None and Path(source).is_dir() else None
+
+
 def _read_by(dataset: Config) -> tuple[list[Path], list[Path]]:
     """Files and folders that the config of a dataset names, with those of what it is made of."""
     root = Path(dataset.get("data_root") or "")
@@ -107,21 +123,10 @@ def _read_by(dataset: Config) -> tuple[list[Path], list[Path]]:
     return files, [folder for folder in folders if folder != root]
 
 
-def _set_edge_folder(cfg: Config, folder: str) -> None:
-    """Take edges from a folder, instead of the model or the edge model of a mask refiner.
-
-    Raises:
-        ValueError: if the config's model has nothing to do with edges.
-    """
-    if cfg.get("default_scope") != "trace_mm":
-        raise ValueError(f"--edges is for edge models and mask refinement, not {cfg.model.type}")
-    edges = {"type": "EdgeFolder", "folder": folder}
-    cfg.model = {**cfg.model, "edges": edges} if "edges" in cfg.model else edges
-
-
 def _set_show_dir(cfg: Config, folder: str) -> None:
-    """Draw all results into a folder: panoptic maps of mmdet's models, or edges and masks."""
+    """Draw all results into a folder: edges and masks, or what mmdet's models find."""
     hook = {"type": "EdgeVisualizationHook", "images": 0, "out_dir": folder}
     if cfg.get("default_scope") == "mmdet":
-        hook = {"type": "trace_mm.PanopticVisualizationHook", "out_dir": folder}
+        kind = "Panoptic" if "panoptic_fusion_head" in cfg.model else "Instance"
+        hook = {"type": f"trace_mm.{kind}VisualizationHook", "out_dir": folder}
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 import trace_mm.registry  # noqa: F401 - mmengine would only warn if the package were missing
 from trace_mm.apis.pseudo_edges import fill_from_config
 from trace_mm.engine import brief_console, latest_checkpoint
+from trace_mm.engine.images_seen import set_images_seen
 from trace_mm.engine.runner_config import (
     config_errors,
     read_config,
@@ -71,17 +72,21 @@ def train(cfg: Config, *, fill_cache: bool = False) -> None:
     """Train, with a screen of log instead of MMEngine's pages.
 
     Args:
-        cfg: of :func:`training_config`.
+        cfg: of :func:`training_config`; see :func:`trace_mm.engine.images_seen.set_images_seen`
+            for what is changed in it.
         fill_cache: first compute the teacher's edges that are missing.
 
     Raises:
         ValueError: if the config names a class or an argument that there is not.
         KeyboardInterrupt: if a person stops it; says which checkpoint there is.
     """
+    scaled = set_images_seen(cfg)
     with brief_console():
         # Strategies such as FSDP need FlexibleRunner, which a config asks for by its name.
         with config_errors(cfg.filename):
             runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+        if scaled:
+            print_log(scaled, logger="current", level=logging.INFO)
         if fill_cache:
             summary = fill_from_config(cfg, get_device())
             for line in (*summary.describe(summary.folder), *summary.failed.values()):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -22,17 +23,33 @@ from trace_mm.visualization.score_curve import draw_score_curve
 FORMATS = {"coco": "COCO", "labelme": "LabelMe", "png": "PNG"}
 """What can be downloaded, and its label."""
 
-_MOST_PHOTOS = 50  # that are listed
-_OUTPUTS = 6  # of a pass: state, line, image, edges, masks, the image to click
+START = "Drop a photo to begin."
+
+_FAULTS = (ValueError, OSError, ImportError)
 _ENLARGED = 240  # pixels of the longer side of a picture of attention
+
+Photos = dict[int, Path]
+"""The uploaded photos by a number that no other has had."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What a browser looks at: a photo's file, and what was found in it."""
+    """What a browser looks at: a photo's file, and what was found in it, or why nothing was."""
 
     path: Path
-    found: Found
+    found: Found | None = None
+    fault: str = ""
+
+    @classmethod
+    def checked(cls, opened: "Opened | None") -> tuple[Path, Found]:
+        """The file and what was found in it.
+
+        Raises:
+            ValueError: if nothing was.
+        """
+        if opened is None or opened.found is None:
+            raise ValueError("drop a photo first" if opened is None else opened.fault)
+        return opened.path, opened.found
 
 
 def told(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,10 +59,8 @@ def told(work: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*arguments: Any, **options: Any) -> Any:
         try:
             return work(*arguments, **options)
-        except (ValueError, OSError, ImportError) as error:
-            raise gr.Error(
-                " ".join(str(error).split()), duration=None, print_exception=False
-            ) from None
+        except _FAULTS as error:
+            raise gr.Error(_line(error), duration=None, print_exception=False) from None
 
     return checked
 
@@ -57,90 +72,71 @@ class Handlers:
         self._models, self._limits, self._folder = models, limits, folder
 
     @staticmethod
-    def list_photos(files: list[str] | None) -> Any:
-        """The choice among the uploaded photos, which is shown if there are several."""
-        names = [Path(file).name for file in (files or [])[:_MOST_PHOTOS]]
-        choices = [(name, index) for index, name in enumerate(names)]
-        return gr.Dropdown(choices=choices, value=0 if names else None, visible=len(names) > 1)
+    def list_photos(
+        photos: Photos, shown: int | None, files: list[str] | None, webcam: str | None
+    ) -> tuple[Photos, Any]:
+        """The photos that are uploaded by now, and the choice among them: the first new one."""
+        paths = dict.fromkeys(map(Path, [*(files or []), *([webcam] if webcam else [])]))
+        numbers, free = {path: number for number, path in photos.items()}, max(photos, default=0)
+        listed = {numbers[path] if path in numbers else (free := free + 1): path for path in paths}
+        new = [number for number in listed if number not in photos]
+        choices = [(path.name, number) for number, path in listed.items()]
+        chosen = new[0] if new else shown if shown in listed else next(iter(listed), None)
+        return listed, gr.Dropdown(choices=choices, value=chosen, visible=len(listed) > 1)
 
-    @told
-    def read(self, files: list[str] | None, which: int | None, *choices: Any) -> Any:
+    def read(self, photos: Photos, which: int | None, *reading: Any) -> Any:
         """One of the uploaded photos."""
-        if not files:
-            raise ValueError("drop a photo first")
-        return self._read(Path(files[min(int(which or 0), len(files) - 1)]), choices)
+        if which not in photos:
+            return None, None, None
+        path, (model, backbone, size, timestep) = photos[which], reading
+        try:
+            chosen = Reading(model, backbone, int(size), int(timestep))
+            found = self._models.read(read_photo(path, self._limits), chosen)
+        except _FAULTS as error:  # no other photo's pictures stay; nor would a gr.Error be enough:
+            gr.Warning(_line(error), title="Error")  # after one, Gradio drops a choice that waits
+            return Opened(path, fault=_line(error)), None, None
+        return Opened(path, found), found.photo, found.photo
 
     @told
-    def read_webcam(self, file: str | None, *choices: Any) -> Any:
-        """A picture of the webcam; nothing happens when it is taken away."""
-        if file is None:
-            return tuple(gr.skip() for _ in range(_OUTPUTS))
-        return self._read(Path(file), choices)
-
-    @told
-    def read_again(self, opened: Opened | None, *choices: Any) -> Any:
-        """The same photo by another reading."""
-        if opened is None:
-            return tuple(gr.skip() for _ in range(_OUTPUTS))
-        return self._read(opened.path, choices)
-
-    def _read(self, path: Path, choices: Any) -> Any:
-        view, (model, backbone, size, timestep) = _view(choices[:3]), choices[3:]
-        reading = Reading(model, backbone, int(size), int(timestep))
-        found = self._models.read(read_photo(path, self._limits), reading)
-        return self._opened(Opened(path, found), view)
-
-    @staticmethod
-    def _opened(opened: Opened, view: View) -> Any:
-        found = opened.found
-        return opened, _said(found, view), found.photo, *_drawn(found, view), found.photo
-
-    @told
-    def refine(self, opened: Opened | None, file: str | None, *sliders: Any) -> Any:
+    def refine(self, opened: Opened | None, file: str | None) -> Any:
         """Masks that were uploaded, refined by the edges of the photo."""
-        if opened is None:
-            raise ValueError("drop the photo of these masks first")
         if file is None:
-            return tuple(gr.skip() for _ in range(_OUTPUTS))
-        found = opened.found
+            return gr.skip()
+        path, found = Opened.checked(opened)
         masks = read_masks(Path(file), found.name, found.size, self._limits)
-        photo = read_photo(opened.path, self._limits)
-        refined = self._models.refine(photo, found, masks)
-        return self._opened(Opened(opened.path, refined), _view(sliders))
+        return Opened(path, self._models.refine(read_photo(path, self._limits), found, masks))
 
     @told
     def view(self, opened: Opened | None, *sliders: Any) -> Any:
-        """Edges and masks as the sliders have them; no pass."""
-        if opened is None:
-            return tuple(gr.skip() for _ in range(3))
-        view = _view(sliders)
-        return _said(opened.found, view), *_drawn(opened.found, view)
+        """The line, edges and masks as the sliders have them; no pass."""
+        if opened is None or opened.found is None:
+            return _said(START if opened is None else opened.fault, opened is not None), None, None
+        found, view = opened.found, _view(sliders)
+        pictures = found.edge_picture(view), found.mask_picture(view)
+        return _said(_described(found, view)), *pictures
 
     def exporter(self, format: str) -> Callable[..., str]:
         """What makes a file of the masks that are shown."""
 
         @told
         def export(opened: Opened | None, *sliders: Any) -> str:
-            if opened is None:
-                raise ValueError("drop a photo first")
+            _, found = Opened.checked(opened)
             folder = Path(mkdtemp(dir=self._folder))
-            return str(opened.found.export(_view(sliders), format, folder))
+            return str(found.export(_view(sliders), format, folder))
 
         return export
 
     @told
     def attend(self, opened: Opened | None, backbone: str, event: gr.SelectData) -> Any:
         """Where a clicked pixel attends to at each timestep, and the curve of the search."""
-        if opened is None:
-            raise ValueError("drop a photo first")
-        shown = opened.found.photo
+        path, found = Opened.checked(opened)
         column, row = event.index
-        attention = self._models.attention(read_photo(opened.path, self._limits), backbone)
-        place = (column + 0.5) / shown.shape[1], (row + 0.5) / shown.shape[0]
+        attention = self._models.attention(read_photo(path, self._limits), backbone)
+        place = (column + 0.5) / found.shown[1], (row + 0.5) / found.shown[0]
         title = f"Score of each timestep, highest at t = {attention.chosen}"
         curve = draw_score_curve(attention.scores, attention.chosen, title)
         hint = f"Pixel {column}, {row}, in {backbone}. Pink: where it attends to."
-        return hint, heat_pictures(shown, attention, place), curve
+        return hint, heat_pictures(found.photo, attention, place), curve
 
 
 def heat_pictures(
@@ -165,15 +161,19 @@ def _view(sliders: Any) -> View:
     return View(float(score), int(number), float(threshold))
 
 
-def _drawn(found: Found, view: View) -> tuple[Any, Any]:
-    return found.edge_picture(view), found.mask_picture(view)
-
-
-def _said(found: Found, view: View) -> str:
+def _described(found: Found, view: View) -> str:
     """A line on what is shown."""
     height, width = found.size
     at = "" if found.timestep is None else f", edges at t = {found.timestep}"
     if found.curve:
         at = f", edges at t* = {found.timestep}"
-    shown = f"{found.count(view)} of {len(found.scores)} masks"
-    return f"{shown}, {width} × {height} pixels{at}"
+    shown, count = found.counts(view)
+    return f"{shown} of {count} masks, {width} × {height} pixels{at}"
+
+
+def _said(text: str, fault: bool = False) -> str:
+    return f'<p class="{"fault" if fault else ""}">{escape(text)}</p>'
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from trace_mm.app.handlers import FORMATS, Handlers
+from trace_mm.app.handlers import FORMATS, START, Handlers
 from trace_mm.app.photos import Limits
 from trace_mm.app.session import MOST, TEACHER, AppModels
 
@@ -16,6 +16,8 @@ _CLEAN_EVERY, _KEEP_FOR = 600, 3600  # seconds: of uploads and pictures in the f
 
 _CSS = """
 footer { display: none !important; }
+#said p { margin: 0; font-size: 15px; }
+#said .fault { color: #d6135f; font-weight: 600; }
 .gradio-container { max-width: 1500px !important; }
 .curve text { font: 12px system-ui, sans-serif; fill: var(--muted); }
 .curve .mark { font-size: 13px; font-weight: 600; fill: var(--accent); }
@@ -24,6 +26,15 @@ footer { display: none !important; }
   --line: var(--border-color-primary); --accent: #d6135f;
 }
 .score-curve svg { max-width: 560px; width: 100%; }
+#photos td { padding: 4px 5px; }
+#photos td.filename { flex: 1; min-width: 0; max-width: none; }
+#photos td.download { display: none; }
+#which input { text-overflow: ellipsis; padding-right: 24px; }
+#attention .grid-wrap { padding-top: 36px; min-height: 0; max-height: none; height: auto; }
+#attention .grid-container { grid-template-rows: none; }
+@media (max-width: 700px) {
+  #attention .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+}
 """
 _CLICK = "() => setTimeout(() => document.querySelector('#{0} a, a#{0}, #{0}').click(), 300)"
 
@@ -50,21 +61,23 @@ def build_page(models: AppModels, limits: Limits, folder: Path) -> gr.Blocks:
         gr.Markdown(
             "## Edges and masks of your photos\nPhotos stay on the machine that serves this page."
         )
-        state = gr.State()
+        state, photos = gr.State(), gr.State({})
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 given = _inputs(limits)
                 readings = _reading_choices(models)
             with gr.Column(scale=3, min_width=280):
-                said = gr.Markdown("Drop a photo to begin.", elem_id="said")
+                said = gr.HTML(f"<p>{START}</p>", elem_id="said")
                 with gr.Tab("Masks"):
                     pictures = _pictures()
                     views = _view_sliders()
                     _downloads(handlers, state, views)
                 with gr.Tab("Attention"):
                     attention = _attention()
-        pictures.append(attention["image"])
-        _connect_passes(handlers, state, given, views, readings, said, pictures)
+        _connect_photos(handlers, photos, given)
+        images = [pictures[0], attention["image"]]
+        _connect_passes(handlers, state, photos, given, readings, images, pictures)
+        _connect_views(handlers, state, views, [said, *pictures[1:]])
         _connect_attention(handlers, state, readings, attention)
     return page
 
@@ -80,13 +93,15 @@ def _inputs(limits: Limits) -> dict[str, Any]:
     )
     which = gr.Dropdown(label="Photo", choices=[], visible=False, elem_id="which")
     with gr.Accordion("Webcam", open=False):
-        webcam = gr.Image(sources=["webcam"], type="filepath", format="png", label="Webcam")
+        webcam = gr.Image(
+            sources=["webcam"], type="filepath", format="png", label="Webcam", elem_id="webcam"
+        )
     with gr.Accordion("Refine masks of your own", open=False):
         masks = gr.File(
             label="COCO .json, or .png of numbers",
             file_types=[".json", ".png"],
-            height=110,
-            elem_id="masks",
+            height=140,
+            elem_id="own-masks",
         )
     return {"files": files, "which": which, "webcam": webcam, "masks": masks}
 
@@ -98,7 +113,7 @@ def _view_sliders() -> list[Any]:
             gr.Slider(0, 1, 0, step=0.01, label="Least score", elem_id="score", min_width=200),
             gr.Slider(0, MOST, 20, step=1, label="Most masks", elem_id="number", min_width=200),
             gr.Slider(
-                0, 1, 0, step=0.01, label="Hide edges below", elem_id="threshold", min_width=200
+                0, 1, 0, step=0.01, label="Ignore edges below", elem_id="threshold", min_width=200
             ),
         ]
 
@@ -157,8 +172,10 @@ def _attention() -> dict[str, Any]:
     """An image to click, its attention by timestep, and the curve of the search."""
     hint = gr.Markdown(_HINT, elem_id="hint")
     with gr.Row():
-        image = _picture("Image", "pixel")
-        curve = gr.HTML(elem_classes="score-curve", elem_id="curve")
+        with gr.Column(min_width=240):
+            image = _picture("Image", "pixel")
+        with gr.Column(min_width=280):
+            curve = gr.HTML(elem_classes="score-curve", elem_id="curve")
     maps = gr.Gallery(
         label="Where the pixel attends to, by timestep",
         columns=5,
@@ -172,53 +189,68 @@ def _attention() -> dict[str, Any]:
     return {"hint": hint, "image": image, "maps": maps, "curve": curve}
 
 
+def _connect_photos(handlers: Handlers, photos: gr.State, given: dict[str, Any]) -> None:
+    """What is uploaded or taken by the webcam can be chosen, and the first new photo is."""
+    gr.on(
+        [given["files"].change, given["webcam"].change],
+        handlers.list_photos,
+        [photos, given["which"], given["files"], given["webcam"]],
+        [photos, given["which"]],
+        api_name="photos",
+        queue=False,
+        trigger_mode="always_last",
+        show_progress="hidden",
+    )
+
+
 def _connect_passes(
     handlers: Handlers,
     state: gr.State,
+    photos: gr.State,
     given: dict[str, Any],
-    views: list[Any],
     readings: list[Any],
-    said: Any,
+    images: list[Any],
     pictures: list[Any],
 ) -> None:
-    """Uploads and choices lead to a pass; sliders of the view to none."""
-    passed = [state, said, *pictures]
-    arguments = [*views, *readings]
-    common: dict[str, Any] = {"concurrency_id": "model"}
-    given["files"].upload(handlers.list_photos, given["files"], given["which"], queue=False).then(
+    """A photo or a reading that is chosen leads to a pass.
+
+    One listener hears all of them. While a pass runs, it lets one more wait, which then takes what
+    is chosen by then: so what is shown at last is what was chosen last.
+    """
+    common: dict[str, Any] = {"concurrency_id": "model", "show_progress_on": pictures}
+    choices = [
+        choice.release if isinstance(choice, gr.Slider) else choice.input for choice in readings
+    ]
+    gr.on(
+        [given["which"].change, *choices],
         handlers.read,
-        [given["files"], given["which"], *arguments],
-        passed,
+        [photos, given["which"], *readings],
+        [state, *images],
         api_name="read",
+        trigger_mode="always_last",
         **common,
-    )
-    given["which"].input(
-        handlers.read,
-        [given["files"], given["which"], *arguments],
-        passed,
-        api_name=False,
-        **common,
-    )
-    given["webcam"].change(
-        handlers.read_webcam, [given["webcam"], *arguments], passed, api_name=False, **common
     )
     given["masks"].upload(
-        handlers.refine, [state, given["masks"], *views], passed, api_name="refine", **common
+        handlers.refine, [state, given["masks"]], state, api_name="refine", **common
     )
-    for choice in readings:
-        event = choice.release if isinstance(choice, gr.Slider) else choice.input
-        event(handlers.read_again, [state, *arguments], passed, api_name=False, **common)
-    for slider in views:
-        slider.input(
-            handlers.view,
-            [state, *views],
-            [said, *pictures[1:3]],
-            api_name="view" if slider is views[0] else False,
-            trigger_mode="always_last",
-            show_progress="hidden",
-            concurrency_id="view",
-            concurrency_limit=4,
-        )
+
+
+def _connect_views(handlers: Handlers, state: gr.State, views: list[Any], drawn: list[Any]) -> None:
+    """Sliders, and a pass that is done, change what is drawn.
+
+    Again one listener, so that a drawing of an earlier photo cannot come after that of a later one.
+    """
+    gr.on(
+        [state.change, *(slider.input for slider in views)],
+        handlers.view,
+        [state, *views],
+        drawn,
+        api_name="view",
+        trigger_mode="always_last",
+        show_progress="hidden",
+        concurrency_id="view",
+        concurrency_limit=4,
+    )
 
 
 def _connect_attention(
@@ -229,6 +261,7 @@ def _connect_attention(
         [state, readings[1]],
         [attention["hint"], attention["maps"], attention["curve"]],
         api_name=False,
+        trigger_mode="multiple",  # others lose a click, or where it was
         concurrency_id="model",
     )
     attention["image"].change(  # what was shown is of another photo

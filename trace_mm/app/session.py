@@ -1,17 +1,18 @@
 """What the page computes: by models that are loaded once, one photo at a time."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from hashlib import blake2b
 from threading import RLock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trace_mm.apis.backbones import list_backbones
 from trace_mm.apis.inferencer import TraceInferencer
 from trace_mm.app.attention import PhotoAttention, read_attention
-from trace_mm.app.found import Found
+from trace_mm.app.found import Found, PackedMasks
 from trace_mm.catalogue import CATALOGUE
 from trace_mm.diffusion import shipped_models, shipped_students
 from trace_mm.jobs.edge_files import scores_of
@@ -82,19 +83,24 @@ class AppModels:
         """
         with self._lock:
             sample = self._model(reading).predict_images([photo.pixels])[0]
-        edges, pixels = edges_of(sample), np.rint(photo.pixels * 255).astype(np.uint8)
-        with one_thread():
-            instances = best_masks(EdgeSegments(number=MOST)(edges, pixels), MOST, 0.0)
+        edges, pixels = edges_of(sample), _bytes(photo)
+        search = partial(EdgeSegments(number=MOST).find, image=pixels)
         timestep = sample.get("timestep")
-        return Found(photo.name, pixels, edges, instances, timestep, scores_of(sample))
+        return Found(photo.name, pixels, edges, search, timestep, scores_of(sample))
 
     def refine(self, photo: NamedImage, found: Found, masks: InstanceMasks) -> Found:
         """The same photo and edges with other masks, refined by these edges."""
-        with one_thread():
-            refined = BoundaryGuidedPropagation(preset="photos")(masks, found.edges).instances
-        instances = best_masks(replace(refined, labels=np.ones_like(refined.labels)), MOST, 0.0)
-        pixels = np.rint(photo.pixels * 255).astype(np.uint8)
-        return Found(found.name, pixels, found.edges, instances, found.timestep, found.curve)
+        bits, labels, scores = np.packbits(masks.masks, axis=2), masks.labels, masks.scores
+        refiner = BoundaryGuidedPropagation(preset="photos")
+
+        def search(edges: NDArray[np.float32]) -> PackedMasks:
+            source = np.unpackbits(bits, axis=2, count=edges.shape[1]).astype(bool)
+            with one_thread():
+                refined = refiner(InstanceMasks(source, labels, scores), edges).instances
+            return PackedMasks(best_masks(refined, MOST, 0.0), found.shown)
+
+        pixels = _bytes(photo)
+        return Found(found.name, pixels, found.edges, search, found.timestep, found.curve)
 
     def attention(self, photo: NamedImage, backbone: str) -> PhotoAttention:
         """The attention of a photo; kept for the photos that were asked for last.
@@ -153,6 +159,10 @@ class _Loaded:
             model.backbone.check_timestep(timestep)
         model.size, model.timestep = size or own_size, timestep or own_timestep
         return self._inferencer
+
+
+def _bytes(photo: NamedImage) -> NDArray[np.uint8]:
+    return np.rint(photo.pixels * 255).astype(np.uint8)
 
 
 def diffusion_backbones() -> list[str]:

@@ -1,8 +1,13 @@
 """Reads self-attention out of running models: which layers, how, and the map itself."""
 
-from trace_mm.attention.layers import AttentionLayer, select_layers
-from trace_mm.attention.maps import self_attention_map
-from trace_mm.attention.tap import AttentionCall, AttentionTap, AttentionWatch
+from typing import TYPE_CHECKING
+
+from trace_mm.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from trace_mm.attention.layers import AttentionLayer, select_layers
+    from trace_mm.attention.maps import self_attention_map
+    from trace_mm.attention.tap import AttentionCall, AttentionTap, AttentionWatch
 
 __all__ = [
     "AttentionCall",
@@ -12,3 +17,5 @@ __all__ = [
     "select_layers",
     "self_attention_map",
 ]
+
+__getattr__ = lazy_exports(__name__)

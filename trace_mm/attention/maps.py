@@ -1,18 +1,13 @@
 """The self-attention map of a layer from its query and key, without a (heads, n, n) tensor."""
 
-from itertools import product
-
 import torch
 from torch import Tensor
 
-from trace_mm.attention.fused import fused_attention_map, fused_is_available
+from trace_mm.attention.chunked import chunked_attention_map
+from trace_mm.attention.fused import fused_attention_map
+from trace_mm.attention.self_check import fused_is_trusted
 
 ROUTES = ("auto", "chunked", "fused")
-
-DEFAULT_WORKSPACE = {"cpu": 1 << 19}
-"""Entries (heads x rows x keys) of the logits that exist at a time: what a processor caches."""
-LARGE_WORKSPACE = 1 << 25
-"""The same for other devices, which want much work at a time: 128 MiB of float32."""
 
 
 def self_attention_map(
@@ -35,7 +30,8 @@ def self_attention_map(
             needs the memory of one map only. Not where gradients are recorded.
         route: ``"chunked"`` takes some rows of the logits at a time, on any device and with
             gradients; ``"fused"`` is one kernel for GPUs (:mod:`trace_mm.attention.fused`);
-            ``"auto"`` is fused where a GPU can run it and no gradient is recorded.
+            ``"auto"`` is fused where a GPU can run it, its results were found right at first use
+            (:mod:`trace_mm.attention.self_check`), and no gradient is recorded.
 
     Returns:
         (B, n, n), rows sum to 1; or the total.
@@ -51,57 +47,12 @@ def self_attention_map(
             f"query and key must both be (B, heads, n, dim), "
             f"got {tuple(query.shape)} and {tuple(key.shape)}"
         )
-    batch, heads, tokens, width = query.shape
-    scale = width**-0.5 if scale is None else scale
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
     records = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad)
     if route == "fused" and records:
         raise ValueError("the fused route has no gradients")
     if route == "auto" and query.is_cuda and query.dtype == key.dtype and not records:
-        route = "fused" if fused_is_available(query) else "chunked"
+        route = "fused" if fused_is_trusted(query) else "chunked"
     if route == "fused":
         return fused_attention_map(query, key, scale, total)
-    if workspace is None:
-        workspace = DEFAULT_WORKSPACE.get(query.device.type, LARGE_WORKSPACE)
-    if records:
-        keys = _scaled_keys(key, scale)
-        rows = max(1, workspace // (batch * heads * tokens))
-        # Writing pieces into one tensor would copy the whole gradient once a piece.
-        pieces = [_mean_softmax(piece, keys) for piece in query.split(rows, dim=2)]
-        return torch.cat(pieces, dim=1)
-    return _add_in_chunks(query, _scaled_keys(key, scale), workspace, total)
-
-
-def _scaled_keys(key: Tensor, scale: float) -> Tensor:
-    """(B, heads, dim, n) float32. In memory head after head, or each product would copy them."""
-    return (key.contiguous().float() * scale).mT
-
-
-def _add_in_chunks(query: Tensor, keys: Tensor, workspace: int, total: Tensor | None) -> Tensor:
-    batch, heads, tokens, _ = query.shape
-    # Images one by one, unless the logits of several fit: few rows of many are slow to multiply.
-    images = min(batch, max(1, workspace // (heads * tokens**2)))
-    rows = min(tokens, max(1, workspace // (images * heads * tokens)))
-    attention = keys.new_empty(batch, tokens, tokens) if total is None else total
-    # One block of memory for all pieces: a new one each time would cost more than the softmax.
-    logits = keys.new_empty(images, heads, rows, tokens)
-    with torch.autocast(query.device.type, enabled=False):
-        for first, start in product(range(0, batch, images), range(0, tokens, rows)):
-            chosen = slice(first, first + images)
-            piece = query[chosen, :, start : start + rows].float()  # (images, heads, rows, dim)
-            block = logits[: piece.shape[0], :, : piece.shape[2]]
-            torch.matmul(piece, keys[chosen], out=block)
-            torch.softmax(block, -1, out=block)
-            part = attention[chosen, start : start + rows]  # (images, rows, n)
-            if total is None:
-                torch.mean(block, 1, out=part)
-            else:
-                part += block.mean(1)
-    return attention
-
-
-def _mean_softmax(query: Tensor, keys: Tensor) -> Tensor:
-    """Rows (B, rows, n) of the map: query (B, heads, rows, dim), scaled keys (B, heads, dim, n)."""
-    # Autocast would silently compute the logits in half precision.
-    with torch.autocast(query.device.type, enabled=False):
-        logits = query.float() @ keys  # (B, heads, rows, n)
-        return logits.softmax(-1).mean(1)
+    return chunked_attention_map(query, key, scale, workspace, total)

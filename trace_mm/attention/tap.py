@@ -116,7 +116,7 @@ class AttentionTap(AttentionWatch):
         total_of: gives for a layer a sum of maps, to which its map is added in place and which is
             received in its stead; or None.
 
-    Example:
+    Examples:
         >>> with AttentionTap(layers, lambda layer, attention: print(layer.name, attention.shape)):
         ...     denoiser(latents, timestep, **condition)
     """

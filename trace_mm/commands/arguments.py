@@ -25,10 +25,12 @@ MODEL_OPTIONS = (
     "noise_draws",
     "size",
     "tile",
+    "object_size",
+    "prompts",
 )
 
 
-_PREDICTION_OPTIONS = ("timestep", "noise_draws", "size", "tile", "seed")
+_PREDICTION_OPTIONS = ("timestep", "noise_draws", "size", "tile", "object_size", "seed")
 
 
 def add_dtype(parser: Any, text: str) -> None:
@@ -82,6 +84,20 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="cut larger images into tiles of N pixels; without N, of the model's size (default: "
         "not)",
     )
+    group.add_argument(
+        "--object-size",
+        type=object_size,
+        metavar="PIXELS|auto",
+        help="instead of --tile: cut images into tiles in which the smallest objects that matter, "
+        "of so many pixels from side to side, are shown as large as the model needs; auto finds "
+        "them in each image that has many objects of one size",
+    )
+    group.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help='a prompt for each image, JSON: {"image name without suffix": "A photo of 2 cats"} '
+        "(default: the empty prompt)",
+    )
 
 
 def add_edges(parser: Any) -> None:
@@ -102,6 +118,28 @@ def positive(text: str) -> int:
 def natural(text: str) -> int:
     """An integer of at least 0, for ``add_argument(type=...)``."""
     return _integer(text, 0)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1 of a command line."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:  # also false for nan
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
+    return number
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0, for ``add_argument(type=...)``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
 
 
 def _integer(text: str, least: int) -> int:
@@ -129,6 +167,11 @@ def tile(text: str) -> int | str:
     return text if text == "auto" else positive(text)
 
 
+def object_size(text: str) -> float | str:
+    """A number of pixels or "auto", for ``add_argument(type=...)``."""
+    return text if text == "auto" else positive_number(text)
+
+
 def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
     """The model that the arguments of :func:`add_model_arguments` choose.
 
@@ -139,12 +182,15 @@ def build_inferencer(arguments: argparse.Namespace) -> "TraceInferencer":
     from trace_mm.apis import TraceInferencer
 
     options = {name: getattr(arguments, name) for name in _PREDICTION_OPTIONS}
+    smallest = options.pop("object_size")
     return TraceInferencer(
         arguments.model,
         arguments.method,
         arguments.device,
         arguments.dtype,
         backbone=arguments.backbone,
+        model_options={} if smallest is None else {"object_size": smallest},
+        prompts=arguments.prompts,
         **options,
     )
 
@@ -165,7 +211,13 @@ def edge_model(arguments: argparse.Namespace) -> "EdgeModel | StoredEdges":
     name, elsewhere = named_device(arguments)
     device = check_device(name, elsewhere)
     config = model_config(
-        arguments.model, arguments.method, arguments.dtype, options, arguments.backbone, device
+        arguments.model,
+        arguments.method,
+        arguments.dtype,
+        options,
+        arguments.backbone,
+        device,
+        arguments.prompts,
     )
     return edge_source_of(config.model, device, elsewhere, model_name(arguments))
 

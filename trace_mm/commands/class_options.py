@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from inspect import cleandoc
 from typing import Any
+
+from trace_mm.signatures import read_arguments, read_definition, with_defaults
 
 _NUMBERS: dict[str, tuple[Callable[[str], int | float], str, str]] = {
     "int": (int, "N", "an integer"),
@@ -86,24 +87,15 @@ class ClassOptions:
             LookupError: if the docstring does not describe one.
             TypeError: if one has a type that no option has.
         """
-        tree = ast.parse(_source(self.module))
-        (body,) = (
-            node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == self.name
-        )
-        (init,) = (
-            node
-            for node in body.body
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-        )
+        body = read_definition(self.module, self.name)
         described = _descriptions(ast.get_docstring(body) or "")
         found = []
-        for argument, default in _with_defaults(init.args):
+        for argument, default in with_defaults(read_arguments(body)):
             if argument.arg not in described:
                 raise LookupError(f"{self.name}: the docstring does not describe {argument.arg}")
             types, words = _accepted(argument.annotation)
-            found.append(
-                ClassArgument(argument.arg, types, words, default, described[argument.arg])
-            )
+            value = None if default is None else ast.literal_eval(default)
+            found.append(ClassArgument(argument.arg, types, words, value, described[argument.arg]))
         return tuple(found)
 
     def add_to(self, parser: Any) -> None:
@@ -115,21 +107,6 @@ class ClassOptions:
         """The arguments for the class, of those options that were given."""
         values = {one.name: getattr(arguments, one.name) for one in self.arguments}
         return {name: value for name, value in values.items() if value is not None}
-
-
-def _source(module: str) -> str:
-    package, *folders, name = module.split(".")
-    return files(package).joinpath(*folders, f"{name}.py").read_text(encoding="utf-8")
-
-
-def _with_defaults(arguments: ast.arguments) -> list[tuple[ast.arg, Any]]:
-    """All arguments but ``self``, with their defaults; all must have one."""
-    positional = arguments.args[1:]
-    defaults = [*arguments.defaults, *arguments.kw_defaults]
-    return [
-        (argument, None if default is None else ast.literal_eval(default))
-        for argument, default in zip([*positional, *arguments.kwonlyargs], defaults, strict=True)
-    ]
 
 
 def _accepted(annotation: ast.expr | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -36,6 +36,17 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_edges_from(parser: argparse.ArgumentParser) -> None:
+    """Add ``--edges-from``."""
+    parser.add_argument(
+        "--edges-from",
+        metavar="VALUE",
+        help="take edges from there instead of the config's model: a student (shipped name, "
+        "checkpoint, folder of an export, hub id), a backbone of 'trace-mm backbones', a config, "
+        "or a folder of edge maps",
+    )
+
+
 def add_launch(parser: argparse.ArgumentParser, examples: str) -> None:
     """Add ``--cfg-options`` and ``--launcher``.
 

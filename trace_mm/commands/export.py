@@ -1,6 +1,7 @@
 """``trace-mm export``: a trained student as a folder for a model hub."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from trace_mm.commands.arguments import BACKBONE_HELP, add_dtype
@@ -37,10 +38,21 @@ def add_subcommand(commands: Any) -> None:
     export.add_argument(
         "--overwrite", action="store_true", help="replace the folder of an earlier export"
     )
+    export.add_argument(
+        "--push",
+        metavar="REPO",
+        help="then put the folder on the hub, as owner/name; needs 'hf auth login'",
+    )
+    export.add_argument("--private", action="store_true", help="make a new hub repository private")
+    export.add_argument(
+        "--dry-run", action="store_true", help="with --push: list what would be put on the hub"
+    )
     export.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.push is None and (arguments.private or arguments.dry_run):
+        raise ValueError("--private and --dry-run say how to --push: name a repository")
     note(f"loading {arguments.checkpoint} ...")
     from trace_mm.publish import export_student
 
@@ -56,4 +68,18 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"wrote {folder} ({size / 1e6:.1f} MB)")
+    if arguments.push is not None:
+        _push(folder, arguments)
     return 0
+
+
+def _push(folder: Path, arguments: argparse.Namespace) -> None:
+    from trace_mm.publish import plan_upload, push_student
+
+    upload = plan_upload(folder, arguments.push)
+    for line in upload.describe():
+        print(line)
+    if arguments.dry_run:
+        print("nothing was put on the hub: --dry-run")
+    else:
+        print(f"wrote {push_student(upload, private=arguments.private)}")

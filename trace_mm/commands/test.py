@@ -3,12 +3,7 @@
 import argparse
 from typing import Any
 
-from trace_mm.commands.config_arguments import add_config, add_launch, launcher
-
-DESCRIPTION = (
-    "Score a config's model, or a folder of edge maps, on the config's benchmark. Benchmarks are "
-    "of edges, of masks, or of the panoptic maps of Mask2Former."
-)
+from trace_mm.commands.config_arguments import add_config, add_edges_from, add_launch, launcher
 
 
 def add_subcommand(commands: Any) -> None:
@@ -16,42 +11,38 @@ def add_subcommand(commands: Any) -> None:
     test = commands.add_parser(
         "test",
         help="score a model on a config's benchmark",
-        description=DESCRIPTION,
+        description="Score a config's model, or a folder of edge maps, on the config's benchmark. "
+        "Benchmarks are of edges, of masks, or of the panoptic maps of Mask2Former.",
         epilog="In several processes: torchrun --nproc-per-node N -m trace_mm test CONFIG ...",
     )
-    add_arguments(test)
-    test.set_defaults(run=run)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what :func:`run` reads."""
-    add_config(parser)
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint file, for models that have one")
-    parser.add_argument(
+    add_config(test)
+    test.add_argument("checkpoint", nargs="?", help="checkpoint file, for models that have one")
+    test.add_argument(
         "--work-dir", metavar="DIR", help="folder for logs (default: work_dirs/<config name>)"
     )
-    parser.add_argument(
+    test.add_argument(
         "--out",
         metavar="FILE",
         help="write all scores as JSON, of edges with the precision-recall curve, of panoptic maps "
         "with each category's counts",
     )
-    parser.add_argument(
+    test.add_argument(
         "--show-dir",
         metavar="DIR",
         help="write each image with its edges drawn over it, its masks before and after "
         "refinement, or its panoptic map",
     )
-    parser.add_argument(
+    test.add_argument(
         "--edges",
         metavar="DIR",
         help="take edges from this folder (<image stem>.png, .npz or .npy) instead of the model",
     )
-    add_launch(parser, "data_root=DIR or model.sigma=1.5")
+    add_edges_from(test)
+    add_launch(test, "data_root=DIR or model.sigma=1.5")
+    test.set_defaults(run=_run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Score, and write a table on stdout; the exit status."""
+def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.testing import score_model, testing_config
     from trace_mm.evaluation.score_table import scores_table
 
@@ -63,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         show_dir=arguments.show_dir,
         edges=arguments.edges,
+        edges_from=arguments.edges_from,
         launcher=launcher(arguments),
         local_rank=arguments.local_rank,
     )

@@ -5,30 +5,22 @@ from typing import Any
 
 from trace_mm.commands.config_arguments import add_config, add_launch, launcher
 
-DESCRIPTION = "Train a config's model."
-
 
 def add_subcommand(commands: Any) -> None:
     """Add it to an argument parser's subparsers."""
     train = commands.add_parser(
         "train",
         help="train the one-pass edge model, or Mask2Former, as a config says",
-        description=DESCRIPTION,
+        description="Train a config's model.",
         epilog="In several processes: torchrun --nproc-per-node N -m trace_mm train CONFIG ...",
     )
-    add_arguments(train)
-    train.set_defaults(run=run)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what :func:`run` reads."""
-    add_config(parser)
-    parser.add_argument(
+    add_config(train)
+    train.add_argument(
         "--work-dir",
         metavar="DIR",
         help="folder for logs and checkpoints (default: work_dirs/<config name>)",
     )
-    parser.add_argument(
+    train.add_argument(
         "--resume",
         nargs="?",
         const="auto",
@@ -36,22 +28,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from a checkpoint; without a path, from the latest in the work folder, or from "
         "the start if there is none",
     )
-    parser.add_argument("--amp", action="store_true", help="mixed precision, in bfloat16")
-    parser.add_argument(
+    train.add_argument("--amp", action="store_true", help="mixed precision, in bfloat16")
+    train.add_argument(
         "--auto-scale-lr",
         action="store_true",
         help="scale the learning rate from auto_scale_lr.base_batch_size to the real batch size",
     )
-    parser.add_argument(
+    train.add_argument(
         "--fill-cache",
         action="store_true",
         help="first compute the teacher's edges that are missing",
     )
-    add_launch(parser, "data_root=DIR or train_cfg.max_iters=1000")
+    add_launch(train, "data_root=DIR or train_cfg.max_iters=1000")
+    train.set_defaults(run=_run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Train; the exit status."""
+def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.training import train, training_config
 
     cfg = training_config(

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from trace_mm.datasets.collages import render_collage
 from trace_mm.datasets.image_references import ImageCollection
-from trace_mm.datasets.visits import Visit
+from trace_mm.datasets.visit import Visit
 from trace_mm.registry import DATASETS
 from trace_mm.structures import EdgeDataSample
 

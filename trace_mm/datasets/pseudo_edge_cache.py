@@ -1,23 +1,33 @@
 """The teacher's edges of training images, computed once and kept as files."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from trace_mm.datasets.packed_entries import ENTRIES_A_SHARD, PackedEntries
+from trace_mm.diffusion.prompts import Prompts
 from trace_mm.files import remove_temporary_files, write_atomically
 from trace_mm.files.addresses import join_address, local_path
+from trace_mm.lazy import lazy_module
 from trace_mm.models.identity import describe_model
 from trace_mm.models.model_config import with_trained_dtype
-from trace_mm.structures import EdgeDataSample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+
+    from trace_mm.structures import EdgeDataSample
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
 
 SETTINGS_FILE = "teacher.json"
 _SHARDS_FOLDER = "shards"
@@ -105,6 +115,8 @@ class PseudoEdgeCache:
             raise ValueError(f"a teacher is the config of a model of trace_mm, got {teacher}")
         self.teacher = with_trained_dtype(teacher)  # the same on all machines
         self.settings = {"format": FORMAT, **describe_model(self.teacher)}
+        prompts = dict(self.teacher.get("backbone") or {}).get("prompts")
+        self._prompts = None if prompts is None else Prompts(prompts)
         text = json.dumps(self.settings, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         local = local_path(os.fspath(folder))
@@ -128,15 +140,21 @@ class PseudoEdgeCache:
             )
         return local
 
-    def key(self, digest: str, size: tuple[int, int] | None) -> str:
+    def key(self, digest: str, size: tuple[int, int] | None, name: str | None = None) -> str:
         """Name of an entry.
 
         Args:
             digest: of the image's content.
             size: (H, W) at which it is shown; None for its own.
+            name: of the image, which counts only where the teacher has prompts: then the image's
+                prompt is part of what decides the entry.
+
+        Raises:
+            ValueError: if the image has none of the teacher's prompts; names it.
         """
         shown = "own" if size is None else f"{size[0]}x{size[1]}"
-        return hashlib.sha256(f"{digest} {shown}".encode()).hexdigest()
+        prompt = "" if self._prompts is None else f" {self._prompts.of(name)}"
+        return hashlib.sha256(f"{digest} {shown}{prompt}".encode()).hexdigest()
 
     def name(self, key: str) -> str:
         """Of an entry's file; a thousand and more files a folder would be slow to list."""

@@ -1,11 +1,20 @@
 """Parts of images at random sizes: what a model is trained on that meets objects of all sizes."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
-from torch.nn import functional
+
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import functional
+else:
+    functional = lazy_module("torch.nn.functional")
 
 
 @dataclass(frozen=True)

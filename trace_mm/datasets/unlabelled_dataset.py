@@ -1,30 +1,40 @@
 """Images without annotations, as a model in training is shown them."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import Dataset
 
 from trace_mm.datasets.image_references import ImageCollection, SourceImage
 from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache
 from trace_mm.datasets.random_views import RandomViews
 from trace_mm.datasets.subset import choose_images
-from trace_mm.datasets.visits import Visit
+from trace_mm.datasets.visit import Visit
+from trace_mm.lazy import lazy_module
 from trace_mm.registry import DATASETS
-from trace_mm.structures import EdgeDataSample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+    from torch.utils.data import Dataset
+
+    _Dataset = Dataset[dict[str, Any]]
+else:
+    _Dataset = object  # torch asks for no more than its methods
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
 
 _MOST_REPLACED = 20  # unreadable images in a row; more of them are a mistake and not an accident
 _VIEWS = 1  # tells the chance of views from that of mirroring
 
 
 @DATASETS.register_module()
-class UnlabelledImageDataset(Dataset[dict[str, Any]]):
+class UnlabelledImageDataset(_Dataset):
     """Images of one or several sources at one size, with the teacher's edges where they are cached.
 
     An image that cannot be read is replaced by the next one that can: a warning names it, and the
@@ -119,7 +129,7 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
         image, reasons = self._read_or_replace(number)
         item = self.present(image)
         if self.pseudo_edges is not None:
-            key = self.pseudo_edges.key(image.digest, self.size)
+            key = self.pseudo_edges.key(image.digest, self.size, image.image_id)
             edges = self.pseudo_edges.load(key, image.path or image.image_id)
             _check_fit(edges, item["inputs"], image)
             item["data_samples"].pseudo_edges = edges
@@ -144,6 +154,8 @@ class UnlabelledImageDataset(Dataset[dict[str, Any]]):
 
     def present(self, image: SourceImage) -> dict[str, Any]:
         """An image as the model is shown it, without edges and not mirrored."""
+        from trace_mm.structures import EdgeDataSample
+
         sample = EdgeDataSample(
             metainfo={
                 "img_path": image.path,

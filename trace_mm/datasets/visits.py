@@ -7,25 +7,13 @@ changes of an image are drawn from the number of its visit for the same reason.
 
 import itertools
 from collections.abc import Iterator, Sized
-from typing import NamedTuple
 
 import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from trace_mm.datasets.visit import Visit
 from trace_mm.registry import DATA_SAMPLERS
-
-
-class Visit(NamedTuple):
-    """An image and how often it came before: what :class:`VisitSampler` gives to a dataset.
-
-    Attributes:
-        image: its index.
-        number: of this visit to it, from 0.
-    """
-
-    image: int
-    number: int
 
 
 @DATA_SAMPLERS.register_module()

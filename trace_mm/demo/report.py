@@ -1,8 +1,11 @@
 """The demo: edges of a few images, and a report that shows where they come from."""
 
+import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from trace_mm import __version__
 from trace_mm.apis.image_sources import ImageSource, ImageSources
@@ -21,7 +25,7 @@ from trace_mm.files.png import encode_png
 from trace_mm.jobs.edge_files import edges_to_8_bit, scores_of
 from trace_mm.jobs.places import EDGE_FOLDERS, REPORT_FILE, check_demo_places
 from trace_mm.models import TraceTeacher, VisionTeacher
-from trace_mm.models.student_weights import read_description
+from trace_mm.models.student_files import read_description
 from trace_mm.runs.progress import watched
 from trace_mm.structures import EdgeDataSample, edges_of
 from trace_mm.visualization import (
@@ -34,10 +38,15 @@ from trace_mm.visualization import (
 )
 
 DEMO_SEED = 11  # no training or test set uses this series of scenes
-DEMO_SCENES = 6
+DEMO_SCENES = 3
 DEMO_SIZE = (256, 256)
+_PHOTOS = {  # see photos/README.md
+    "coffee": "photo by Rachel Michetti, CC0",
+    "citrus-fruits": "photo by the US Department of Agriculture, public domain",
+}
 ATTENTION_MAPS = 6
 ATTENTION_SIZE = 240  # pixels of the longer side
+_Maps = dict[int, tuple[NDArray[np.float32], tuple[int, int]]]  # by timestep: (N, N), and its grid
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,28 @@ class DemoScene(ImageSource):
     borders: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class DemoPhoto(ImageSource):
+    """A photo that comes with the package.
+
+    Attributes:
+        credit: whose it is, and its licence.
+    """
+
+    credit: str
+
+
+def demo_photos() -> list[ImageSource]:
+    """Two openly licensed photos."""
+    folder = files("trace_mm.demo") / "photos"
+    return [
+        DemoPhoto(name, Image.open(io.BytesIO((folder / f"{name}.jpg").read_bytes())), credit)
+        for name, credit in _PHOTOS.items()
+    ]
+
+
 def demo_scenes() -> list[ImageSource]:
-    """Six drawn scenes, for those who have no photo at hand."""
+    """Drawn scenes, for those who have no photo at hand."""
     scenes: list[ImageSource] = []
     for index in range(DEMO_SCENES):
         scene = render_scene(DEMO_SEED, index, DEMO_SIZE)
@@ -73,7 +102,12 @@ class _Reading:
         return edges_of(self.sample)
 
 
-def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_dir: Path) -> Path:
+def write_demo(
+    inferencer: TraceInferencer,
+    sources: Sequence[ImageSource],
+    out_dir: Path,
+    also: Sequence[tuple[TraceInferencer, Sequence[ImageSource]]] = (),
+) -> Path:
     """Write edges, overlays and a report of images; files of the same names are replaced.
 
     Beside a student's edges the report shows what its teacher sees.
@@ -82,6 +116,7 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
         inferencer: the model.
         sources: the images.
         out_dir: made if needed.
+        also: other models of the same kind, and images for each, which are shown after these.
 
     Returns:
         The path of ``report.html``, which holds everything that it shows.
@@ -90,20 +125,28 @@ def write_demo(inferencer: TraceInferencer, sources: Sequence[ImageSource], out_
         ValueError: if an image cannot be read or would be written onto, before any is processed.
         OSError: if a result cannot be written; before any is processed, as far as it is known.
     """
-    check_demo_places(ImageSources(sources).paths(), out_dir)
-    for source in sources:
-        load_image(source.image, source.label)
-    teacher = teacher_of(inferencer)
-    shown = watched(sources, show=inferencer.show_progress)
-    entries = [_process(inferencer, teacher, source, out_dir) for source in shown]
+    groups = [(inferencer, sources), *also]
+    check_demo_places(ImageSources(one for _, group in groups for one in group).paths(), out_dir)
+    for _, group in groups:
+        for source in group:
+            load_image(source.image, source.label)
+    teachers = [teacher_of(model) for model, _ in groups]
+    tasks = [
+        (model, teacher, source)
+        for (model, group), teacher in zip(groups, teachers, strict=True)
+        for source in group
+    ]
+    shown = watched(tasks, show=inferencer.show_progress)
+    entries = [_process(model, teacher, source, out_dir) for model, teacher, source in shown]
     reader = _reader(inferencer)
     page = render_report(
         text.HEADING,
         text.lead(reader),
         text.steps(reader),
-        text.notes(reader, inferencer.cfg.model, teacher is not None),
+        text.notes(reader, inferencer.cfg.model, teachers[0] is not None),
         entries,
         _footer(inferencer),
+        commands=text.COMMANDS,
     )
     write_atomically(out_dir / REPORT_FILE, page.encode("utf-8", "replace"))
     return out_dir / REPORT_FILE
@@ -136,10 +179,12 @@ def _process(
     inferencer: TraceInferencer, teacher: TraceInferencer | None, source: ImageSource, out_dir: Path
 ) -> ReportEntry:
     image = load_image(source.image, source.label)
-    found = _read(inferencer, image)
-    taught = found
-    if teacher is not None and teacher is not inferencer:
-        taught = _read(teacher, image)
+    maps: _Maps = {}
+    with _kept_maps(teacher, maps):  # the model's own, or the other's
+        found = _read(inferencer, image)
+        taught = found
+        if teacher is not None and teacher is not inferencer:
+            taught = _read(teacher, image)
     overlay = draw_overlay(image, found.edges)
     for kind, pixels in (("png", edges_to_8_bit(found.edges)), ("overlay", overlay)):
         write_atomically(out_dir / f"{EDGE_FOLDERS[kind]}/{source.name}.png", encode_png(pixels))
@@ -159,11 +204,13 @@ def _process(
     pictures += [Figure(overlay, caption, alt, photo=True), *_truth_figures(source)]
     return ReportEntry(
         title=source.name,
-        facts=[f"{image.shape[1]} × {image.shape[0]} pixels", *facts],
+        facts=[f"{image.shape[1]} × {image.shape[0]} pixels", *facts, *_credits(source)],
         figures=pictures,
         curve=_curve(source.name, taught.sample) if teacher is not None else "",
         attention=(
-            _attention_figures(teacher.model, image, taught.sample) if teacher is not None else ()
+            _attention_figures(teacher.model, image, taught.sample, maps)
+            if teacher is not None
+            else ()
         ),
         reader="teacher" if taught is not found else "",
     )
@@ -220,6 +267,10 @@ def _edge_figure(reading: _Reading, name: str, caption: str) -> Figure:
     return Figure(edges_to_8_bit(reading.edges), caption, f"{caption}, {name}, white on black")
 
 
+def _credits(source: ImageSource) -> list[str]:
+    return [source.credit] if isinstance(source, DemoPhoto) else []
+
+
 def _truth_figures(source: ImageSource) -> list[Figure]:
     if not isinstance(source, DemoScene):
         return []
@@ -236,18 +287,40 @@ def _curve(name: str, sample: EdgeDataSample) -> str:
     return draw_score_curve(scores, timestep, title)
 
 
+@contextmanager
+def _kept_maps(teacher: TraceInferencer | None, maps: _Maps) -> Iterator[None]:
+    """Keep the attention of a teacher's search while it reads an image, if that is little.
+
+    So the pictures need no further passes.
+    """
+    if teacher is None or teacher.model.tile or len(teacher.model.timesteps) > ATTENTION_MAPS:
+        yield
+        return
+
+    def keep(timestep: int, attention: torch.Tensor, grid: tuple[int, int]) -> None:
+        maps[timestep] = attention[0].float().cpu().numpy(), grid
+
+    teacher.model.watch = keep
+    try:
+        yield
+    finally:
+        teacher.model.watch = None
+
+
 def _attention_figures(
-    model: Any, image: NDArray[np.float32], sample: EdgeDataSample
+    model: Any, image: NDArray[np.float32], sample: EdgeDataSample, kept: _Maps
 ) -> list[Figure]:
     """The attention at several timesteps of the teacher's search and at t*."""
     chosen = sample.timestep
     timesteps = shown_timesteps(model.timesteps, chosen)
-    device = next(model.parameters()).device
-    tensor = torch.from_numpy(image).permute(2, 0, 1).to(device)  # (3, H, W)
-    maps = [
-        (attention[0].float().cpu().numpy(), grid)
-        for _, attention, grid in model.attention_maps(tensor, timesteps)
-    ]
+    if not kept.keys() >= set(timesteps):
+        device = next(model.parameters()).device
+        tensor = torch.from_numpy(image).permute(2, 0, 1).to(device)  # (3, H, W)
+        kept = {
+            timestep: (attention[0].float().cpu().numpy(), grid)
+            for timestep, attention, grid in model.attention_maps(tensor, timesteps, sample)
+        }
+    maps = [kept[timestep] for timestep in timesteps]
     colors = attention_pca_colors(maps)  # turned to the first, which has the least noise
     return [
         Figure(

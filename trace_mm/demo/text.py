@@ -85,6 +85,21 @@ _NO_TEACHER = (
     "the original, so that the report leaves it out.",
 )
 
+COMMANDS = (
+    (
+        "Masks of your own photos, and a page to look through them",
+        "trace-mm segment photos/ --out masks/ --show",
+    ),
+    ("Edges of your own photos, as PNG files", "trace-mm edges photos/ --out results/"),
+    ("This report of your own photos", "trace-mm demo photo.jpg another.jpg"),
+    ("Try settings by sliders, in a browser", "trace-mm app"),
+    (
+        "The same from a large diffusion model, with its weights and a GPU",
+        "trace-mm segment photos/ --out masks/ --backbone sd35-large --device cuda",
+    ),
+)
+"""What to do next, and the command for it."""
+
 
 def lead(reader: str | None) -> str:
     """What it is about, for readers who know nothing of it.

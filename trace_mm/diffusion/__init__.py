@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trace_mm.diffusion.identity import denoiser_identity, identity_difference
     from trace_mm.diffusion.loading import load_backbone, load_recommended
     from trace_mm.diffusion.noise import content_seed, seeded_noise
+    from trace_mm.diffusion.pipelines import backbone_of_pipeline
     from trace_mm.diffusion.pretrained import (
         SETTINGS_FILE,
         backbone_settings,
@@ -33,6 +34,7 @@ __all__ = [
     "DiffusionBackbone",
     "Family",
     "attention_layers",
+    "backbone_of_pipeline",
     "backbone_settings",
     "content_seed",
     "denoiser_identity",

@@ -13,9 +13,11 @@ from trace_mm.attention import AttentionLayer, AttentionTap
 from trace_mm.attention.tap import MapReceiver, TotalOf
 from trace_mm.diffusion import forward_process
 from trace_mm.diffusion.families import attention_layers, family_of
+from trace_mm.diffusion.prompts import Embeddings, PromptEmbeddings, expand_text
 from trace_mm.ops import AttentionFusion
+from trace_mm.structures import EdgeDataSample
 
-Timestep = int | Sequence[int]
+Timestep = int | Sequence[int] | Tensor
 OFFLOADS = ("block_level", "leaf_level")
 
 
@@ -33,6 +35,8 @@ class DiffusionBackbone(nn.Module):
         offload: ``"block_level"`` or ``"leaf_level"``: keep the denoiser's weights on the CPU, and
             bring parts of them to the device when they are needed (diffusers' group offloading).
             Then ``to`` moves the rest and says on which device is computed. For inference only.
+        prompts: of images. With them, each pass must be told the prompts of its images (``text``);
+            without, all are the empty one.
 
     Raises:
         ValueError: if the denoiser's class is not supported, or there is no such offloading.
@@ -46,6 +50,7 @@ class DiffusionBackbone(nn.Module):
         null_text: Mapping[str, Tensor],
         layers: Sequence[AttentionLayer] | None = None,
         offload: str | None = None,
+        prompts: PromptEmbeddings | None = None,
     ) -> None:
         super().__init__()
         # Any: nn.Module hides the config that diffusers' models have.
@@ -53,6 +58,7 @@ class DiffusionBackbone(nn.Module):
         self.scheduler = scheduler
         self.vae: Any = vae
         self.null_text = {name: tensor.detach() for name, tensor in null_text.items()}
+        self.prompts = prompts
         self.family = family_of(denoiser)
         if layers is None:
             layers = attention_layers(denoiser, self.null_text["prompt_embeds"].shape[1])
@@ -97,6 +103,11 @@ class DiffusionBackbone(nn.Module):
     def latent_stride(self) -> int:
         """Image pixels that a latent pixel spans on each axis."""
         return forward_process.latent_stride(None if self.vae is None else self.vae.config)
+
+    @property
+    def token(self) -> int:
+        """Side in pixels of a token of the finest layer that is read."""
+        return self.latent_stride * min(layer.stride for layer in self.layers)
 
     @property
     def size_multiple(self) -> int:
@@ -211,29 +222,52 @@ class DiffusionBackbone(nn.Module):
         """What a perfect denoiser says of X_t (Eq. 4); see ``forward_process``."""
         return forward_process.wanted_output(self.scheduler, latents, noise, timestep)
 
-    def denoise(self, noisy: Tensor, timestep: Timestep) -> Tensor:
-        """The denoiser's output for X_t (B, C, h', w') under the empty prompt.
+    def text_of(self, samples: Sequence[EdgeDataSample]) -> dict[str, Tensor] | None:
+        """Embeddings (B, ...) of the prompts of B images; None without prompts.
+
+        Raises:
+            ValueError: if an image has no prompt; names it.
+        """
+        return None if self.prompts is None else self.prompts.of_samples(samples)
+
+    def denoise(self, noisy: Tensor, timestep: Timestep, text: Embeddings | None = None) -> Tensor:
+        """The denoiser's output for X_t (B, C, h', w').
 
         Args:
             noisy: X_t, (B, C, h', w').
-            timestep: the noise level t, or one an item of the batch.
+            timestep: the noise level t, or one an item of the batch; a tensor on the device where
+                nothing may be copied to it (CUDA graphs).
+            text: the prompts of the images (:meth:`text_of`), or one for all of them; None for the
+                empty one.
+
+        Raises:
+            ValueError: if there are prompts, and it is not said which.
         """
+        if text is None and self.prompts is not None:
+            raise ValueError(
+                "this backbone has prompts (prompts=FILE), and what is asked of it takes none"
+            )
         if self.offload and not self._is_offloading:
             self._start_offloading()
         batch, dtype = noisy.shape[0], self.denoiser.dtype
-        text = {
-            name: tensor.to(noisy.device, dtype).expand(batch, *tensor.shape[1:])
-            for name, tensor in self.null_text.items()
+        given = {
+            name: tensor.to(noisy.device, dtype if tensor.is_floating_point() else None)
+            for name, tensor in (self.null_text if text is None else text).items()
         }
-        steps = torch.tensor(timestep, device=noisy.device).expand(batch)
+        text = expand_text(given, batch)
+        steps = torch.as_tensor(timestep, device=noisy.device).expand(batch)
         return self.family.call(self.denoiser, noisy.to(dtype), steps, text, self.latent_stride)
 
-    def attention(self, noisy: Tensor, timestep: Timestep) -> Tensor:
+    def attention(
+        self, noisy: Tensor, timestep: Timestep, text: Embeddings | None = None
+    ) -> Tensor:
         """The fused self-attention SA(X_t) of Eq. 8.
 
         Args:
             noisy: X_t, (B, C, h', w').
-            timestep: the noise level t, or one an item of the batch.
+            timestep: the noise level t, or one an item of the batch; a tensor on the device where
+                nothing may be copied to it (CUDA graphs).
+            text: see :meth:`denoise`.
 
         Returns:
             (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
@@ -246,29 +280,38 @@ class DiffusionBackbone(nn.Module):
                 raise _AllReadError  # what comes after the last layer costs time for nothing
 
         with contextlib.suppress(_AllReadError):
-            self._denoise_tapped(noisy, timestep, receive, sums.total)
+            self._denoise_tapped(noisy, timestep, text, receive, sums.total)
         return sums.fused()
 
-    def denoise_and_attend(self, noisy: Tensor, timestep: Timestep) -> tuple[Tensor, Tensor]:
+    def denoise_and_attend(
+        self, noisy: Tensor, timestep: Timestep, text: Embeddings | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The denoiser's output and the fused self-attention of one pass. Differentiable.
 
         Args:
             noisy: X_t, (B, C, h', w').
-            timestep: the noise level t, or one an item of the batch.
+            timestep: the noise level t, or one an item of the batch; a tensor on the device where
+                nothing may be copied to it (CUDA graphs).
+            text: see :meth:`denoise`.
 
         Returns:
             What :meth:`denoise` returns, and what :meth:`attention` returns.
         """
         sums = _StageSums(self.layers, noisy)
-        output = self._denoise_tapped(noisy, timestep, sums.add, sums.total)
+        output = self._denoise_tapped(noisy, timestep, text, sums.add, sums.total)
         return output, sums.fused()
 
     def _denoise_tapped(
-        self, noisy: Tensor, timestep: Timestep, receive: MapReceiver, total_of: TotalOf
+        self,
+        noisy: Tensor,
+        timestep: Timestep,
+        text: Embeddings | None,
+        receive: MapReceiver,
+        total_of: TotalOf,
     ) -> Tensor:
         try:
             with AttentionTap(self.layers, receive, total_of=total_of) as self._tap:
-                return self.denoise(noisy, timestep)
+                return self.denoise(noisy, timestep, text)
         finally:
             self._tap = None
 

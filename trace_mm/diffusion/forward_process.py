@@ -3,11 +3,18 @@
 A scheduler's config tells which of two processes a model was trained with: DDPM, or flow matching.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy_module("torch")
 
 
 def latent_stride(vae: Mapping[str, Any] | None) -> int:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trace_mm.attention import select_layers
 from trace_mm.diffusion.backbone import OFFLOADS, DiffusionBackbone
 from trace_mm.diffusion.families import attention_layers
 from trace_mm.diffusion.pretrained import backbone_settings
+from trace_mm.diffusion.prompts import PromptEmbeddings, Prompts
 from trace_mm.diffusion.source import ModelSource, is_flow_scheduler, open_model
 from trace_mm.diffusion.variants import load_part, only_variant, weight_variants
 from trace_mm.files.hub import readable_hub_errors
@@ -47,6 +49,7 @@ def load_backbone(
     quantization: Mapping[str, Any] | None = None,
     low_cpu_mem_usage: bool | None = None,
     local_files_only: bool = False,
+    prompts: str | Path | None = None,
 ) -> DiffusionBackbone:
     """Load the parts of a text-to-image model that TRACE reads, by diffusers' ``from_pretrained``.
 
@@ -71,6 +74,11 @@ def load_backbone(
             that was stored quantized needs none.
         low_cpu_mem_usage: of ``from_pretrained``; its own default if None.
         local_files_only: do not ask the hub for anything.
+        prompts: a JSON file of a prompt by image name, see
+            :class:`trace_mm.diffusion.prompts.Prompts`; every image that is shown must have one.
+            Those that are not in the cache are embedded now, by the model's text encoders on the
+            CPU (``tools/cache_null_text.py --prompts`` does it beforehand, also on a GPU). None is
+            the empty prompt for all images.
 
     Returns:
         The backbone, frozen.
@@ -88,9 +96,11 @@ def load_backbone(
         "torch_dtype": as_dtype(dtype),
         **_memory_options(quantization, low_cpu_mem_usage),
     }
+    texts = None if prompts is None else Prompts(prompts)
     model = open_model(pretrained, revision, local_files_only)
     with readable_hub_errors(model.source, revision):
         null_text = model.null_text(variant)
+        embeddings = None if texts is None else _embed(model, variant, null_text, texts)
         denoiser = _load_denoiser(model, variant, options)
         vae = None
         if model.vae is not None:
@@ -106,7 +116,19 @@ def load_backbone(
     chosen = attention_layers(denoiser, null_text["prompt_embeds"].shape[1])
     if layers is not None:
         chosen = select_layers(chosen, layers)
-    return DiffusionBackbone(denoiser, scheduler, vae, null_text, chosen, offload).to(device)
+    return DiffusionBackbone(denoiser, scheduler, vae, null_text, chosen, offload, embeddings).to(
+        device
+    )
+
+
+def _embed(
+    model: ModelSource, variant: str | None, null_text: Mapping[str, Tensor], prompts: Prompts
+) -> PromptEmbeddings:
+    """Embeddings of all prompts, which are in the cache afterwards."""
+    stored = model.prompt_files(variant)
+    stored.make(prompts.texts)
+    vary = model.family.prompts_vary_in_length
+    return PromptEmbeddings(prompts, null_text, stored.read, vary)
 
 
 def _load_denoiser(model: ModelSource, variant: str | None, options: dict[str, Any]) -> Any:

@@ -61,10 +61,10 @@ def load_null_text(
     fingerprint = encoders.fingerprint()
     for path in (own, cached):
         if path.is_file():
-            embeddings, made_by = _read(path)
+            embeddings, made_by = read_embeddings(path)
             if path == cached and None not in (fingerprint, made_by) and fingerprint != made_by:
                 continue
-            _check(embeddings, shapes, str(path))
+            check_embeddings(embeddings, shapes, str(path))
             return embeddings
     if not encoders.count or encoders.missing():
         absent = ", ".join(encoders.missing()) or "a text encoder"
@@ -72,8 +72,8 @@ def load_null_text(
             f"{source} has neither {absent} nor a {NULL_TEXT_FILE}: copy that file into the "
             "folder from a machine that has the whole model (tools/cache_null_text.py writes it)"
         )
-    embeddings = family.encode_empty_prompt(encoders, config)
-    _check(embeddings, shapes, f"the text encoders of {source}")
+    embeddings = family.encode_prompt("", encoders, config)
+    check_embeddings(embeddings, shapes, f"the text encoders of {source}")
     if store:
         try:
             write_null_text(cached, embeddings, fingerprint)
@@ -86,7 +86,7 @@ def load_null_text(
     return embeddings
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
+def read_embeddings(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Embeddings, and the fingerprint of the encoders that made them, if it is known."""
     try:
         with safe_open(path, "pt") as file:
@@ -114,8 +114,23 @@ def write_null_text(
         part.replace(path)
 
 
-def _check(embeddings: Mapping[str, Tensor], shapes: EmbeddingShapes, origin: str) -> None:
-    """Refuse embeddings that are not those of this model's empty prompt."""
+def check_embeddings(
+    embeddings: Mapping[str, Tensor],
+    shapes: EmbeddingShapes,
+    origin: str,
+    prompt: str = "the empty prompt",
+) -> None:
+    """Refuse embeddings that are not those of a prompt of this model.
+
+    Args:
+        embeddings: (1, ...) each.
+        shapes: that they must have.
+        origin: where they are from, for the message.
+        prompt: how the prompt is called in it.
+
+    Raises:
+        ValueError: if they do not fit.
+    """
     wanted = {name: (1, *sizes) for name, sizes in shapes.items()}
     found = {name: tuple(tensor.shape) for name, tensor in embeddings.items()}
 
@@ -126,6 +141,6 @@ def _check(embeddings: Mapping[str, Tensor], shapes: EmbeddingShapes, origin: st
 
     if found.keys() != wanted.keys() or not all(fits(name) for name in wanted):
         raise ValueError(
-            f"{origin}: the empty prompt's embeddings are {found}, but this model takes {wanted} "
+            f"{origin}: {prompt}'s embeddings are {found}, but this model takes {wanted} "
             "(-1 is any): delete a cached file to have it made anew"
         )

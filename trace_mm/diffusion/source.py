@@ -1,18 +1,22 @@
 """What a diffusers folder or hub model consists of, from its configs alone."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_mm.diffusion.families import FAMILIES, Family, family_of_class
 from trace_mm.diffusion.forward_process import latent_stride, least_noisy_timestep
-from trace_mm.diffusion.null_text import load_null_text
 from trace_mm.diffusion.pretrained import resolve_pretrained
 from trace_mm.files.hub import readable_hub_errors
 from trace_mm.files.model_files import ModelFiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trace_mm.diffusion.prompt_files import PromptFiles
 
 _DENOISER_FOLDERS = ("unet", "transformer")
 # Published PixArt folders name a class of old, which diffusers turns into today's.
@@ -66,12 +70,14 @@ class ModelSource:
         return str(_entry(self.index, "scheduler"))
 
     def null_text(self, variant: str | None = None, store: bool = True) -> dict[str, Tensor]:
-        """The empty prompt's embeddings, see :func:`load_null_text`.
+        """The empty prompt's embeddings; see ``load_null_text``.
 
         Args:
             variant: of the text encoders' weight files.
             store: keep them in the cache.
         """
+        from trace_mm.diffusion.null_text import load_null_text
+
         return load_null_text(
             self.source,
             self.index,
@@ -81,6 +87,16 @@ class ModelSource:
             variant=variant,
             store=store,
         )
+
+    def prompt_files(self, variant: str | None = None) -> PromptFiles:
+        """The embeddings of its prompts.
+
+        Args:
+            variant: of the text encoders' weight files.
+        """
+        from trace_mm.diffusion.prompt_files import PromptFiles
+
+        return PromptFiles(self.source, self.index, self.family, self.config, self.loading, variant)
 
 
 def open_model(

@@ -1,6 +1,7 @@
-"""The text encoders of a model, loaded one at a time to encode the empty prompt."""
+"""The text encoders of a model, which embed prompts."""
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,25 @@ class TextEncoders:
         index: its ``model_index.json``.
         loading: options of ``from_pretrained``, such as ``revision``.
         variant: of the weight files.
+        keep: hold what was loaded in memory, for many prompts. Else encoders are loaded one after
+            another, for each prompt anew, so that no two of them are in memory.
+        device: where they compute.
     """
 
     def __init__(
-        self, source: str, index: dict[str, Any], loading: dict[str, Any], variant: str | None
+        self,
+        source: str,
+        index: dict[str, Any],
+        loading: dict[str, Any],
+        variant: str | None,
+        *,
+        keep: bool = False,
+        device: str | torch.device = "cpu",
     ) -> None:
         self._source, self._index = source, index
         self._loading, self._variant = loading, variant
+        self._kept: dict[int, tuple[Any, Any]] | None = {} if keep else None
+        self._device = torch.device(device)
 
     def has(self, number: int) -> bool:
         """Whether the model comes with this encoder."""
@@ -60,20 +73,41 @@ class TextEncoders:
         return digest.hexdigest()[:16]
 
     @torch.no_grad()
-    def encode(self, number: int, pad_to: int | None = -1) -> Any:
-        """What an encoder says of the empty prompt.
+    def encode(self, number: int, prompt: str, pad_to: int | None = -1) -> Any:
+        """What an encoder says of a prompt, by itself: no other prompt counts.
 
-        CLIP runs in float32, T5 in bfloat16.
+        CLIP runs in float32, T5 in bfloat16. A prompt that is too long is cut, with a warning.
 
         Args:
             number: of the encoder.
+            prompt: may be empty.
             pad_to: how many tokens the prompt is padded to; -1 for as many as the tokenizer
                 allows, None for no padding.
 
         Returns:
-            The encoder's output, batch size 1, float32: ``last_hidden_state``, ``hidden_states``
-            of all layers and, where it has one, ``pooler_output`` or ``text_embeds``.
+            The encoder's output, batch size 1, float32 on the CPU: ``last_hidden_state``,
+            ``hidden_states`` of all layers and, where it has one, ``pooler_output`` or
+            ``text_embeds``.
         """
+        tokenizer, encoder = self._parts(number)
+        length = tokenizer.model_max_length if pad_to == -1 else pad_to
+        padding = "do_not_pad" if length is None else "max_length"
+        tokens = tokenizer(
+            prompt, padding=padding, max_length=length, truncation=True, return_tensors="pt"
+        ).input_ids
+        _warn_of_cut(prompt, tokens.shape[1], tokenizer)
+        output = encoder(tokens.to(self._device), output_hidden_states=True)
+        for name, value in output.items():
+            single = isinstance(value, torch.Tensor)
+            parts = (value,) if single else value
+            plain = tuple(part.float().cpu() for part in parts)
+            output[name] = plain[0] if single else plain
+        return output
+
+    def _parts(self, number: int) -> tuple[Any, Any]:
+        """A tokenizer and its encoder."""
+        if self._kept is not None and number in self._kept:
+            return self._kept[number]
         import transformers  # slow to import
 
         folder = _folder("text_encoder", number)
@@ -89,16 +123,22 @@ class TextEncoders:
             dtype=_T5_DTYPE if "T5" in kind else torch.float32,
             **self._loading,
         )
-        length = tokenizer.model_max_length if pad_to == -1 else pad_to
-        padding = "do_not_pad" if length is None else "max_length"
-        tokens = tokenizer(
-            "", padding=padding, max_length=length, truncation=True, return_tensors="pt"
+        parts = tokenizer, encoder.to(self._device).eval()
+        if self._kept is not None:
+            self._kept[number] = parts
+        return parts
+
+
+def _warn_of_cut(prompt: str, length: int, tokenizer: Any) -> None:
+    """Say so if a prompt has more than so many tokens."""
+    if not prompt or len(prompt) < length:  # a token is a character at least
+        return
+    whole = len(tokenizer(prompt, verbose=False).input_ids)
+    if whole > length:
+        warnings.warn(
+            f"only the first {length} of {whole} tokens of this prompt are read: {prompt!r}",
+            stacklevel=2,
         )
-        output = encoder.eval()(tokens.input_ids, output_hidden_states=True)
-        for name, value in output.items():
-            single = isinstance(value, torch.Tensor)
-            output[name] = value.float() if single else tuple(part.float() for part in value)
-        return output
 
 
 def _folder(kind: str, number: int) -> str:

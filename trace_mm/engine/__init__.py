@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from trace_mm.engine.decoder_first_hook import DecoderFirstHook
     from trace_mm.engine.edge_folder_hook import EdgeFolderHook
     from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
+    from trace_mm.engine.instance_visualization_hook import InstanceVisualizationHook
     from trace_mm.engine.panoptic_visualization_hook import PanopticVisualizationHook
     from trace_mm.engine.reproducible_training_hook import ReproducibleTrainingHook
     from trace_mm.engine.unreadable_images_hook import UnreadableImagesHook
@@ -20,6 +21,7 @@ __all__ = [
     "DecoderFirstHook",
     "EdgeFolderHook",
     "EdgeVisualizationHook",
+    "InstanceVisualizationHook",
     "PanopticVisualizationHook",
     "ReproducibleTrainingHook",
     "UnreadableImagesHook",

@@ -13,10 +13,8 @@ from mmengine.config.utils import RemoveAssignFromAST
 from mmengine.registry import Registry
 
 from trace_mm import registry
-from trace_mm.diffusion import load_backbone
 from trace_mm.files.shipped_configs import base_file, read_config_file
-from trace_mm.models.lora import add_lora
-from trace_mm.vision import load_vision_backbone
+from trace_mm.signatures import read_signature
 
 # What a runner and set_launcher() read beside the arguments of the runner's class.
 _OF_RUNS = {
@@ -30,11 +28,17 @@ _OF_RUNS = {
 # Settings of registered classes that MMEngine takes before it builds them.
 _OF_BUILDERS = {"type", "constructor", "convert_to_iter_based", "optimizer", "paramwise_cfg"}
 _OF_BUILDERS |= {"priority", "_scope_", "_delete_"}
-_OF_PARTS: dict[str, Collection[str] | tuple[Callable[..., Any], ...]] = {
-    "auto_scale_lr": {"enable", "base_batch_size"},
-    "backbone": (load_backbone, load_vision_backbone),
+_RENAMED = {"student": "edges"}  # settings that had other names once
+_BACKBONES = (
+    ("trace_mm.diffusion.loading", "load_backbone"),
+    ("trace_mm.vision.loading", "load_vision_backbone"),
+)
+# Names, or the functions whose arguments they are.
+_OF_PARTS: dict[str, set[str] | tuple[tuple[str, str], ...]] = {
+    "auto_scale_lr": {"enable", "base_batch_size", "iterations"},
+    "backbone": _BACKBONES,
     "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
-    "lora": (add_lora,),
+    "lora": (("trace_mm.models.lora", "add_lora"),),
     "randomness": {"seed", "deterministic", "diff_rank_seed"},
 }
 
@@ -190,7 +194,7 @@ def _names_of(node: Mapping[str, Any], part: str, cfg: Config) -> set[str] | Non
         return None if names is None else {*names, *node, *_OF_BUILDERS}
     accepted = _OF_PARTS.get(part)
     if isinstance(accepted, tuple):
-        accepted = {name for one in accepted for name in inspect.signature(one).parameters}
+        accepted = {name for one in accepted for name in read_signature(*one).parameters}
     return None if accepted is None else {*accepted, *node}
 
 
@@ -213,7 +217,9 @@ def _class_of(kind: Any, scope: str) -> Any:
 def _arguments(kind: Any) -> set[str] | None:
     """The arguments of a class; None if they are not known."""
     if not inspect.isclass(kind):
-        return set(inspect.signature(kind).parameters) if callable(kind) else None
+        given = inspect.signature(kind).parameters if callable(kind) else {}
+        open_ended = any(one.kind is one.VAR_KEYWORD for one in given.values())
+        return None if open_ended or not given else set(given)
     names: set[str] = set()
     for base in kind.__mro__[:-1]:
         if "__init__" in vars(base):
@@ -233,6 +239,8 @@ def _unknown(
 ) -> ConfigOptionError:
     prefix = f"{above}." if above else ""
     near = get_close_matches(name, sorted(names), n=1)
+    if not above and _RENAMED.get(name) in cfg:
+        near = [_RENAMED[name]]
     hint = f": did you mean {prefix}{near[0]}?" if near else _meant(cfg, name)
     return ConfigOptionError(f"{path}: there is no setting {prefix}{name}{hint}")
 

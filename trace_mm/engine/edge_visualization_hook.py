@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from trace_mm.engine.picture_names import flat_name_of_id, name_of_id
 from trace_mm.files import write_atomically
+from trace_mm.files.png import encode_png
 from trace_mm.registry import HOOKS
 from trace_mm.structures import EdgeDataSample, InstanceDataSample
 from trace_mm.visualization import draw_overlay, draw_refinement
@@ -69,10 +69,8 @@ class EdgeVisualizationHook(Hook):
             return
         for image, sample in _pairs(data_batch, outputs):
             pixels = draw_test_picture(image, sample)
-            done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-            if not done:
-                raise ValueError(f"cannot encode the overlay of {sample.image_id} as PNG")
-            write_atomically(self.out_dir / f"{name_of_id(sample.image_id)}.png", data.tobytes())
+            name = name_of_id(sample.image_id)
+            write_atomically(self.out_dir / f"{name}.png", encode_png(pixels))
 
 
 def draw_test_picture(image: Tensor, sample: EdgeDataSample) -> NDArray[np.uint8]:

@@ -1,7 +1,6 @@
 """From a config file and a command line to a config that MMEngine's runner takes."""
 
 import importlib
-import inspect
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -9,16 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
-from mmengine.device import get_device
-from torch import distributed
 
 from trace_mm.console import is_quiet
 from trace_mm.engine.config_options import ConfigOptionError, read_with_options
 from trace_mm.files.shipped_configs import find_config
 from trace_mm.models.model_config import method_of, usual_dtype
-from trace_mm.models.trained_student import build_trained_student
+from trace_mm.signatures import read_signature
 
 
 def read_config(
@@ -35,7 +31,8 @@ def read_config(
 
     Raises:
         FileNotFoundError: if there is no such config.
-        ImportError: if the config is about Mask2Former, and mmdet or mmcv's operations are missing.
+        ImportError: if the config is of a model of mmdet's, and mmdet or mmcv's operations are
+            missing.
         ValueError: if the file cannot be read, or a setting would have no effect.
     """
     path = find_config(path)
@@ -44,7 +41,7 @@ def read_config(
     except ConfigOptionError:
         raise
     except Exception as error:  # a config is code, so it can raise anything
-        if isinstance(error, ImportError) and _is_about_mask2former(error):
+        if isinstance(error, ImportError) and _is_about_mmdet(error):
             importlib.import_module("trace_mm.mask2former")  # its error says what to install
         raise ValueError(f"{path}: cannot read this config: {error}") from error
     if is_quiet():
@@ -87,6 +84,9 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     Raises:
         ValueError: if there is no GPU, and the launcher is not torchrun's.
     """
+    import torch
+    from torch import distributed
+
     cfg.launcher = launcher
     os.environ.setdefault("LOCAL_RANK", str(local_rank))
     if launcher == "none" or torch.cuda.is_available():
@@ -119,7 +119,8 @@ def set_resume(cfg: Config, checkpoint: str) -> Path | None:
     if path is not None and not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
     cfg.resume = path is not None
-    cfg.load_from = None if path is None else str(path)
+    if path is not None:  # else it starts with what the config starts with
+        cfg.load_from = str(path)
     return path
 
 
@@ -135,6 +136,8 @@ def set_trained_dtype(cfg: Config, checkpoint: str) -> None:
     """
     if method_of(cfg.model) != "student" or "dtype" in cfg.model.backbone:
         return
+    from mmengine.device import get_device
+
     dtype = usual_dtype({**cfg.model, "checkpoint": checkpoint}, get_device())
     if dtype is not None:
         cfg.model.backbone.dtype = dtype
@@ -159,11 +162,34 @@ def set_trained_student(cfg: Config, checkpoint: str | None) -> bool:
     checkpoint = checkpoint or cfg.get("load_from") or cfg.model.get("checkpoint")
     if method_of(cfg.model) != "student" or checkpoint is None or "strategy" in cfg:
         return False
-    known = inspect.signature(build_trained_student).parameters
+    home = "trace_mm.models.trained_student"
+    known = read_signature(home, "build_trained_student").parameters
     options = {name: value for name, value in cfg.model.items() if name in known}
     cfg.model = {"type": "TrainedStudent", "student": checkpoint, **options}
     cfg.load_from = None
     return True
+
+
+def set_edges(cfg: Config, edges: dict[str, Any]) -> None:
+    """Take edges from elsewhere: the model's, or those of a mask refiner's edge model.
+
+    Args:
+        cfg: changed in place.
+        edges: config of an edge model. If it is an ``EdgesFrom``, as the config's is, the config's
+            other settings of it stay.
+
+    Raises:
+        ValueError: if the config's model has nothing to do with edges.
+    """
+    if cfg.get("default_scope", "trace_mm") != "trace_mm":
+        raise ValueError(
+            f"{cfg.filename}: edges are for edge models, masks and labels, not {cfg.model.type}"
+        )
+    inside = cfg.model is not None and "edges" in cfg.model
+    before = (cfg.model.edges if inside else cfg.model) or {}
+    if before.get("type") == edges["type"] == "EdgesFrom":
+        edges = {**before, **edges}
+    cfg.model = {**cfg.model, "edges": edges} if inside else edges
 
 
 def set_mixed_precision(cfg: Config) -> None:
@@ -195,13 +221,13 @@ def set_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def _is_about_mask2former(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, names mmdet, mmcv, or our module that needs them.
+def _is_about_mmdet(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, names mmdet, mmcv, or what of ours needs them.
 
     mmengine raises errors of its own, in which the first is hidden.
     """
     while error is not None:
-        if re.search(r"\bmm(det|cv)\b|\btrace_mm\.mask2former\b", str(error)):
+        if re.search(r"\bmm(det|cv)\b|\btrace_mm\.(mask2former|detectors)\b", str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

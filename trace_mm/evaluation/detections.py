@@ -1,11 +1,13 @@
 """Detections as they are scored: checked, free of void pixels, and in an order of their own."""
 
+import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 
 from trace_mm.evaluation.instance_ground_truth import InstanceGroundTruth
@@ -22,12 +24,14 @@ class Detection:
         area: of the mask, or of the box where boxes are scored, in pixels.
         box: [x, y, width, height] in pixels.
         rle: compressed RLE; None where boxes are scored.
+        category: its class in the ground truth; None where classes do not matter.
     """
 
     score: float
     area: float
     box: tuple[float, ...]
     rle: dict[str, Any] | None
+    category: int | None = None
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -40,6 +44,7 @@ def collect_detections(
     results: str | Path | Mapping[str, Any] | Iterable[Any],
     truth: InstanceGroundTruth,
     exclude_void: bool = False,
+    classes: bool = False,
 ) -> dict[ImageId, list[Detection]]:
     """Detections by image, each image's in the order in which they are scored.
 
@@ -49,11 +54,13 @@ def collect_detections(
             an annotation file with scores, or the path of a file of either kind.
         truth: what they are scored against.
         exclude_void: take the image's void pixels out of each mask.
+        classes: whether each needs a ``category_id``. There is a warning of those that the truth
+            does not have, which match nothing.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if an image is unknown, a score is not finite, or a mask or box does not fit;
-            names the image and the record.
+        ValueError: if an image is unknown, a score is not finite, a mask or box does not fit, or a
+            class is missing or none is known; names the image and the record.
     """
     if isinstance(results, (str, Path)):
         file = CocoFile.read(results)
@@ -61,22 +68,43 @@ def collect_detections(
         content = dict(results) if isinstance(results, Mapping) else list(results)
         file = CocoFile(content, "detections")
     found: dict[ImageId, list[Detection]] = {image_id: [] for image_id in truth.sizes}
+    unknown: list[int] = []
     for result in file.require("annotations").annotations():
         listed = result.image
         try:
             image_id = truth.key_of(listed)
         except ValueError as error:
             raise result.bad(error) from error
+        category = result.category() if classes else None
+        if category is not None and category not in truth.names:
+            unknown.append(category)
         try:
             void = truth.void.get(image_id) if exclude_void else None
             detection = _detection(result, truth.sizes[image_id], truth.boxes, void)
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: a detection is wrong: {error}") from error
-        found[image_id].append(detection)
+        found[image_id].append(replace(detection, category=category))
+    if unknown:
+        _tell_unknown(unknown, sum(map(len, found.values())), truth, file.name)
     return {
         image_id: sorted(detections, key=lambda detection: detection.order)
         for image_id, detections in found.items()
     }
+
+
+def _tell_unknown(unknown: list[int], total: int, truth: InstanceGroundTruth, name: str) -> None:
+    """Say how many detections are of no class of the truth.
+
+    Raises:
+        ValueError: if no detection is of one.
+    """
+    told = (
+        f"{name}: {len(unknown)} of {total} detections are of categories that "
+        f"{truth.name} does not have, such as {unknown[0]}; it has {sorted(truth.names)[:20]}"
+    )
+    if len(unknown) == total:
+        raise ValueError(told)
+    print_log(f"{told}: they have no class to match", "current", logging.WARNING)
 
 
 def check_score(score: Any) -> float:

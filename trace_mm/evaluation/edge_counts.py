@@ -84,6 +84,15 @@ def count_edges(
 
     Raises:
         ValueError: if the sizes differ, there is no annotator, or values leave [0, 1].
+
+    Examples:
+        >>> import numpy as np
+        >>> from trace_mm.evaluation import summarize
+        >>> true = np.zeros((1, 40, 60), dtype=bool)
+        >>> true[0, 20, 10:50] = True
+        >>> counts = count_edges(true[0].astype(np.float32), true)
+        >>> round(summarize([counts]).ods, 2)
+        1.0
     """
     settings = settings or CountingSettings()
     edges, targets = np.asarray(edges, dtype=np.float32), np.asarray(targets) != 0

@@ -97,6 +97,14 @@ def evaluate_edges(
     Raises:
         ValueError: if there is no image, there are not as many predictions as targets, sizes
             differ between the two, or a map's values leave [0, 1].
+
+    Examples:
+        >>> import numpy as np
+        >>> true = np.zeros((1, 40, 60), dtype=bool)
+        >>> true[0, 20, 10:50] = True
+        >>> scores = evaluate_edges([0.8 * true[0]], [true])
+        >>> round(scores.ods, 2), round(scores.ois, 2)
+        (1.0, 1.0)
     """
     others = tuple(extra for extra in tolerances if extra != tolerance)
     settings = CountingSettings(tolerances=(tolerance, *others), thresholds=thresholds)

@@ -57,6 +57,7 @@ class InstanceGroundTruth:
         instances: by image id, in the order in which COCOeval sees them without classes: by
             category id, then as in the file.
         void: RLE by image id, of those images that have one.
+        names: of classes by id, in the file that they were taken out of if there is one.
 
     Raises:
         ValueError: if something is missing or does not fit, or all annotations are crowds; names
@@ -86,6 +87,14 @@ class InstanceGroundTruth:
             ordered = sorted(found[key], key=lambda annotation: annotation.category())
             self.instances[key] = [self._instance(one, file, size) for one in ordered]
         self._check_crowds(file.require_annotations())
+        original = CocoFile({"categories": file.content.get("original_categories")}, name)
+        listed = original.category_names() or file.category_names()
+        self.names = {key: listed.get(key, f"class {key}") for key in {*listed, *self.categories}}
+
+    @property
+    def categories(self) -> list[int]:
+        """The classes that occur, rising."""
+        return sorted({one.category for found in self.instances.values() for one in found})
 
     @classmethod
     def read(cls, path: str | Path, boxes: bool = False) -> "InstanceGroundTruth":

@@ -36,6 +36,11 @@ class ClassAgnosticInstanceMetric(BaseMetric):
         touch_distance: how near instances of one class are that count as touching, in pixels.
         partial: score only images that were predicted. Without it, the others count as images
             without detections, with a warning.
+        classes: also score with regard to classes (paper, Table 14), equal to COCOeval with
+            ``useCats=1``. True: labels are category ids of the annotation file, or of the file that
+            it was made of. Names: labels count from 0 and stand for these, as those of mmdet.
+        image_pq: also compute PQ of each image, all instances as one class, averaged over images
+            (paper, Table 15).
         out_file: JSON file to write the scores, the settings and the touching images to; None for
             none.
         collect_device: "cpu" or "gpu", see mmengine.
@@ -56,13 +61,18 @@ class ClassAgnosticInstanceMetric(BaseMetric):
         max_detections: Sequence[int] = (1, 10, 100),
         touch_distance: int = 2,
         partial: bool = False,
+        classes: bool | Sequence[str] = False,
+        image_pq: bool = False,
         out_file: str | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.ann_file = Path(data_root) / ann_file
-        self.settings = ScoringSettings(protocol, iou_type, tuple(max_detections), touch_distance)
+        self.settings = ScoringSettings(
+            protocol, iou_type, tuple(max_detections), touch_distance, bool(classes), image_pq
+        )
+        self.classes = () if isinstance(classes, bool) else tuple(classes)
         self.partial = partial
         self.out_file = out_file
         self._truth: InstanceGroundTruth | None = None
@@ -115,6 +125,9 @@ class ClassAgnosticInstanceMetric(BaseMetric):
             ``AR100_s``, ``AR100_m``, ``AR100_l``, and of images with and without touching instances
             of one class ``AP_touching``, ``AR100_touching``, ``images_touching``, ``AP_apart``,
             ``AR100_apart``, ``images_apart``. Scores in [0, 1], or -1 where there is no instance.
+            With ``classes`` the first twelve again, with ``class_`` before; with ``image_pq``
+            ``image_PQ``, ``image_SQ``, ``image_RQ`` and ``image_PQ_images``, if there is any
+            instance.
 
         Raises:
             ValueError: if an image was predicted twice.
@@ -145,6 +158,7 @@ class ClassAgnosticInstanceMetric(BaseMetric):
                 "iou_type": self.settings.iou_type,
                 "touch_distance": self.settings.touch_distance,
                 "touching": scores.touching.image_ids,
+                **({} if scores.classes is None else {"by_class": scores.classes.by_class}),
             }
             write_atomically(Path(self.out_file), json.dumps(content, indent=1).encode())
         return metrics
@@ -156,16 +170,42 @@ class ClassAgnosticInstanceMetric(BaseMetric):
         if self.settings.boxes and "bboxes" in found:
             key, parts = "bbox", [_width_height(box) for box in _as_list(found["bboxes"])]
         elif "masks" in found:
-            key, parts = "segmentation", _encode(found["masks"], size)
+            key, parts = "segmentation", encode_masks(found["masks"], size)
         else:
             raise ValueError("its pred_instances have no masks")
         if len(parts) != len(scores):
             raise ValueError(f"there are {len(parts)} masks or boxes, but {len(scores)} scores")
-        return [{"score": score, key: part} for score, part in zip(scores, parts, strict=True)]
+        found_all = [{"score": one, key: part} for one, part in zip(scores, parts, strict=True)]
+        if not self.settings.classes:
+            return found_all
+        categories = self._categories(found)
+        if len(categories) != len(scores):
+            raise ValueError(f"there are {len(categories)} labels, but {len(scores)} scores")
+        return [
+            {**one, "category_id": category}
+            for one, category in zip(found_all, categories, strict=True)
+        ]
+
+    def _categories(self, found: Any) -> list[int]:
+        """The category id of each detection."""
+        if "labels" not in found:
+            raise ValueError("its pred_instances have no labels, which classes=True needs")
+        labels = [int(label) for label in _as_list(found["labels"])]
+        if not self.classes:
+            return labels
+        ids = {name: key for key, name in self.truth.names.items()}
+        missing = [name for name in self.classes if name not in ids]
+        if missing:
+            raise ValueError(f"{self.ann_file} has no categories of these names: {missing}")
+        return [ids[self.classes[label]] for label in labels]
 
 
-def _encode(masks: Any, size: tuple[int, int]) -> list[Any]:
-    """Masks (K, H, W), or a list of RLE, as compressed RLE."""
+def encode_masks(masks: Any, size: tuple[int, int]) -> list[Any]:
+    """Masks bool (K, H, W), or a list of RLE, as compressed RLE of a size (H, W).
+
+    Raises:
+        ValueError: if they are not bool, or of another size.
+    """
     if isinstance(masks, (list, tuple)):
         return [segmentation_rle(rle, size) for rle in masks]
     array = np.asarray(masks.detach().cpu() if isinstance(masks, torch.Tensor) else masks)

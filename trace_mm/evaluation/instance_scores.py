@@ -1,12 +1,9 @@
-"""Class-agnostic average precision and recall of instances, as COCO defines them.
+"""Average precision and recall of instances, as COCO defines them, class-agnostic at first.
 
 pycocotools' COCOeval does the matching and counting. What it leaves open is fixed here: the order
 of detections with equal scores, annotation ids, and what is ignored.
 """
 
-import contextlib
-import copy
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,24 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from trace_mm.evaluation.detections import Detection, collect_detections
-from trace_mm.evaluation.instance_ground_truth import (
-    IOU_TYPES,
-    InstanceGroundTruth,
-    TrueInstance,
-)
+from trace_mm.evaluation.class_scores import ClassScores, class_scores
+from trace_mm.evaluation.detections import collect_detections
+from trace_mm.evaluation.image_quality import image_quality_of_instances
+from trace_mm.evaluation.instance_ground_truth import IOU_TYPES, InstanceGroundTruth
+from trace_mm.evaluation.instance_matching import SIZES, Matcher
+from trace_mm.evaluation.panoptic_quality import ImageQuality
 from trace_mm.evaluation.touching_instances import has_touching_instances
 from trace_mm.files.json_values import ImageId
 
 PROTOCOLS = ("coco", "voc2012")
 Detections = str | Path | Mapping[str, Any] | Iterable[Any]
 """Results, the content of an annotation file with scores, or the path of one of these."""
-
-_SIZES = ("all", "s", "m", "l")  # COCOeval's area ranges
-_NO_CLASS = [{"id": 1, "name": "object"}]
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,9 @@ class InstanceScores:
         images: how many.
         instances: true ones that must be found.
         detections: how many, on all images.
+        classes: scores with regard to classes, if they were asked for.
+        image_quality: panoptic quality of each image, averaged, if it was asked for and there is an
+            instance.
     """
 
     ap: float
@@ -79,6 +74,8 @@ class InstanceScores:
     images: int
     instances: int
     detections: int
+    classes: ClassScores | None = None
+    image_quality: ImageQuality | None = None
 
     def to_dict(self) -> dict[str, float]:
         """All numbers by their usual names, such as ``AP50``, ``AP_s``, ``AR100``."""
@@ -96,6 +93,8 @@ class InstanceScores:
             "AP_apart": self.apart.ap,
             f"{most}_apart": self.apart.ar,
             "images_apart": len(self.apart.image_ids),
+            **({} if self.classes is None else self.classes.to_dict()),
+            **({} if self.image_quality is None else self.image_quality.to_dict()),
         }
 
 
@@ -111,6 +110,8 @@ class ScoringSettings:
     iou_type: str = "segm"
     max_detections: Sequence[int] = field(default=(1, 10, 100))
     touch_distance: int = 2
+    classes: bool = False
+    image_pq: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -121,6 +122,8 @@ class ScoringSettings:
             raise ValueError(f"max_detections must be at least 1, got {self.max_detections}")
         if self.touch_distance < 0:
             raise ValueError(f"touch_distance must not be negative, got {self.touch_distance}")
+        if self.image_pq and self.boxes:
+            raise ValueError("image_pq needs masks: it has no effect with iou_type='bbox'")
 
     @property
     def boxes(self) -> bool:
@@ -136,6 +139,8 @@ def evaluate_instances(
     max_detections: Sequence[int] = (1, 10, 100),
     touch_distance: int = 2,
     image_ids: Iterable[ImageId] | None = None,
+    classes: bool = False,
+    image_pq: bool = False,
 ) -> InstanceScores:
     """Class-agnostic scores of detections, equal to COCOeval's with ``useCats=0``.
 
@@ -146,8 +151,9 @@ def evaluate_instances(
     Args:
         ground_truth: path or content of a COCO annotation file.
         detections: COCO results: dicts with ``image_id``, ``score`` and ``segmentation`` or
-            ``bbox``. Classes are not looked at. Also a file with them, or an annotation file whose
-            annotations have scores, as ``trace-mm refine`` writes it, or its content.
+            ``bbox``. Classes are looked at with ``classes`` only. Also a file with them, or an
+            annotation file whose annotations have scores, as ``trace-mm refine`` writes it, or its
+            content.
         protocol: "coco", or "voc2012": difficult instances are ignored and void pixels are taken
             out of the detections, for ground truth of ``tools/dataset_converters/voc2012.py``.
         iou_type: "segm" or "bbox".
@@ -156,12 +162,28 @@ def evaluate_instances(
         touch_distance: how near instances of one class are that count as touching, in pixels; see
             :func:`trace_mm.evaluation.touching_instances.has_touching_instances`.
         image_ids: score these images only; None scores all of the ground truth.
+        classes: also score with regard to classes, equal to COCOeval's with ``useCats=1``; each
+            detection then needs a ``category_id`` of the ground truth.
+        image_pq: also compute the panoptic quality of each image, without regard to classes; see
+            :func:`trace_mm.evaluation.image_quality.image_quality_of_instances`.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the input does not fit; names the image and the record.
+
+    Examples:
+        >>> image = {"id": 1, "width": 8, "height": 8}
+        >>> shape = {"segmentation": [[0, 0, 4, 0, 4, 4, 0, 4]], "bbox": [0, 0, 4, 4], "area": 16}
+        >>> thing = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, **shape}
+        >>> classes = [{"id": 1, "name": "cat"}]
+        >>> true = {"images": [image], "annotations": [thing], "categories": classes}
+        >>> found = [{"image_id": 1, "category_id": 1, "score": 0.9, **shape}]
+        >>> round(evaluate_instances(true, found).ap, 3)
+        1.0
     """
-    settings = ScoringSettings(protocol, iou_type, tuple(max_detections), touch_distance)
+    settings = ScoringSettings(
+        protocol, iou_type, tuple(max_detections), touch_distance, classes, image_pq
+    )
     truth = ground_truth
     if isinstance(truth, (str, Path)):
         truth = InstanceGroundTruth.read(truth, settings.boxes)
@@ -185,13 +207,15 @@ def score_instances(
             f"{truth.name}: protocol voc2012 needs void_segmentation in each image; write the file "
             f"with tools/dataset_converters/voc2012.py"
         )
-    found = collect_detections(detections, truth, exclude_void)
+    found = collect_detections(detections, truth, exclude_void, settings.classes)
     if image_ids is None:
         chosen = list(truth.sizes)
     else:
         wanted = {truth.key_of(image_id) for image_id in image_ids}
         chosen = [image_id for image_id in truth.sizes if image_id in wanted]
-    matcher = _Matcher(truth, found, chosen, settings)
+    difficult = settings.protocol == "voc2012"
+    options = (settings.iou_type, settings.max_detections, difficult)
+    matcher = Matcher(truth, found, chosen, *options)
     touches = np.array(
         [has_touching_instances(truth.instances[key], settings.touch_distance) for key in chosen],
         dtype=bool,
@@ -201,124 +225,24 @@ def score_instances(
         ap=counts.ap(),
         ap50=counts.ap(iou=0.5),
         ap75=counts.ap(iou=0.75),
-        ap_by_size={size: counts.ap(size=size) for size in _SIZES[1:]},
+        ap_by_size={size: counts.ap(size=size) for size in SIZES[1:]},
         ar={number: counts.ar(number) for number in sorted(settings.max_detections)},
-        ar_by_size={size: counts.ar(size=size) for size in _SIZES[1:]},
+        ar_by_size={size: counts.ar(size=size) for size in SIZES[1:]},
         touching=_split_scores(matcher, touches, chosen),
         apart=_split_scores(matcher, ~touches, chosen),
         images=len(chosen),
         instances=sum(matcher.needed(item) for key in chosen for item in truth.instances[key]),
         detections=sum(len(found[key]) for key in chosen),
+        classes=class_scores(truth, found, chosen, *options) if settings.classes else None,
+        image_quality=(
+            image_quality_of_instances(truth, found, chosen) if settings.image_pq else None
+        ),
     )
 
 
 def _split_scores(
-    matcher: "_Matcher", chosen: NDArray[np.bool_], image_ids: Sequence[ImageId]
+    matcher: Matcher, chosen: NDArray[np.bool_], image_ids: Sequence[ImageId]
 ) -> SplitScores:
     counts = matcher.count(chosen)
     ids = [image_id for image_id, kept in zip(image_ids, chosen, strict=True) if kept]
     return SplitScores(counts.ap(), counts.ar(), ids)
-
-
-class _Counts:
-    """Precision and recall of a set of images: COCOeval's arrays, read by name."""
-
-    def __init__(self, evaluation: dict[str, Any]) -> None:
-        self.params = evaluation["params"]
-        self.precision: NDArray[np.float64] = evaluation["precision"]  # (IoU, recall, 1, size, M)
-        self.recall: NDArray[np.float64] = evaluation["recall"]  # (IoU, 1, size, M)
-
-    def ap(self, iou: float | None = None, size: str = "all") -> float:
-        values = self.precision[:, :, 0, _SIZES.index(size), -1]  # (IoU, recall)
-        if iou is not None:
-            values = values[np.isclose(self.params.iouThrs, iou)]
-        return _mean(values)
-
-    def ar(self, number: int | None = None, size: str = "all") -> float:
-        column = -1 if number is None else list(self.params.maxDets).index(number)
-        return _mean(self.recall[:, 0, _SIZES.index(size), column])
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Mean of what is defined; -1 if nothing is, as COCOeval has it."""
-    defined = values[values > -1]
-    return float(defined.mean()) if len(defined) else -1.0
-
-
-class _Matcher:
-    """Matches detections to instances once, and counts over any of the images."""
-
-    def __init__(
-        self,
-        truth: InstanceGroundTruth,
-        found: dict[ImageId, list[Detection]],
-        image_ids: Sequence[ImageId],
-        settings: ScoringSettings,
-    ) -> None:
-        self.ignore_difficult = settings.protocol == "voc2012"
-        # Numbers in place of ids: COCOeval takes images in the order of their ids, and an
-        # annotation whose id is 0 as unmatched.
-        images, instances, detections = [], [], []
-        for number, image_id in enumerate(image_ids, start=1):
-            height, width = truth.sizes[image_id]
-            images.append({"id": number, "height": height, "width": width})
-            instances += [self._record(item, number) for item in truth.instances[image_id]]
-            detections += [_record(item, number) for item in found[image_id]]
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._evaluator = _Evaluator(
-                _index(images, instances), _index(images, detections), settings.iou_type
-            )
-            self._evaluator.params.useCats = 0
-            self._evaluator.params.maxDets = sorted(settings.max_detections)
-            self._evaluator.evaluate()
-
-    def needed(self, instance: TrueInstance) -> bool:
-        """Whether missing an instance costs recall."""
-        return not (instance.crowd or (self.ignore_difficult and instance.difficult))
-
-    def count(self, chosen: NDArray[np.bool_]) -> _Counts:
-        """Precision and recall over the chosen images, bool (images,)."""
-        part = copy.copy(self._evaluator)
-        part.params = copy.deepcopy(self._evaluator.params)
-        part.params.imgIds = np.array(part.params.imgIds)[chosen].tolist()
-        part._paramsEval = copy.deepcopy(part.params)
-        # One entry an area range and image; the images are the inner loop.
-        part.evalImgs = [
-            entry
-            for index, entry in enumerate(self._evaluator.evalImgs)
-            if chosen[index % len(chosen)]
-        ]
-        with contextlib.redirect_stdout(io.StringIO()):
-            part.accumulate()
-        return _Counts(part.eval)
-
-    def _record(self, item: TrueInstance, image: int) -> dict[str, Any]:
-        ignored = self.ignore_difficult and item.difficult
-        return {**_record(item, image), "iscrowd": int(item.crowd), "difficult": ignored}
-
-
-class _Evaluator(COCOeval):
-    """COCOeval that also ignores instances that are marked as difficult."""
-
-    def _prepare(self) -> None:
-        super()._prepare()
-        for instances in self._gts.values():
-            for instance in instances:
-                instance["ignore"] = bool(instance["ignore"] or instance["difficult"])
-
-
-def _record(item: TrueInstance | Detection, image: int) -> dict[str, Any]:
-    record = {"image_id": image, "category_id": 1, "area": item.area, "bbox": list(item.box)}
-    if item.rle is not None:
-        record["segmentation"] = item.rle
-    if isinstance(item, Detection):
-        record.update(score=item.score, iscrowd=0)
-    return record
-
-
-def _index(images: list[dict[str, Any]], records: list[dict[str, Any]]) -> COCO:
-    numbered = [{**record, "id": number} for number, record in enumerate(records, start=1)]
-    coco = COCO()
-    coco.dataset = {"images": images, "annotations": numbered, "categories": _NO_CLASS}
-    coco.createIndex()
-    return coco

@@ -10,6 +10,7 @@ from trace_mm.evaluation.panoptic_dataset import PanopticDataset, PanopticImage
 from trace_mm.evaluation.panoptic_quality import (
     PanopticScores,
     SegmentCounts,
+    mean_image_quality,
     panoptic_quality,
     sum_counts,
 )
@@ -70,7 +71,8 @@ def score_panoptic_files(
     counts = _count_all(pairs, workers, progress)
     if not partial:
         counts += [image.missed() for image in missing]
-    return panoptic_quality(sum_counts(counts), true.things)
+    scores = panoptic_quality(sum_counts(counts), true.things)
+    return replace(scores, by_image=mean_image_quality(counts, true.things))
 
 
 def _check_crowds(true: PanopticDataset) -> None:

@@ -57,6 +57,29 @@ class Quality(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ImageQuality:
+    """Means over images, each in [0, 1].
+
+    Attributes:
+        pq: panoptic quality.
+        sq: mean IoU of matches; 0 in an image without a match.
+        rq: F1 score of instances.
+        images: how many have an instance, true or found; the others do not count.
+    """
+
+    pq: float
+    sq: float
+    rq: float
+    images: int
+
+    def to_dict(self) -> dict[str, float]:
+        """``image_PQ``, ``image_SQ``, ``image_RQ``, ``image_PQ_images``."""
+        names = ("image_PQ", "image_SQ", "image_RQ")
+        values = zip(names, (self.pq, self.sq, self.rq), strict=True)
+        return {**dict(values), "image_PQ_images": self.images}
+
+
+@dataclass(frozen=True)
 class PanopticScores:
     """Panoptic quality of a dataset.
 
@@ -67,6 +90,8 @@ class PanopticScores:
         stuff: mean over the others; None likewise.
         by_category: of each category that occurs, by its id.
         counts: what the scores were computed from, by category id.
+        by_image: panoptic quality of each image's things as one class, averaged; None if it was not
+            computed, or there are none.
     """
 
     all: Quality | None
@@ -74,6 +99,7 @@ class PanopticScores:
     stuff: Quality | None
     by_category: dict[int, Quality]
     counts: dict[int, SegmentCounts]
+    by_image: ImageQuality | None = None
 
     def percentages(self) -> dict[str, float]:
         """``PQ``, ``SQ``, ``RQ`` and the same with ``_th`` and ``_st``, in [0, 100].
@@ -118,6 +144,13 @@ def count_segments(
 
     Raises:
         ValueError: if the sizes differ, or a segment has no category or no pixel.
+
+    Examples:
+        >>> import numpy as np
+        >>> true, found = np.array([[1, 1, 2, 2]]), np.array([[7, 7, 7, 8]])
+        >>> counts = count_segments(true, {1: 1, 2: 1}, found, {7: 1, 8: 1})[1]  # of category 1
+        >>> counts.true_positives, counts.false_positives, counts.false_negatives
+        (1, 1, 1)
     """
     overlaps = _overlaps(true_ids, predicted_ids)
     true_areas: dict[int, int] = defaultdict(int)
@@ -197,6 +230,14 @@ def panoptic_quality(
     Args:
         counts: by category id, see ``sum_counts``.
         things: ids of the categories that are things; the others are stuff.
+
+    Examples:
+        >>> import numpy as np
+        >>> true, found = np.array([[1, 1, 2, 2]]), np.array([[7, 7, 7, 8]])
+        >>> counts = count_segments(true, {1: 1, 2: 2}, found, {7: 1, 8: 2})
+        >>> scores = panoptic_quality(sum_counts([counts]), things=[1])
+        >>> round(scores.percentages()["PQ_th"], 1)
+        66.7
     """
     by_category = {
         category: _quality(found) for category, found in counts.items() if found.segments
@@ -208,6 +249,30 @@ def panoptic_quality(
         by_category=by_category,
         counts=dict(counts),
     )
+
+
+def mean_image_quality(
+    counts: Iterable[Mapping[int, SegmentCounts]], categories: Collection[int]
+) -> ImageQuality | None:
+    """The mean of the panoptic quality of each image, with some categories taken as one class.
+
+    Args:
+        counts: of each image, by category.
+        categories: those that count, such as things.
+
+    Returns:
+        None if no image has an instance of them.
+    """
+    found = []
+    for image in counts:
+        chosen = [{0: one} for category, one in image.items() if category in categories]
+        total = sum_counts(chosen).get(0, SegmentCounts())
+        if total.segments:
+            found.append(_quality(total))
+    if not found:
+        return None
+    pq, sq, rq = (math.fsum(values) / len(found) for values in [*zip(*found, strict=True)][:3])
+    return ImageQuality(pq, sq, rq, len(found))
 
 
 def _overlaps(true_ids: NDArray[Any], predicted_ids: NDArray[Any]) -> dict[tuple[int, int], int]:

@@ -68,10 +68,15 @@ class MaskExporter(ABC):
         ValueError: if an option is wrong, or something else is in the folder.
         OSError: if it cannot be written.
 
-    Example:
+    Examples:
+        >>> import numpy as np
+        >>> from trace_mm.exporters import open_exporter
+        >>> from trace_mm.refinement import InstanceMasks
+        >>> found = InstanceMasks(np.ones((1, 96, 128), dtype=bool), np.array([1]))
         >>> with open_exporter("yolo", "labels", {1: "cat"}) as exporter:
-        ...     for name, masks in found:
-        ...         exporter.add(name, masks, photo=folder / name)
+        ...     exporter.add("photo.jpg", found, photo=Path("photo.jpg"))
+        >>> Path("labels/data.yaml").is_file()
+        True
     """
 
     wants_photos: ClassVar[bool] = False

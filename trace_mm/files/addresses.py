@@ -40,7 +40,7 @@ def join_address(folder: str | Path, *parts: str) -> str:
     Raises:
         ValueError: if a part is empty or leads out of the folder.
 
-    Example:
+    Examples:
         >>> join_address("s3://bucket/edges", "000001.tar")
         's3://bucket/edges/000001.tar'
     """

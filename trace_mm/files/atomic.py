@@ -61,10 +61,12 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: if it cannot be written; names ``path``.
 
-    Example:
+    Examples:
         >>> with written_whole(Path("out.jsonl")) as stream:
-        ...     for record in records:
-        ...         stream.write(record)
+        ...     for record in (b"1", b"2"):
+        ...         _ = stream.write(record)
+        >>> Path("out.jsonl").read_bytes()
+        b'12'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)

@@ -27,7 +27,7 @@ class BraceNames(Sequence[str]):
         ValueError: if braces stand within braces, a list names something twice, a range has a step
             of 0, or there are too many names to be counted; names the pattern.
 
-    Example:
+    Examples:
         >>> names = BraceNames("s3://bucket/{train,val}/{000..999}.tar")
         >>> len(names), names[1], names[-1]
         (2000, 's3://bucket/train/001.tar', 's3://bucket/val/999.tar')

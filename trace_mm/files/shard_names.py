@@ -42,7 +42,7 @@ class ShardNames(Sequence[str]):
         ValueError: if one is not called like a shard, some have no folder in common or would share
             a name, or there is none.
 
-    Example:
+    Examples:
         >>> shards = ShardNames(["s3://bucket/{train,val}/{000..999}.tar"])
         >>> shards[1000], shards.name(1000)
         ('s3://bucket/val/000.tar', 'val/000.tar')

@@ -81,9 +81,9 @@ class ShardWriter:
     Raises:
         OSError: at its end, if it cannot be written; names the address.
 
-    Example:
-        >>> with ShardWriter("s3://bucket/edges/000001.tar") as shard:
-        ...     shard.add("a/b", {"edge.png": png})
+    Examples:
+        >>> with ShardWriter("edges/000001.tar") as shard:  # or s3://bucket/edges/000001.tar
+        ...     shard.add("a/b", {"edge.png": b"..."})
     """
 
     def __init__(self, address: str | Path) -> None:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 _PACKAGE = Path(__file__).parents[1]
 _BASES = "_base_"  # parts of configs, which are none by themselves
 _SCOPE = "trace_mm::"
+_RENAMED = {"cutler_trace_": "cutler-test-time_trace_"}  # what names began with, and begin with now
 
 
 def config_folder() -> Path:
@@ -101,7 +102,12 @@ def _named(name: str, called: str) -> Path:
 
 
 def _meant(wanted: str, names: list[str]) -> str:
-    """What a name that there is not may have been meant for."""
+    """What a name that there is not may have been meant for, or has become."""
     by_name = {PurePosixPath(one).name: one for one in names}
-    near = get_close_matches(PurePosixPath(wanted).name, list(by_name), n=3, cutoff=0.7)
+    name = PurePosixPath(wanted).name
+    for old, new in _RENAMED.items():
+        now = name.replace(old, new, 1)
+        if name.startswith(old) and now in by_name:
+            return f": it is now {by_name[now]}"
+    near = get_close_matches(name, list(by_name), n=3, cutoff=0.7)
     return f": did you mean {' or '.join(by_name[one] for one in near)}?" if near else ""

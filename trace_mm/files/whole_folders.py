@@ -1,11 +1,23 @@
 """Folders that are there whole or not at all."""
 
+import ctypes
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from trace_mm.files.atomic import remove_abandoned, temporary_path
 from trace_mm.files.outputs import check_outputs
+
+_HERE = -100  # AT_FDCWD: paths are of the working folder
+_EXCHANGE = 2  # RENAME_EXCHANGE
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in a single step (Linux); False if this system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    paths = os.fsencode(one), os.fsencode(other)
+    return rename is not None and rename(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0
 
 
 def check_replaceable(out: Path, marker: str, overwrite: bool) -> None:
@@ -68,14 +80,21 @@ class WholeFolder:
         (self.partial / self._marker).write_bytes(content)
         if hasattr(os, "sync"):
             os.sync()  # the data must be on disk before the name is
+        if not self.out.is_dir():
+            self.partial.replace(self.out)
+        elif exchange(self.partial, self.out):
+            self.discard()  # what was there
+        else:
+            self._put_aside()
+
+    def _put_aside(self) -> None:
+        """Two steps, for systems that have no single one: a kill between them leaves no folder."""
         old = temporary_path(self.out)
-        if self.out.is_dir():
-            self.out.replace(old)
+        self.out.replace(old)
         try:
             self.partial.replace(self.out)
         except OSError:
-            if old.is_dir():
-                old.replace(self.out)
+            old.replace(self.out)
             raise
         shutil.rmtree(old, ignore_errors=True)
 

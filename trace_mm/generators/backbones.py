@@ -1,25 +1,25 @@
 """Where patch features come from: timm's vision transformers, or diffusion models."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from trace_mm.diffusion.fingerprint import file_fingerprint, weights_fingerprint
+from trace_mm.diffusion.pretrained import backbone_settings, resolve_pretrained, shipped_models
+from trace_mm.diffusion.source import open_model
+from trace_mm.lazy import lazy_module
 
-from trace_mm.diffusion import (
-    backbone_settings,
-    load_recommended,
-    open_model,
-    resolve_pretrained,
-    shipped_models,
-    weights_fingerprint,
-)
-from trace_mm.diffusion.features import attention_features
-from trace_mm.diffusion.fingerprint import file_fingerprint
-from trace_mm.models.sizes import resize_images, working_size
-from trace_mm.vision import load_vit
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trace_mm.models import sizes
+else:
+    torch = lazy_module("torch")
+    sizes = lazy_module("trace_mm.models.sizes")
 
 Size = tuple[int, int]
 VIT_SIZE = 480  # of MaskCut and ProMerge: 60x60 patches of 8 pixels
@@ -64,9 +64,8 @@ class Backbone:
 
     def working_size(self, size: Size) -> Size:
         """The size (h, w) at which the model is shown an image of a size (H, W)."""
-        return working_size(size, self.size, self.size_multiple)
+        return sizes.working_size(size, self.size, self.size_multiple)
 
-    @torch.no_grad()
     def __call__(self, images: Sequence[Tensor]) -> Tensor:
         """Features (B, rows, columns, C) float32 on the CPU.
 
@@ -74,10 +73,11 @@ class Backbone:
             images: (3, H, W) in [0, 1] each, of one working size.
         """
         shown = [
-            resize_images(image[None], self.working_size((image.shape[1], image.shape[2])))
+            sizes.resize_images(image[None], self.working_size((image.shape[1], image.shape[2])))
             for image in images
         ]
-        return self.features(torch.cat(shown)).float().cpu()
+        with torch.no_grad():
+            return self.features(torch.cat(shown)).float().cpu()
 
 
 def is_diffusion(name: str) -> bool:
@@ -161,6 +161,10 @@ class FeatureSource:
             ValueError: if timm has no such model, or the checkpoint is not its own.
             ImportError: if timm is needed and not there.
         """
+        from trace_mm.diffusion import load_recommended
+        from trace_mm.diffusion.features import attention_features
+        from trace_mm.vision import load_vit
+
         options = asdict(self.settings)
         if not self._is_diffusion:
             vit = load_vit(self.name, checkpoint=self.checkpoint, device=self.device, **options)

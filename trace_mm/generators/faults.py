@@ -1,11 +1,18 @@
 """Errors that an image is at fault for, and not the generator."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
-
+from trace_mm.lazy import lazy_module
 from trace_mm.runs.memory import lacks_memory
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_module("torch")
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """MaskCut (Wang et al., CutLER, CVPR 2023): one normalised cut after another."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from trace_mm.generators.patch_masks import (
     Grid,
@@ -14,7 +15,16 @@ from trace_mm.generators.patch_masks import (
     separation,
     two_sided,
 )
-from trace_mm.ops.normalized_cut import normalized_cut, similar_patches
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trace_mm import ops
+else:
+    torch = lazy_module("torch")
+    ops = lazy_module("trace_mm.ops")
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ def maskcut(features: Tensor, settings: MaskCutSettings | None = None) -> PatchM
     largest magnitude is foreground, unless it holds three corners; its part around that patch is
     the mask. In the paper, patches of earlier masks stay in the graph with affinity eps to all
     others. Here they leave it, which changes the cut by a term in eps only, and makes it smaller.
+    Rounds end where all patches left are alike, and so no cut is better than another.
 
     Args:
         features: (h, w, C).
@@ -59,6 +70,8 @@ def maskcut(features: Tensor, settings: MaskCutSettings | None = None) -> PatchM
         if np.count_nonzero(free) < 2:
             break
         found = cut_foreground(unit, free, settings.threshold, settings.eps, settings.corners)
+        if found is None:
+            break
         mask, margin = found
         if number and np.count_nonzero(mask) <= settings.smallest * mask.size:
             break  # the next round would find the same
@@ -70,7 +83,7 @@ def maskcut(features: Tensor, settings: MaskCutSettings | None = None) -> PatchM
 
 def cut_foreground(
     unit: Tensor, free: Grid, threshold: float, eps: float, corners: int | None
-) -> tuple[Grid, np.ndarray]:
+) -> tuple[Grid, np.ndarray] | None:
     """One cut: the foreground's main part, and how far each patch is from the threshold.
 
     Args:
@@ -82,9 +95,14 @@ def cut_foreground(
 
     Returns:
         Mask (h, w), and margin float64 (h, w): positive on the mask's side of the cut, 0 outside
-        the graph.
+        the graph. None if the patches are all joined, or none to another: then all eigenvalues are
+        equal, and rounding would choose the eigenvector.
     """
-    cut = normalized_cut(similar_patches(unit[torch.from_numpy(free).flatten()], threshold), eps)
+    joined = ops.similar_patches(unit[torch.from_numpy(free).flatten()], threshold)
+    pairs = int(torch.count_nonzero(joined.triu(1)))
+    if pairs in (0, len(joined) * (len(joined) - 1) // 2):
+        return None
+    cut = ops.normalized_cut(joined, eps)
     vector = cut.eigenvector.numpy()
     margin = np.zeros(free.shape)
     margin[free] = vector - vector.mean()

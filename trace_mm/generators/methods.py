@@ -1,12 +1,13 @@
 """The three methods by name, with their settings, and the cutting of one image in a worker."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from trace_mm.generators.backbones import FeatureSource, feature_settings, is_diffusion
 from trace_mm.generators.maskcut import MaskCutSettings, maskcut
@@ -15,6 +16,9 @@ from trace_mm.generators.promerge import ProMergeSettings, promerge
 from trace_mm.generators.tokencut import TokenCutSettings, tokencut
 from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.runs.threads import one_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

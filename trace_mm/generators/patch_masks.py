@@ -1,13 +1,23 @@
 """What the three methods have in common: masks on a grid of patches, their parts and scores."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
-from torch.nn import functional
+
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
 
 Grid = NDArray[np.bool_]
 

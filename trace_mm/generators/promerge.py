@@ -1,12 +1,13 @@
 """ProMerge (Li and Shin, ECCV 2024): masks of many prompt patches, pruned and merged."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from trace_mm.generators.patch_masks import (
     Grid,
@@ -14,6 +15,13 @@ from trace_mm.generators.patch_masks import (
     check_features,
     separation,
 )
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy_module("torch")
 
 
 @dataclass(frozen=True)

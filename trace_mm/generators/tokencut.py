@@ -1,9 +1,11 @@
 """TokenCut (Wang et al., CVPR 2022): one normalised cut, the most salient object."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from trace_mm.generators.maskcut import cut_foreground
 from trace_mm.generators.patch_masks import (
@@ -12,6 +14,9 @@ from trace_mm.generators.patch_masks import (
     separation,
     two_sided,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class TokenCutSettings:
 def tokencut(features: Tensor, settings: TokenCutSettings | None = None) -> PatchMasks:
     """The mask of one image: the part around the patch with the eigenvector's largest magnitude.
 
+    There is none where all patches are alike, and so no cut is better than another.
+
     Args:
         features: (h, w, C).
         settings: see :class:`TokenCutSettings`.
@@ -40,5 +47,8 @@ def tokencut(features: Tensor, settings: TokenCutSettings | None = None) -> Patc
     settings = settings or TokenCutSettings()
     unit = check_features(features)
     everywhere = np.ones(tuple(features.shape[:2]), dtype=bool)
-    mask, margin = cut_foreground(unit, everywhere, settings.threshold, settings.eps, corners=None)
+    found = cut_foreground(unit, everywhere, settings.threshold, settings.eps, corners=None)
+    if found is None:
+        return PatchMasks(np.empty((0, *everywhere.shape), dtype=np.float32), np.empty(0))
+    mask, margin = found
     return PatchMasks(two_sided(margin, mask)[None], np.array([separation(unit, mask)]))

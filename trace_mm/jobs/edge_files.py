@@ -1,8 +1,11 @@
 """How a prediction becomes files: same prediction, same bytes, and never half a file."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +13,10 @@ from numpy.typing import NDArray
 from trace_mm.files import write_atomically
 from trace_mm.files.png import encode_png
 from trace_mm.jobs.places import EDGE_FOLDERS
-from trace_mm.structures import EdgeDataSample, edges_of
-from trace_mm.visualization import draw_overlay
+from trace_mm.visualization.overlay import draw_overlay
+
+if TYPE_CHECKING:
+    from trace_mm.structures import EdgeDataSample
 
 SAVE_KINDS = {"png": ".png", "npz": ".npz", "overlay": ".png"}
 """What can be saved, with the suffix of its files."""
@@ -45,6 +50,8 @@ def encode_result(kind: str, sample: EdgeDataSample, image: NDArray[np.float32])
         sample: the prediction.
         image: float32 (H, W, 3) RGB in [0, 1].
     """
+    from trace_mm.structures import edges_of
+
     edges = edges_of(sample)
     if kind == "png":
         return encode_png(edges_to_8_bit(edges))

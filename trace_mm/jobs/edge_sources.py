@@ -1,22 +1,22 @@
 """Where the edges of an image come from: a model, or a folder that somebody has filled."""
 
+from __future__ import annotations
+
 import copy
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from trace_mm.files import Orientation, absolute_path
 from trace_mm.files.edge_maps import EdgeMaps
 from trace_mm.files.members import Member
-from trace_mm.models import EdgeFolder
-from trace_mm.models.devices import check_device
+from trace_mm.models.devices import check_device, device_kind
+from trace_mm.models.edges_from import known_edges
 from trace_mm.models.identity import describe_model
 from trace_mm.models.model_config import (
     as_trace_student,
@@ -29,7 +29,11 @@ from trace_mm.models.model_config import (
 from trace_mm.runs.group import note_once
 from trace_mm.runs.job import UnusableError
 from trace_mm.short_repr import ShortRepr
-from trace_mm.structures import EdgeDataSample, edges_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from trace_mm.structures import EdgeDataSample
 
 Image = NDArray[np.float32]
 
@@ -117,6 +121,8 @@ class PredictedEdges:
 
     def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
         """Edges of each image; see ``EdgeSource``."""
+        from trace_mm.structures import edges_of
+
         return [edges_of(sample) for sample in self._predict([image.pixels for image in images])]
 
     def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
@@ -163,14 +169,14 @@ class EdgeModel:
         self._name = name
         self.config = with_dtype(as_trace_student(plain_config(config)), self.device)
         self._described = describe_model(self.config)
-        self._class = model_class(self.config)  # by which another process imports its module
         self._model: Any = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({class_name(self.config)!r}, device={str(self.device)!r})"
+        return f"{type(self).__name__}({class_name(self.config)!r}, device={self.device!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None}
+        # The class is of no use but that another process imports its module.
+        return {**self.__dict__, "_model": None, "_class": model_class(self.config)}
 
     @property
     def model(self) -> Any:
@@ -188,9 +194,9 @@ class EdgeModel:
     @property
     def uses_accelerator(self) -> bool:
         """Whether it computes elsewhere than on the CPU."""
-        return self.device.type != "cpu"
+        return device_kind(self.device) != "cpu"
 
-    def on(self, device: str | torch.device) -> "EdgeModel":
+    def on(self, device: str | torch.device) -> EdgeModel:
         """The same model on another device, in the same dtype, not loaded.
 
         Raises:
@@ -208,19 +214,21 @@ class EdgeModel:
             UnusableError: likewise.
             ValueError: if an image has no edges, or the model is no edge model.
         """
-        inputs = [torch.from_numpy(image.pixels).permute(2, 0, 1).contiguous() for image in images]
-        samples = [_sample_of(image) for image in images]
+        from trace_mm.jobs.edge_predictions import predict_images
+
         try:
             model = self.model
         except ValueError as error:  # else it would be taken for the fault of these images
             raise UnusableError(str(error)) from error
         try:
-            return predict_samples(model, inputs, samples, self.device)
+            return predict_images(model, images, self.device)
         except FileNotFoundError as missing:
             raise ValueError(str(missing)) from missing
 
     def __call__(self, images: Sequence[NamedImage]) -> list[NDArray[np.float32]]:
         """Edges of each image; see ``EdgeSource``."""
+        from trace_mm.structures import edges_of
+
         return [edges_of(sample) for sample in self.predict(images)]
 
     def expect(self, names: Sequence[str], others: Iterable[str] = ()) -> None:
@@ -232,7 +240,7 @@ class EdgeModel:
 
     def settings(self) -> dict[str, Any]:
         """The model's identity, and its kind of device: a run may go on on another GPU."""
-        return {**self._described, "device": self.device.type}
+        return {**self._described, "device": device_kind(self.device)}
 
     def state(self, name: str) -> str:
         """Nothing: see ``EdgeSource``."""
@@ -254,12 +262,16 @@ class ImagePredictions:
         named = [NamedImage(f"image_{number:06d}", image) for number, image in enumerate(images)]
         return self._model.predict(named)
 
+    def predict_named(self, images: Sequence[NamedImage]) -> list[EdgeDataSample]:
+        """Predictions of images with names, by which they find their prompts."""
+        return self._model.predict(images)
+
     @property
     def uses_accelerator(self) -> bool:
         """Whether it computes elsewhere than on the CPU."""
         return self._model.uses_accelerator
 
-    def on(self, device: str | torch.device) -> "ImagePredictions":
+    def on(self, device: str | torch.device) -> ImagePredictions:
         """The same on another device; see ``EdgeModel.on``."""
         return ImagePredictions(self._model.on(device))
 
@@ -269,7 +281,7 @@ def edge_source_of(
     device: str | torch.device | None = None,
     elsewhere: bool = False,
     name: str = "",
-) -> "EdgeModel | StoredEdges":
+) -> EdgeModel | StoredEdges:
     """Where a config's edges come from: a model, or the files of an ``EdgeFolder``.
 
     Args:
@@ -282,42 +294,14 @@ def edge_source_of(
         FileNotFoundError: if a checkpoint, backbone or folder is missing.
         ValueError: if an option is wrong, or there is no such device.
     """
-    if class_name(dict(config)) != EdgeFolder.__name__:
+    config = known_edges(plain_config(config))
+    if class_name(config) != "EdgeFolder":
         return EdgeModel(config, device, elsewhere, name)
     options = {name: value for name, value in config.items() if name != "type"}
     try:
         return StoredEdges(**options)
     except TypeError as error:
         raise ValueError(f"cannot build the model: {error}") from error
-
-
-@torch.no_grad()
-def predict_samples(
-    model: Any, images: Sequence[Tensor], samples: list[EdgeDataSample], device: torch.device
-) -> list[EdgeDataSample]:
-    """The samples with what a model predicts of their images.
-
-    Args:
-        model: on its device.
-        images: float (3, H, W) in [0, 1] each.
-        samples: one an image.
-        device: of the model.
-
-    Raises:
-        ValueError: if the model is no edge model.
-    """
-    placed = [image.to(device) for image in images]
-    found: list[EdgeDataSample] = model(placed, samples, mode="predict")
-    if any("pred_edges" not in sample for sample in found):
-        raise ValueError(f"{type(model).__name__} is no edge model: it predicts no pred_edges")
-    return found
-
-
-def _sample_of(image: NamedImage) -> EdgeDataSample:
-    """What models are told of an image."""
-    stem = PurePosixPath(image.name).with_suffix("").as_posix()
-    meta = {"image_id": stem, "img_path": image.name, "ori_shape": image.pixels.shape[:2]}
-    return EdgeDataSample(metainfo={**meta, "orientation": image.orientation})
 
 
 class StoredEdges:
@@ -348,7 +332,7 @@ class StoredEdges:
         """Find what is wrong with the maps of these images at once; see ``EdgeMaps.expect``."""
         self._maps.expect(names, others)
 
-    def on(self, device: str | torch.device) -> "StoredEdges":
+    def on(self, device: str | torch.device) -> StoredEdges:
         """Itself: nothing is computed."""
         return self
 

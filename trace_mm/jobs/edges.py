@@ -1,10 +1,12 @@
 """Instance edges of image files into a folder."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +23,19 @@ from trace_mm.jobs.edge_files import (
     result_paths,
     source_for,
 )
-from trace_mm.jobs.edge_sources import is_accelerated, placed
+from trace_mm.jobs.edge_sources import NamedImage, is_accelerated, placed
 from trace_mm.jobs.places import edge_places
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import Keys, PackedStrings, sorted_keys
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
-from trace_mm.structures import EdgeDataSample
+
+if TYPE_CHECKING:
+    from trace_mm.structures import EdgeDataSample
 
 Image = NDArray[np.float32]
-Predict = Callable[[list[Image]], Sequence[EdgeDataSample]]
+Predict = Callable[[list[Image]], "Sequence[EdgeDataSample]"]
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,10 @@ class EdgeJob:
             :func:`trace_mm.files.store_paths.packed_path` packs it, absolute if it is local; a name
             that repeats counts once.
         out: folder to write.
-        predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions; or what has ``on`` and
-            ``uses_accelerator``, as :class:`trace_mm.jobs.edge_sources.EdgeModel`. For workers in
-            other processes it must be possible to pickle it.
+        predict: float32 (H, W, 3) RGB images in [0, 1] to their predictions; or what has ``on``,
+            ``uses_accelerator`` and ``predict_named``, as
+            :class:`trace_mm.jobs.edge_sources.ImagePredictions`. For workers in other processes it
+            must be possible to pickle it.
         settings: what the predictions depend on, as JSON values.
         save: kinds of results.
 
@@ -100,7 +105,7 @@ class EdgeJob:
         """What predictions depend on; see ``Job``. More kinds of results may be added later."""
         return self._settings
 
-    def recipe(self) -> "EdgeRecipe":
+    def recipe(self) -> EdgeRecipe:
         """How workers are made; see ``Job``."""
         return EdgeRecipe(self._predict)
 
@@ -165,7 +170,7 @@ class EdgeRecipe:
         """Whether predictions are made on an accelerator."""
         return is_accelerated(self.predict)
 
-    def worker(self, device: str | None) -> "EdgeWorker":
+    def worker(self, device: str | None) -> EdgeWorker:
         """A worker; see ``Recipe``."""
         return EdgeWorker(placed(self.predict, device))
 
@@ -176,7 +181,7 @@ class EdgeWorker:
     def __init__(self, predict: Predict) -> None:
         self._predict = predict
 
-    def load(self, item: Item) -> "_Loaded | Finished":
+    def load(self, item: Item) -> _Loaded | Finished:
         """Read an image; draw what can be drawn of stored edges."""
         task: EdgeTask = item.data
         data = task.image if isinstance(task.image, bytes) else read_file(task.image)
@@ -194,7 +199,13 @@ class EdgeWorker:
 
     def predict(self, batch: Sequence[_Loaded]) -> Sequence[EdgeDataSample]:
         """Edges of images."""
-        return self._predict([loaded.image for loaded in batch])
+        predict_named = getattr(self._predict, "predict_named", None)
+        if predict_named is None:
+            return self._predict([loaded.image for loaded in batch])
+        found: Sequence[EdgeDataSample] = predict_named(
+            [NamedImage(_named(loaded.item), loaded.image) for loaded in batch]
+        )
+        return found
 
     def finish(self, loaded: _Loaded, predicted: EdgeDataSample) -> Finished:
         """The files of an image."""
@@ -204,6 +215,11 @@ class EdgeWorker:
         outputs = {} if task.record is None else task.record.outputs
         result = {"timestep": predicted.get("timestep")}
         return Finished(Record(loaded.item.key, loaded.state, outputs, result), files)
+
+
+def _named(item: Item) -> str:
+    """An image's name: that of its results, with the suffix of its file."""
+    return item.key + PurePosixPath(item.label).suffix
 
 
 def sorted_files(files: Iterable[tuple[str, str]]) -> tuple[Keys, PackedStrings]:

@@ -1,12 +1,11 @@
 """Masks of image files as a job: how an image becomes features and these its masks; the file."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_mm.files import load_image
 from trace_mm.files.coco_writer import write_coco
@@ -15,11 +14,19 @@ from trace_mm.generators.backbones import Backbone
 from trace_mm.generators.faults import images_fault
 from trace_mm.generators.methods import Generator, find_masks
 from trace_mm.jobs.mask_records import annotations_of, numbered_annotations
+from trace_mm.lazy import lazy_module
+from trace_mm.models.devices import device_kind
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.packed import Keys, PackedStrings
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy_module("torch")
 
 _RESULTS = 1  # to be raised when the same settings no longer give the same masks
 _CATEGORY = {"id": 1, "name": "object"}
@@ -59,7 +66,7 @@ class MaskJob:
         """What masks depend on; see ``Job``."""
         return {"results": _RESULTS, **self._described}
 
-    def recipe(self) -> "MaskRecipe":
+    def recipe(self) -> MaskRecipe:
         """How workers are made; see ``Job``."""
         return MaskRecipe(self._generator)
 
@@ -101,9 +108,9 @@ class MaskRecipe:
     @property
     def overlaps(self) -> bool:
         """Whether features are computed on an accelerator."""
-        return torch.device(self.generator.features.device).type != "cpu"
+        return device_kind(self.generator.features.device) != "cpu"
 
-    def worker(self, device: str | None) -> "MaskWorker":
+    def worker(self, device: str | None) -> MaskWorker:
         """A worker with its backbone; see ``Recipe``."""
         features = self.generator.features
         loaded = (features if device is None else replace(features, device=device)).load()

@@ -9,26 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import absolute_path, read_photo
-from trace_mm.files.file_state import file_state
 from trace_mm.files.fingerprints import fingerprint
 from trace_mm.files.members import AnyFile, Member
 from trace_mm.files.palette import semantic_png
 from trace_mm.files.panoptic import panoptic_png
 from trace_mm.files.png import encode_png
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
+from trace_mm.jobs.mapped_images import MappedImagesJob
 from trace_mm.jobs.panoptic_files import write_panoptic_files
 from trace_mm.jobs.panoptic_inputs import PanopticInputs
 from trace_mm.jobs.panoptic_summary import write_summary
 from trace_mm.jobs.panoptic_tally import Tally
 from trace_mm.jobs.places import AnyPath, output_path, panoptic_places
-from trace_mm.panoptic import PanopticLabeler
+from trace_mm.panoptic import PanopticLabeler, PanopticLabels, SemanticMaps
 from trace_mm.panoptic.annotations import class_map, segment_annotations
 from trace_mm.panoptic.semantic_maps import SemanticMapReader
 from trace_mm.runs.job import Finished, Item, Places
 from trace_mm.runs.journal import Journal
-from trace_mm.runs.packed import Keys
 from trace_mm.runs.records import Record
-from trace_mm.runs.sinks import FolderSink
 from trace_mm.runs.threads import one_thread
 from trace_mm.visualization.panoptic import draw_panoptic
 
@@ -55,7 +53,7 @@ class PanopticTask:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class LoadedImage:
     """An image that is read and waits for edges.
 
     Attributes:
@@ -71,7 +69,7 @@ class _Loaded:
     notes: list[str]
 
 
-class PanopticJob:
+class PanopticJob(MappedImagesJob[SemanticMaps]):
     """A COCO panoptic dataset of images, semantic maps and edges.
 
     Args:
@@ -88,26 +86,20 @@ class PanopticJob:
         tally: what the labels are, once the run has concluded, in the process that leads.
     """
 
-    keeps_others = False
-
     def __init__(
         self,
-        inputs: PanopticInputs,
+        inputs: PanopticInputs[SemanticMaps],
         out: Path,
         edges: EdgeSource | None,
         labeler: PanopticLabeler,
         annotations: AnyPath | None = None,
     ) -> None:
-        self.inputs, self.out, self.edges, self.labeler = inputs, out, edges, labeler
+        super().__init__(inputs, out, edges)
+        self.labeler = labeler
         self.classes = inputs.semantic.reader.classes
         self.tally: Tally | None = None
         self._annotations = annotations
         self.shown = inputs.shown(PICTURES_SHOWN)
-
-    @property
-    def keys(self) -> Keys:
-        """The images' names; see ``Job``."""
-        return self.inputs.names
 
     def places(self) -> Places:
         """The output folder; see ``Job``."""
@@ -128,28 +120,17 @@ class PanopticJob:
             "labeler": {"type": type(self.labeler).__name__, **self.labeler.settings()},
         }
 
-    def item(self, number: int, known: Record | None) -> Item | None:
-        """An image, unless its labels are there, and are of its files; see ``Job``."""
-        name, path, semantic = self.keys[number], self.inputs.image(number), self.inputs.map(number)
-        state = {**file_state(path), "semantic": self.inputs.map_state(number)}
-        if semantic is not None and self.edges is not None:
-            state["edges"] = self.edges.state(name)
-        shown = name in self.shown
-        if known is not None and known.error is None and known.state == state:
-            wanted = () if semantic is None else label_paths(name, shown)
-            if {*wanted} == {*known.outputs} and all(
-                file_state(self.out / file)["size"] == size for file, size in known.outputs.items()
-            ):
-                return None
-        return Item(name, state, PanopticTask(path, semantic, shown))
+    def results(self, name: str) -> Sequence[str]:
+        """Paths of an image's files."""
+        return label_paths(name, name in self.shown)
+
+    def task(self, name: str, path: AnyFile, mapped: AnyFile | None) -> PanopticTask:
+        """What a worker needs of an image."""
+        return PanopticTask(path, mapped, name in self.shown)
 
     def recipe(self) -> "PanopticRecipe":
         """How workers are made; see ``Job``."""
         return PanopticRecipe(self.edges, self.labeler, self.inputs.semantic.reader)
-
-    def sink(self) -> FolderSink:
-        """The output folder; see ``Job``."""
-        return FolderSink(self.out)
 
     def conclude(self, journal: Journal) -> None:
         """Write the dataset's JSON files and the summary page; see ``Job``."""
@@ -186,7 +167,7 @@ class PanopticWorker:
     def __init__(self, recipe: PanopticRecipe) -> None:
         self._edges, self._labeler, self._reader = recipe.edges, recipe.labeler, recipe.reader
 
-    def load(self, item: Item) -> _Loaded | Finished:
+    def load(self, item: Item) -> LoadedImage | Finished:
         """Read an image, in the orientation that fits its map, and the map."""
         task: PanopticTask = item.data
         semantic = task.semantic
@@ -195,22 +176,28 @@ class PanopticWorker:
         photo = read_photo(task.path, lambda: self._reader.evidence(semantic))
         classes = self._reader.read(semantic, photo.size)
         image = NamedImage(item.key, photo.pixels, photo.orientation, task.edges)
-        return _Loaded(item, image, classes, photo.notes)
+        return LoadedImage(item, image, classes, photo.notes)
 
-    def group(self, loaded: _Loaded) -> None:
+    def group(self, loaded: LoadedImage) -> None:
         """All images may be in one batch."""
 
-    def predict(self, batch: Sequence[_Loaded]) -> Sequence[NDArray[np.float32] | None]:
+    def predict(self, batch: Sequence[LoadedImage]) -> Sequence[NDArray[np.float32] | None]:
         """Edges of images, if any are used."""
         if self._edges is None:
             return [None] * len(batch)
         return self._edges([loaded.image for loaded in batch])
 
-    def finish(self, loaded: _Loaded, predicted: NDArray[np.float32] | None) -> Finished:
+    def finish(self, loaded: LoadedImage, predicted: NDArray[np.float32] | None) -> Finished:
         """The labels of an image, as files and annotations."""
-        item, classes = loaded.item, self._reader.classes
         with one_thread():  # so that rounding is the same everywhere
-            labels = self._labeler(loaded.classes, classes.num_things, predicted)
+            labels = self._labeler(loaded.classes, self._reader.classes.num_things, predicted)
+        return self.finished(loaded, predicted, labels)
+
+    def finished(
+        self, loaded: LoadedImage, edges: NDArray[np.float32] | None, labels: PanopticLabels
+    ) -> Finished:
+        """Labels that are found, as files and annotations, with a picture if it is shown."""
+        item, classes = loaded.item, self._reader.classes
         annotations = segment_annotations(labels.ids, labels.classes, classes)
         semantic = classes.ids_of(class_map(labels.ids, labels.classes))  # (H, W)
         contents = [panoptic_png(labels.ids), semantic_png(semantic)]
@@ -219,7 +206,7 @@ class PanopticWorker:
             picture = draw_panoptic(
                 loaded.image.pixels,
                 loaded.classes,
-                predicted,
+                edges,
                 labels.ids,
                 class_names=names,
                 segment_names=[names[number] for number in labels.classes.tolist()],

@@ -8,12 +8,17 @@ from trace_mm import __version__
 from trace_mm.files.coco_writer import write_coco
 from trace_mm.jobs.panoptic_inputs import PanopticInputs
 from trace_mm.jobs.panoptic_tally import NOT_LABELLED, Tally, annotations_of
+from trace_mm.panoptic import SemanticMaps
 from trace_mm.runs.journal import Journal
 from trace_mm.runs.records import Record
 
 
 def write_panoptic_files(
-    out: Path, journal: Journal, tally: Tally, inputs: PanopticInputs, settings: dict[str, Any]
+    out: Path,
+    journal: Journal,
+    tally: Tally,
+    inputs: PanopticInputs[SemanticMaps],
+    settings: dict[str, Any],
 ) -> None:
     """Write ``panoptic.json`` and ``instances.json`` of the labelled images, by rising image id.
 
@@ -42,7 +47,9 @@ def write_panoptic_files(
 class _Dataset:
     """The entries of the files."""
 
-    def __init__(self, journal: Journal, tally: Tally, inputs: PanopticInputs) -> None:
+    def __init__(
+        self, journal: Journal, tally: Tally, inputs: PanopticInputs[SemanticMaps]
+    ) -> None:
         self._journal, self._tally, self._inputs = journal, tally, inputs
 
     def images(self) -> Iterator[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""The images that pseudo-panoptic labels are made of, with their semantic maps and ids."""
+"""The images that labels are made of, with their semantic maps or score maps, and ids."""
 
 import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -21,22 +22,23 @@ from trace_mm.files.store_paths import (
     unpacked_within,
 )
 from trace_mm.jobs.places import AnyPath
-from trace_mm.panoptic import PanopticClasses, SemanticMaps
 from trace_mm.refinement import ImageIndex
+from trace_mm.refinement.image_maps import ImageMaps
 from trace_mm.runs.packed import Keys, PackedStrings
 
 _NO_ID = -(2**63)
+_Maps = TypeVar("_Maps", bound=ImageMaps)
 
 
 @dataclass(frozen=True)
-class PanopticInputs:
+class PanopticInputs(Generic[_Maps]):
     """Images, known by their numbers. In memory there are some dozen bytes each besides its names.
 
     Attributes:
         root: folder of the images.
         names: path of each within it, sorted.
         semantic: the folder of maps.
-        maps: each image's map within that, see ``SemanticMaps.match``; empty if it has none.
+        maps: each image's map within that, see ``ImageMaps.match``; empty if it has none.
         ids: the image id of each.
         notes: what was passed over.
         states: of the images, if a store has them, as its listing told them; else empty.
@@ -44,7 +46,7 @@ class PanopticInputs:
 
     root: FilePath
     names: Keys
-    semantic: SemanticMaps
+    semantic: _Maps
     maps: PackedStrings
     ids: "array[int]"
     notes: list[str] = field(default_factory=list)
@@ -99,16 +101,14 @@ class PanopticInputs:
 
 def find_inputs(
     images: AnyPath,
-    semantic: AnyPath,
-    classes: PanopticClasses,
+    known: _Maps,
     annotations: AnyPath | None = None,
-) -> PanopticInputs:
+) -> PanopticInputs[_Maps]:
     """Find the images and their maps.
 
     Args:
         images: folder, local or of a store, which is searched with its subfolders.
-        semantic: folder of semantic maps, likewise, see :class:`SemanticMaps`.
-        classes: what the ids in them mean.
+        known: the folder of maps.
         annotations: a COCO file whose image ids are used, by file name. None: images count from 1
             by name, those without a map as well.
 
@@ -124,11 +124,10 @@ def find_inputs(
         lacking = f"{images}: there is no image in it"
         raise FileNotFoundError("; ".join([lacking, *others.describe("in it")]))
     _check_distinct(names, root)
-    known = SemanticMaps(semantic, classes)
     maps = known.match(names)
     if not any(maps):
         raise ValueError(
-            f"{semantic}: none of its {len(known)} semantic maps is called like one of the "
+            f"{known.folder}: none of its {len(known)} {known.kind}s is called like one of the "
             f"{len(names)} images in {images}, such as {names[0]}"
         )
     ids = array("q", range(1, len(names) + 1))

@@ -1,23 +1,31 @@
 """From a photo to its masks: by what its edges enclose, or by a generator; refined if asked."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from trace_mm.generators.backbones import Backbone
 from trace_mm.generators.faults import images_fault
 from trace_mm.generators.methods import Generator, find_masks
 from trace_mm.jobs.edge_sources import EdgeSource, NamedImage, is_accelerated, placed
+from trace_mm.lazy import lazy_module
+from trace_mm.models.devices import device_kind
 from trace_mm.refinement import BoundaryGuidedPropagation
 from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.runs.threads import one_thread
 from trace_mm.segments import EdgeSegments
 from trace_mm.short_repr import ShortRepr
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_module("torch")
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,10 +115,10 @@ class PhotoSegmenter:
     def uses_accelerator(self) -> bool:
         """Whether a model computes elsewhere than on the CPU."""
         finder = self.finder
-        on_gpu = isinstance(finder, Generator) and finder.features.device != "cpu"
+        on_gpu = isinstance(finder, Generator) and device_kind(finder.features.device) != "cpu"
         return on_gpu or is_accelerated(self.edges)
 
-    def on(self, device: str) -> "PhotoSegmenter":
+    def on(self, device: str) -> PhotoSegmenter:
         """The same with models on another device, not loaded."""
         other = copy.copy(self)
         other._backbone, other.edges = None, placed(self.edges, device)

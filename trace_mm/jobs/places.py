@@ -149,3 +149,25 @@ def panoptic_places(
 def output_path(folder: str, name: str) -> str:
     """Path of an image's PNG in one of a run's folders, relative to the output folder."""
     return f"{folder}/{PurePosixPath(name).with_suffix('.png')}"
+
+
+def semantic_places(
+    images: AnyPath | StorePath,
+    scores: AnyPath | StorePath,
+    out: AnyPath,
+    edges: Iterable[AnyPath] = (),
+) -> Places:
+    """The places of a run of semantic maps.
+
+    Args:
+        images: folder of images, local or of a store.
+        scores: folder of score maps, likewise.
+        out: folder to write.
+        edges: folders of stored edges.
+    """
+    return Places(
+        top=Path(out),
+        folders=("semantic",),
+        kinds=(".png",),
+        searched=local_places(images, scores, *edges),
+    )

@@ -1,18 +1,17 @@
 """The teacher's edges of a dataset's images, into its cache."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from trace_mm.datasets import PseudoEdgeCache, UnlabelledImageDataset
 from trace_mm.datasets.image_references import ImageReference
 from trace_mm.datasets.image_shards import ImageShards
 from trace_mm.datasets.image_sources import ImageFolder
-from trace_mm.datasets.pseudo_edge_cache import encode_entry, entry_of
-from trace_mm.datasets.unlabelled_dataset import resize_pixels
+from trace_mm.datasets.pseudo_edge_cache import PseudoEdgeCache, encode_entry, entry_of
+from trace_mm.datasets.unlabelled_dataset import UnlabelledImageDataset, resize_pixels
 from trace_mm.files.addresses import local_path
 from trace_mm.files.file_state import file_state
 from trace_mm.jobs.edge_sources import EdgeModel, NamedImage, is_accelerated, placed
@@ -22,7 +21,10 @@ from trace_mm.runs.packed import PackedStrings, sorted_keys
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
 
-Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Predict = Callable[["Sequence[Tensor]", Sequence[str]], "Sequence[Tensor]"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class _Loaded:
         record: what is known of it.
         entry: key of its entry.
         pixels: float32 (3, H, W) in [0, 1], as the model is shown it.
+        name: of the image, by which it has a prompt.
     """
 
     record: Record
     entry: str
     pixels: Tensor
+    name: str
 
 
 class TeacherEntries:
@@ -55,15 +59,19 @@ class TeacherEntries:
         """Whether the teacher computes elsewhere than on the CPU."""
         return self._teacher.uses_accelerator
 
-    def on(self, device: str) -> "TeacherEntries":
+    def on(self, device: str) -> TeacherEntries:
         """The same on another device; see ``EdgeModel.on``."""
         return TeacherEntries(self._teacher.on(device))
 
-    def __call__(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """Entries (h, w) of images (3, H, W)."""
-        # Of one name: what is made of an image must not depend on what it is called.
+    def __call__(self, images: Sequence[Tensor], names: Sequence[str]) -> list[Tensor]:
+        """Entries (h, w) of images (3, H, W), which are called by these names."""
+        has_prompts = dict(self._teacher.config.get("backbone") or {}).get("prompts") is not None
+        # Of one name: but for its prompt, what is made of an image must not depend on its name.
         shown = [
-            NamedImage("image", image.permute(1, 2, 0).contiguous().numpy()) for image in images
+            NamedImage(
+                name if has_prompts else "image", image.permute(1, 2, 0).contiguous().numpy()
+            )
+            for image, name in zip(images, names, strict=True)
         ]
         return [entry_of(sample) for sample in self._teacher.predict(shown)]
 
@@ -77,7 +85,8 @@ class PseudoEdgeJob:
 
     Args:
         dataset: with a cache, in a local folder.
-        predict: float32 (3, H, W) images in [0, 1] to their entries (h, w) in [0, 1]. For workers
+        predict: float32 (3, H, W) images in [0, 1] and their names to their entries (h, w) in [0,
+            1]. For workers
             in other processes it must be possible to pickle it; ``on(device)`` and
             ``uses_accelerator`` are used if it has them.
 
@@ -122,9 +131,10 @@ class PseudoEdgeJob:
         unchanged = known is not None and known.error is None and known.state == state
         if known is not None and unchanged and self.cache.has(known.result["entry"]):
             return None
-        return Item(self.keys[number], state, image, image.address)
+        source, place = self._dataset.locate(self._numbers[number])
+        return Item(self.keys[number], state, (image, source.name(place)), image.address)
 
-    def recipe(self) -> "PseudoEdgeRecipe":
+    def recipe(self) -> PseudoEdgeRecipe:
         """How workers are made; see ``Job``."""
         return PseudoEdgeRecipe(self.cache, self._dataset.size, self._predict)
 
@@ -154,7 +164,7 @@ class PseudoEdgeRecipe:
         """Whether edges are predicted on an accelerator."""
         return is_accelerated(self.predict)
 
-    def worker(self, device: str | None) -> "PseudoEdgeWorker":
+    def worker(self, device: str | None) -> PseudoEdgeWorker:
         """A worker; see ``Recipe``."""
         return PseudoEdgeWorker(self.cache, self.size, placed(self.predict, device))
 
@@ -169,21 +179,23 @@ class PseudoEdgeWorker:
 
     def load(self, item: Item) -> _Loaded | Finished:
         """Read an image; it is finished if its entry is there."""
-        image = item.data.open()
-        entry = self._cache.key(image.digest, self._size)
+        reference, name = item.data
+        image = reference.open()
+        entry = self._cache.key(image.digest, self._size, name)
         record = Record(item.key, item.state, result={"entry": entry})
         if self._cache.has(entry):
             size = file_state(self._cache.path(entry))["size"]  # none if it is packed
             listed = {self._cache.name(entry): size} if size >= 0 else {}
             return Finished(replace(record, outputs=listed))
-        return _Loaded(record, entry, resize_pixels(image.decode().pixels, self._size))
+        return _Loaded(record, entry, resize_pixels(image.decode().pixels, self._size), name)
 
     def group(self, loaded: _Loaded) -> None:
         """All images may be in one batch."""
 
     def predict(self, batch: Sequence[_Loaded]) -> Sequence[Tensor]:
         """Entries of images."""
-        return self._predict([loaded.pixels for loaded in batch])
+        pixels = [loaded.pixels for loaded in batch]
+        return self._predict(pixels, [loaded.name for loaded in batch])
 
     def finish(self, loaded: _Loaded, predicted: Tensor) -> Finished:
         """The entry of an image as a file, which images of equal content share."""

@@ -1,4 +1,4 @@
-"""Mask2Former of MMDetection on panoptic labels: the only part that imports mmdet and mmcv.
+"""Mask2Former of MMDetection on panoptic labels.
 
 A config loads it with ``custom_imports = dict(imports=["trace_mm.mask2former"])``; its modules are
 then there as ``trace_mm.PanopticLabelDataset`` and so on.

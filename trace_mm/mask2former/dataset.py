@@ -1,9 +1,10 @@
 """Panoptic datasets of any class list for MMDetection."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmdet.datasets import CocoPanopticDataset
+from mmengine.logging import print_log
 
 from trace_mm.files.coco_file import check_box
 from trace_mm.files.file_names import ListedImages
@@ -25,12 +26,14 @@ class PanopticLabelDataset(CocoPanopticDataset):
             them, things first. By default COCO's 80 and 53.
         labels: a folder that holds ``panoptic.json`` and ``panoptic/``, used in place of
             ``ann_file`` and ``data_prefix["seg"]``. Unlike these it is not below ``data_root``.
+        listed: file with the names of the images that count, one a line, relative to ``data_root``;
+            lines may hold paths, and what follows after a space is not read. None takes all.
         things_as: take all things for one class of this name, the only thing of ``metainfo``, so
             that instances are learned without their classes; None does not.
         **settings: as of ``CocoPanopticDataset``.
 
     Raises:
-        FileNotFoundError: if there is no annotation file.
+        FileNotFoundError: if there is no annotation file, or no list of images.
         ValueError: if it is not as it should be, or its categories are not those of ``metainfo``;
             names the file.
     """
@@ -40,10 +43,13 @@ class PanopticLabelDataset(CocoPanopticDataset):
         *,
         metainfo: dict[str, Any] | None = None,
         labels: str | None = None,
+        listed: str | None = None,
         things_as: str | None = None,
         **settings: Any,
     ) -> None:
         self.things_as = things_as
+        root = Path(settings.get("data_root") or "")
+        self._listed = None if listed is None else _names(root / listed)
         metainfo = dict(metainfo or {})
         if "thing_classes" in metainfo or "stuff_classes" in metainfo:
             names = [tuple(metainfo.get(key, ())) for key in ("thing_classes", "stuff_classes")]
@@ -63,10 +69,23 @@ class PanopticLabelDataset(CocoPanopticDataset):
         photos = ListedImages(self.data_prefix["img"])
         folder = self.data_prefix.get("seg")
         pngs = None if folder is None else PanopticPngs(folder)
-        return [
+        found = [
             self._image_info(images[annotation["image_id"]], annotation, numbers, photos, pngs)
             for annotation in content["annotations"]
+            if self._counts(images[annotation["image_id"]]["file_name"])
         ]
+        if self._listed is not None:
+            print_log(
+                f"{self.ann_file}: {len(found)} of its {len(content['annotations'])} images are "
+                f"among the {len(self._listed)} that count",
+                "current",
+            )
+        if not found and content["annotations"]:
+            raise ValueError(f"{self.ann_file}: has none of the listed images")
+        return found
+
+    def _counts(self, name: str) -> bool:
+        return self._listed is None or PurePosixPath(name).stem in self._listed
 
     def _class_numbers(self, categories: list[dict[str, Any]]) -> dict[int, int]:
         """Class number of each category id."""
@@ -126,3 +145,11 @@ class PanopticLabelDataset(CocoPanopticDataset):
                 f"a thing {error}"
             ) from error
         return [left, top, left + width, top + height]
+
+
+def _names(path: Path) -> frozenset[str]:
+    """Stems of the images that a file lists."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such list of images")
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return frozenset(PurePosixPath(line.split()[0]).stem for line in lines if line.strip())

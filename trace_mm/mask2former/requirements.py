@@ -1,11 +1,12 @@
-"""Whether what Mask2Former needs is installed, and what to do if it is not."""
+"""Whether what models of MMDetection need is installed, and what to do if it is not."""
 
 import importlib
 
 _HELP = (
-    "Mask2Former needs mmdet, and mmcv with its compiled operations. The section 'Mask2Former' of "
-    "README.md has the steps that install them: onedl-mmcv must be compiled with MMCV_WITH_OPS=1 "
-    "and --no-build-isolation, or it comes without its operations."
+    "Mask2Former and the detectors need mmdet, and mmcv with its compiled operations. The section "
+    "'Mask2Former and detectors' of docs/install.md has the steps that install them: onedl-mmcv "
+    "must be compiled with MMCV_WITH_OPS=1 and --no-build-isolation, or it comes without its "
+    "operations."
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trace_mm.models.options import check_reading, tile_side
+from trace_mm.models.object_tiles import ObjectSize, Tiling
+from trace_mm.models.options import check_reading
 from trace_mm.models.sizes import read_tiles, resize_images, working_size
 from trace_mm.ops import (
     attention_boundary_divergence,
@@ -38,6 +39,9 @@ class AttentionEdges(RunnerModel):
         tile: cut images larger than this many pixels a side into tiles of that size, each of which
             is shown to the backbone like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
+        object_size: instead of ``tile``: pixels of the smallest object from side to side, for which
+            tiles are made, see :func:`trace_mm.models.object_tiles.tiles_for_objects`; "auto" finds
+            it in each image that has many objects of one size, and leaves others as they are.
         data_preprocessor: of MMEngine; casts to the device by default.
 
     Raises:
@@ -54,6 +58,7 @@ class AttentionEdges(RunnerModel):
         walk_steps: int,
         tile: int | Literal["auto"] | None,
         tile_overlap: float,
+        object_size: ObjectSize | None,
         data_preprocessor: dict[str, Any] | None,
     ) -> None:
         super().__init__(data_preprocessor)
@@ -64,7 +69,8 @@ class AttentionEdges(RunnerModel):
         self.walk_steps = walk_steps
         check_reading(size, region_cell, walk_steps)
         self.size = size
-        self.tile = tile_side(tile, size)
+        self.tiling = Tiling(object_size, tile, size, backbone.token)
+        self.tile = self.tiling.tile
         self.tile_overlap = tile_overlap
 
     def forward(
@@ -130,13 +136,14 @@ class AttentionEdges(RunnerModel):
             read: from an image or a tile to boundary strength on its token grid, (1, 1, h, w).
             whole: that of the whole image, if it is known already.
         """
-        if self.tile is not None and max(image.shape[1:]) > self.tile:
+        tile, _ = self.tiling.of(image)
+        if tile is not None:
 
             def read_tile(part: Tensor) -> Tensor:
                 size = part.shape[1], part.shape[2]
                 return upsample_edges(read(part), size, "bicubic")[0, 0].cpu()
 
-            boundary = read_tiles(image, self.tile, self.tile_overlap, read_tile)
+            boundary = read_tiles(image, tile, self.tile_overlap, read_tile)
             sample.pred_edges = normalize_edges(boundary[None, None])[0, 0].float().clamp(0, 1)
             return
         tokens = read(image) if whole is None else whole

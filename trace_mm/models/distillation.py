@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trace_mm.models.options import check_preset
 from trace_mm.ops import PSEUDO_LABELS, masked_dice_loss, pseudo_edges
 
 LABEL_GRIDS = ("image", "token")
@@ -160,16 +161,6 @@ def distillation(preset: str | None, **given: Any) -> Distillation:
     left = {"reconstruction": "auto"}
     chosen = {name: value for name, value in given.items() if value != left.get(name)}
     return replace(PRESETS[preset], **chosen)
-
-
-def check_preset(preset: str | None) -> None:
-    """Refuse a preset that is not known.
-
-    Raises:
-        ValueError: if it is neither None nor ``"paper"``.
-    """
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be 'paper' or None, got {preset!r}")
 
 
 def label_shares(labels: Tensor) -> dict[str, Tensor]:

@@ -1,44 +1,42 @@
 """What decides a model's predictions: known from its config, without building the model."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX
-from trace_mm.diffusion import (
-    backbone_settings,
-    load_backbone,
-    open_model,
-    resolve_pretrained,
-    shipped_students,
-    weights_fingerprint,
-)
-from trace_mm.diffusion.fingerprint import file_fingerprint
+from trace_mm.diffusion.fingerprint import file_fingerprint, weights_fingerprint
 from trace_mm.diffusion.forward_process import check_range
+from trace_mm.diffusion.pretrained import backbone_settings, resolve_pretrained, shipped_students
+from trace_mm.diffusion.source import open_model
 from trace_mm.diffusion.variants import denoiser_variant
 from trace_mm.files import absolute_path
 from trace_mm.files.model_files import ModelFiles
-from trace_mm.models.distillation import check_preset
-from trace_mm.models.model_config import as_trace_student, class_name, model_class, plain_config
+from trace_mm.models.model_config import (
+    as_trace_student,
+    class_name,
+    model_kind,
+    plain_config,
+)
+from trace_mm.models.object_tiles import check_one_choice
 from trace_mm.models.options import (
     NOT_CALIBRATED,
     check_calibration,
+    check_preset,
     check_reading,
     student_options,
     teacher_options,
     tile_side,
     timesteps_read,
 )
-from trace_mm.models.student_weights import (
+from trace_mm.models.student_files import (
     read_description,
     student_backbone,
     student_fingerprint,
     trained_dtype,
 )
-from trace_mm.ops.dtypes import as_dtype, dtype_name
-from trace_mm.vision import load_vision_backbone
-from trace_mm.vision.loading import resolve_vision, tower_family
+from trace_mm.signatures import Named, read_signature
 
 RESULTS = 1
 """Number of what models make of images: raised when a change of this package changes results, so
@@ -61,6 +59,7 @@ _NOT_OF_PREDICTIONS = {  # options of our own models that their edges do not dep
     "train_size",
 }
 _OF_THE_SEARCH = ("timesteps", "divergence", "timestep_batch")
+_DTYPES = ("float32", "float16", "bfloat16")  # with their usual names
 _MODEL_MARKS = ("model_index.json", "config.json")  # in a folder: it holds a model
 
 Options = dict[str, Any]
@@ -89,30 +88,35 @@ def describe_model(config: Mapping[str, Any]) -> Options:
         ValueError: if the model is not registered, or an option is wrong.
     """
     given = as_trace_student(plain_config(config))
-    kind = model_class(given)
+    kind = model_kind(given)
     own = {
         "TraceStudent": _describe_student,
         "TraceTeacher": _describe_teacher,
         "VisionTeacher": _describe_vision_teacher,
     }.get(class_name(given))
-    decided = (own or _describe_other)(given, _defaults(kind, given))
+    defaults = _defaults(kind.name, kind.signature, given)
+    decided = (own or _describe_other)(given, defaults)
     ignored = _NOT_OF_PREDICTIONS if own else _OF_NO_PREDICTIONS  # others' names may mean anything
     relevant = {n: v for n, v in decided.items() if n not in ignored and v is not None}
-    return {"results": RESULTS, "model": kind.__name__, **_plain(relevant)}
+    return {"results": RESULTS, "model": kind.name, **_plain(relevant)}
 
 
-def _defaults(kind: Callable[..., Any], given: Options) -> Options:
+def _defaults(name: str, signature: inspect.Signature, given: Options) -> Options:
     """The default of each option.
+
+    Args:
+        name: of what takes the options.
+        signature: of that.
+        given: options.
 
     Raises:
         ValueError: if an option is given that there is not.
     """
-    parameters = inspect.signature(kind).parameters.values()
+    parameters = signature.parameters.values()
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         known = {"type", *(parameter.name for parameter in parameters)}
         unknown = [name for name in given if name not in known]
         if unknown:
-            name = getattr(kind, "__name__", str(kind))
             raise ValueError(f"cannot build the model: {name} has no option {unknown[0]}")
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
@@ -135,15 +139,20 @@ def _describe_teacher(given: Options, defaults: Options) -> Options:
 
 
 def _describe_vision_teacher(given: Options, defaults: Options) -> Options:
+    from trace_mm.vision.loading import resolve_vision
+
     options = {**defaults, **given}
     backbone = dict(options.pop("backbone"))
-    _defaults(load_vision_backbone, backbone)
+    loader = "load_vision_backbone"
+    _defaults(loader, read_signature("trace_mm.vision.loading", loader), backbone)
     source = resolve_vision(str(backbone["pretrained"]))
     if options["size"] is None:
         options["size"] = _native_tower_size(source)
     check_reading(options["size"], options["region_cell"], options["walk_steps"])
     described = {name: backbone.get(name) for name in ("layers", "random_weights")}
-    described["dtype"] = dtype_name(as_dtype(backbone.get("dtype", "float32")))
+    part = backbone.get("part", "tower")
+    described["part"] = None if part == "tower" else part
+    described["dtype"] = _dtype_name(backbone.get("dtype", "float32"))
     described |= _weights(source, backbone.get("revision"))
     if backbone.get("checkpoint") is not None:
         described["checkpoint"] = file_fingerprint(Path(str(backbone["checkpoint"])).expanduser())
@@ -178,9 +187,10 @@ def _describe_other(given: Options, defaults: Options) -> Options:
 
 def _with_tile(options: Options) -> Options:
     """Options with the side of tiles as it is; without their overlap, if there are none."""
+    check_one_choice(options["object_size"], options["tile"])
     if options["size"] is not None:
         options["tile"] = tile_side(options["tile"], options["size"])
-    if options["tile"] is None:
+    if options["tile"] is None and options["object_size"] is None:
         options["tile_overlap"] = None
     return options
 
@@ -193,7 +203,8 @@ class _DiffusionModel:
     """
 
     def __init__(self, options: Options) -> None:
-        _defaults(load_backbone, options)
+        loader = "load_backbone"
+        _defaults(loader, read_signature("trace_mm.diffusion.loading", loader), options)
         self._options = options
         self._source = resolve_pretrained(options["pretrained"])
         self._opened = open_model(self._source) if Path(self._source).is_dir() else None
@@ -221,11 +232,30 @@ class _DiffusionModel:
         """What the backbone's attention depends on."""
         options = self._options
         described = {name: options.get(name) for name in ("layers", "quantization")}
-        described["dtype"] = dtype_name(as_dtype(options.get("dtype", "float32")))
+        described["dtype"] = _dtype_name(options.get("dtype", "float32"))
+        described["prompts"] = _prompts(options.get("prompts"))
         described["variant"] = options.get("variant")
         if described["variant"] is None and self._opened is not None:
             described["variant"] = denoiser_variant(Path(self._source) / self._opened.folder)
         return _of_backbone({**described, **_weights(self._source, options.get("revision"))})
+
+
+def _dtype_name(dtype: Any) -> str:
+    """The usual name of a dtype for weights; torch is asked for the others."""
+    if dtype in _DTYPES:
+        return str(dtype)
+    from trace_mm.ops.dtypes import as_dtype, dtype_name
+
+    return dtype_name(as_dtype(dtype))
+
+
+def _prompts(path: Any) -> str | None:
+    """A file of prompts by its content, which is checked."""
+    if path is None:
+        return None
+    from trace_mm.diffusion.prompts import Prompts  # imports torch
+
+    return file_fingerprint(Prompts(path).path)
 
 
 def _of_backbone(described: Options) -> Options:
@@ -244,6 +274,8 @@ def _native_tower_size(source: str) -> int | None:
     """The native size of a vision tower in a folder; None of one that is elsewhere."""
     if source.startswith(TIMM_PREFIX) or not Path(source).is_dir():
         return None
+    from trace_mm.vision.loading import tower_family
+
     try:
         family, config = tower_family(ModelFiles(source).read_json("config.json"))
     except ValueError as error:
@@ -253,6 +285,8 @@ def _native_tower_size(source: str) -> int | None:
 
 def _identify(name: str, value: Any) -> Any:
     """An option of a model that is not known here: files and models by content."""
+    if isinstance(value, Named):
+        value = value.value()
     if isinstance(value, Mapping):
         kind = {"type": class_name(dict(value))} if "type" in value else {}
         parts = {key: _identify(key, part) for key, part in value.items()}
@@ -283,6 +317,8 @@ def _identify_text(name: str, value: str | Path) -> Any:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
+    if isinstance(value, Named):
+        value = value.value()
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

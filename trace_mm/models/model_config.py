@@ -1,32 +1,31 @@
 """From what a user calls a model to the config that builds it."""
 
+from __future__ import annotations
+
 import copy
 import inspect
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.config import Config, ConfigDict
-from torch import nn
 
 from trace_mm.catalogue import CATALOGUE, TIMM_PREFIX, TRANSFORMERS_PREFIX
 from trace_mm.console import note
-from trace_mm.diffusion import resolve_pretrained, shipped_models, shipped_students
+from trace_mm.diffusion.pretrained import resolve_pretrained, shipped_models, shipped_students
 from trace_mm.files.shipped_configs import read_config_file
-from trace_mm.models import TraceStudent, TraceTeacher, build_student
-from trace_mm.models.student_folder import find_student
-from trace_mm.models.student_weights import (
-    WEIGHTS_FILE,
-    read_description,
-    trained_dtype,
-)
-from trace_mm.models.trained_student import student_parts
-from trace_mm.ops.dtypes import is_fast_on
+from trace_mm.lazy import export_homes
+from trace_mm.models.student_files import WEIGHTS_FILE, read_description, trained_dtype
+from trace_mm.models.student_folder import find_student, student_parts
 from trace_mm.registry import MODELS
+from trace_mm.signatures import read_signature
 
-METHODS: dict[str, type[nn.Module]] = {"student": TraceStudent, "teacher": TraceTeacher}
+if TYPE_CHECKING:
+    import torch
+
+METHODS = {"student": "TraceStudent", "teacher": "TraceTeacher"}
 _VISION_TEACHER = "VisionTeacher"  # a teacher too, on a backbone that is no diffusion model
 _TRAINED_STUDENT = "TrainedStudent"  # a student by its name
 _NO_EDGE_MODELS = {"MaskRefiner": "edges"}  # and where such a config has one
@@ -44,6 +43,7 @@ def model_config(
     options: dict[str, Any] | None = None,
     backbone: str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
+    prompts: str | os.PathLike[str] | None = None,
 ) -> Config:
     """The config of a model.
 
@@ -53,14 +53,13 @@ def model_config(
         dtype: of the denoiser; if None that of a config, and of a student the one that it was
             trained in, unless the device is a CPU that would have to emulate it.
         options: arguments of the model, which replace those of a config.
-        backbone: where the backbone is, if not where the model says. Without a model it is one: the
-            teacher on this backbone, a name of ``trace-mm backbones``, a folder, a hub id or a
-            config file.
+        backbone: where the backbone is, if not where the model says. Without a model it is one: a
+            name of ``trace-mm backbones``, a folder, a hub id or a config file of a teacher.
         device: on which the model is to run.
+        prompts: see :func:`trace_mm.diffusion.load_backbone`; if None those of a config.
 
     Returns:
-        A config with ``model``, resolved and independent of the argument, for
-        :func:`build_model`. A student's may leave out what its checkpoint says.
+        One with ``model``, of the caller's own. A student's may leave out what its checkpoint says.
 
     Raises:
         FileNotFoundError: if there is no such model.
@@ -91,6 +90,10 @@ def model_config(
             config.model.backbone["dtype"] = dtype
     elif dtype is not None:
         raise ValueError(f"model {config.model.type} has no dtype to set")
+    if prompts is not None:
+        if "backbone" not in config.model or class_name(config.model) == _VISION_TEACHER:
+            raise ValueError(f"model {config.model.type} takes no prompts")
+        config.model.backbone["prompts"] = os.fspath(prompts)
     return config
 
 
@@ -99,19 +102,22 @@ def usual_dtype(model: dict[str, Any], device: str | torch.device) -> str | None
 
     Args:
         model: config, of a student with its ``checkpoint``.
-        device: on which it is to run. On a CPU that would have to emulate the dtype it is float32,
-            with a note.
+        device: on which it is to run. On a CPU that would emulate the dtype it is float32.
 
     Returns:
-        None for float32, unless it takes the place of another.
+        None for float32, unless it takes the place of another, which a note tells.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint.
         ValueError: if it is damaged or not a student's; names it.
     """
     trained = trained_dtype(model["checkpoint"]) if method_of(model) == "student" else "float32"
-    if is_fast_on(trained, device):
-        return None if trained == "float32" else trained
+    if trained == "float32":
+        return None
+    from trace_mm.ops import dtypes  # imports torch
+
+    if dtypes.is_fast_on(trained, device):
+        return trained
     note(
         f"this student was trained in {trained}, which this CPU can only emulate: it computes in "
         f"float32 instead, unless dtype (--dtype) says {trained}"
@@ -157,7 +163,7 @@ def _backbone_as_model(backbone: str | os.PathLike[str]) -> str | Config:
 
 def method_of(config: dict[str, Any]) -> str | None:
     """The method of a model's config; None for models that are neither teacher nor student."""
-    names = {cls.__name__: method for method, cls in METHODS.items()}
+    names = {name: method for method, name in METHODS.items()}
     names |= {_VISION_TEACHER: "teacher", _TRAINED_STUDENT: "student"}
     return names.get(class_name(config))
 
@@ -183,6 +189,38 @@ def model_class(config: dict[str, Any]) -> Any:
     return found
 
 
+@dataclass(frozen=True)
+class ModelKind:
+    """A model's class as far as its description needs it.
+
+    Attributes:
+        name: of the class.
+        signature: its options, perhaps as :func:`trace_mm.signatures.read_signature` has them.
+    """
+
+    name: str
+    signature: inspect.Signature
+
+
+def model_kind(config: dict[str, Any]) -> ModelKind:
+    """What can be known of the class of a config's model.
+
+    Of one of this package it is read from the source, since to import it takes torch.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    name = class_name(config)
+    given, home = config["type"], export_homes("trace_mm.models").get(name)
+    if home is not None and given in (name, f"trace_mm.{name}") and name not in MODELS.module_dict:
+        try:
+            return ModelKind(name, read_signature(home, name))
+        except (LookupError, OSError, ValueError):  # the source alone does not say it
+            pass
+    kind = model_class(config)
+    return ModelKind(getattr(kind, "__name__", str(kind)), inspect.signature(kind))
+
+
 def class_name(config: dict[str, Any]) -> str:
     """The name of a config's class, without that of its module."""
     kind = config["type"]
@@ -197,6 +235,8 @@ def build_model(config: dict[str, Any]) -> Any:
         FileNotFoundError: if a checkpoint or backbone is missing.
         ValueError: if an option is wrong, or a checkpoint does not fit.
     """
+    from trace_mm.models.student_weights import build_student
+
     config = as_trace_student(config)
     try:
         if method_of(config) != "student":
@@ -340,15 +380,15 @@ def _check_options(config: dict[str, Any], options: dict[str, Any]) -> None:
         if timed:
             name = config["backbone"]["pretrained"]
             raise ValueError(f"{name} has no timesteps: the option {timed[0]} is not for it")
-    if method_of(config) is None:
-        kind = MODELS.get(config["type"]) if isinstance(config["type"], str) else config["type"]
-        own = set() if kind is None else set(inspect.signature(kind).parameters)
-        foreign = [name for name in options if kind is not None and name not in own]
+    if method_of(config) is None and options:
+        known = model_kind(config).signature.parameters
+        foreign = [name for name in options if name not in known]
         if foreign:
             raise ValueError(f"cannot build the model: {config['type']} has no option {foreign[0]}")
     if method_of(config) != "student":
         return
-    own, others = (set(inspect.signature(METHODS[name]).parameters) for name in METHODS)
+    kinds = [model_kind({"type": name}) for name in METHODS.values()]
+    own, others = (set(kind.signature.parameters) for kind in kinds)
     foreign = [f"{name}={options[name]!r}" for name in options if name in others - own]
     if options.get("timestep") == "iep":
         foreign.append("timestep='iep'")

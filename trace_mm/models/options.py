@@ -22,6 +22,16 @@ PAPER_OPTIONS: Mapping[str, Any] = MappingProxyType(
 """What the paper does; ``size`` is the backbone's native one."""
 
 
+def check_preset(preset: str | None) -> None:
+    """Refuse a preset that is not known.
+
+    Raises:
+        ValueError: if it is neither None nor ``"paper"``.
+    """
+    if preset not in (None, "paper"):
+        raise ValueError(f"preset must be 'paper' or None, got {preset!r}")
+
+
 def teacher_options(
     given: Mapping[str, Any], recommended: Mapping[str, Any], native_size: Callable[[], int | None]
 ) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The TRACE student: instance edges in one forward pass (paper Sec. 3.4, App. C.5, Alg. 3)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,9 +14,17 @@ from trace_mm.models.distillation import distillation, label_shares
 from trace_mm.models.first_reading import FirstReading
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
-from trace_mm.models.options import check_calibration, check_enlargement, student_options, tile_side
-from trace_mm.models.sizes import read_tiles, resize_images, working_size
-from trace_mm.models.student_pass import StudentPass, edges_at, image_name, stack_images
+from trace_mm.models.object_tiles import ObjectSize, Tiling
+from trace_mm.models.options import check_calibration, check_enlargement, student_options
+from trace_mm.models.sizes import resize_images, working_size
+from trace_mm.models.student_pass import (
+    StudentPass,
+    edges_at,
+    image_name,
+    stack_images,
+    stack_labels,
+    tile_edges,
+)
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
 from trace_mm.models.teacher import TraceTeacher
@@ -23,6 +32,7 @@ from trace_mm.registry import MODELS
 from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
+Options = dict[str, Any]
 PAPER_LORA: Mapping[str, Any] = MappingProxyType({"rank": 64})
 
 
@@ -40,11 +50,9 @@ class TraceStudent(StudentState, RunnerModel):
     blurred by being made small. The statistics of the ternary map (Alg. 2) are those of the
     teacher's token grid.
 
-    The losses come with the shares of the batch's pixels that are labelled edge, interior and
-    uncertain, for the log.
+    The losses come with the shares of edge, interior and uncertain pixels, for the log.
 
-    As with the teacher, noise is seeded from an image's content, and each image is predicted on its
-    own, so that a result does not depend on batch, order or file name.
+    As with the teacher, a result depends on the image alone, not on its batch, order or name.
 
     While the attribute ``decoder_only`` is set (:class:`trace_mm.engine.DecoderFirstHook`), the
     loss is that of the edges alone and its gradient stops at the decoder.
@@ -61,20 +69,19 @@ class TraceStudent(StudentState, RunnerModel):
         timestep: of the pass; the backbone's least noisy one if None.
         size: side in pixels of the square area at which the model is shown an image; the model's
             native size if None. A decoder that has a fixed ``grid`` is always shown that grid.
-        max_enlargement: show images that are smaller than ``size`` no more times as large, a side;
-            None for no limit.
+        max_enlargement: how many times as large, a side, images are shown at most; None: any.
         train_size: likewise in training, of which predictions know nothing; ``size`` if None.
         calibration: scale and offset of the logits, which make an edge of 0.7 a border in 7 of 10
             cases (``tools/calibrate_edges.py`` finds them); None leaves logits as they are.
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
             to the model like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
+        object_size: see :class:`trace_mm.models.TraceTeacher`; ``max_enlargement`` gives way to it.
         preset: ``"paper"`` starts from what the paper does instead of what we do: ``timestep`` 0,
             and the options of :data:`trace_mm.models.distillation.PAPER`. Options that are given
             count all the same.
         edge_loss: this and the next six are options of
-            :class:`trace_mm.models.distillation.Distillation`, which says what they do; None is the
-            preset's.
+            :class:`trace_mm.models.distillation.Distillation`; None is the preset's.
         doubt: likewise.
         pseudo_label: likewise.
         label_grid: likewise.
@@ -115,6 +122,7 @@ class TraceStudent(StudentState, RunnerModel):
         calibration: Sequence[float] | None = None,
         tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
+        object_size: ObjectSize | None = None,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor)
@@ -137,7 +145,8 @@ class TraceStudent(StudentState, RunnerModel):
         self.train_size = train_size or self.size
         self.max_enlargement = check_enlargement(max_enlargement)
         self.backbone.check_timestep(self.timestep)
-        self.tile = tile_side(tile, self.size)
+        self.tiling = Tiling(object_size, tile, self.size, self.backbone.token)
+        self.tile = self.tiling.tile
         self.tile_overlap = tile_overlap
         self.calibration = check_calibration(calibration)
         self.seed = seed
@@ -187,12 +196,13 @@ class TraceStudent(StudentState, RunnerModel):
         Raises:
             ValueError: in any other mode.
         """
+        samples = data_samples or [EdgeDataSample() for _ in inputs]
         if mode == "loss":
-            return self.loss(inputs, data_samples or [EdgeDataSample() for _ in inputs])
+            return self.loss(inputs, samples)
         if mode == "predict":
-            return self.predict(inputs, data_samples)
+            return self.predict(inputs, samples)
         if mode == "tensor":
-            return self.read(stack_images(inputs))
+            return self.read(stack_images(inputs), self.backbone.text_of(samples))
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def loss(
@@ -216,8 +226,9 @@ class TraceStudent(StudentState, RunnerModel):
         self.note_dtype(images.device)
         strength = self._pseudo_edges(images, data_samples)  # (B, 1, h, w)
         kind = None if self.decoder_only else self.distillation.reconstruction
-        found = None if kind is None else self.run(images)
-        logits = self.read(images) if found is None else found.logits
+        text = self.backbone.text_of(data_samples)
+        found = None if kind is None else self.run(images, text)
+        logits = self.read(images, text) if found is None else found.logits
         with torch.autocast(images.device.type, enabled=False):
             first = getattr(self._first, "logits", None)
             edge_loss, labels = self.distillation.compare(logits, strength, images.shape[2:], first)
@@ -255,31 +266,31 @@ class TraceStudent(StudentState, RunnerModel):
         samples = data_samples or [EdgeDataSample() for _ in inputs]
         for image, sample in zip(inputs, samples, strict=True):
             sample.timestep, sample.scores = self.timestep, {}
-            if self.tile is not None and max(image.shape[1:]) > self.tile:
-                edges = read_tiles(image, self.tile, self.tile_overlap, self._edges)
-                sample.pred_edges = edges.clamp(0, 1)
+            text = self.backbone.text_of([sample])
+            tile, enlargement = self.tiling.of(image)
+            read = partial(self.read, text=text, enlargement=enlargement)
+            if tile is not None:
+                sample.pred_edges = tile_edges(image, tile, self.tile_overlap, read)
                 continue
-            logits = self.read(image[None])
+            logits = read(image[None])
             sample.pred_edges = edges_at(logits, image)
             if logits.shape[2] <= image.shape[1] and logits.shape[3] <= image.shape[2]:
                 sample.token_edges = logits.float().sigmoid()[0, 0].cpu()
         return list(samples)
 
-    def _edges(self, image: Tensor) -> Tensor:
-        return edges_at(self.read(image[None]), image)  # (H, W)
-
-    def run(self, images: Tensor) -> StudentPass:
+    def run(self, images: Tensor, text: Mapping[str, Tensor] | None = None) -> StudentPass:
         """One pass through denoiser and decoder. Differentiable with respect to what is trained.
 
         Args:
             images: (B, 3, H, W) in [0, 1].
+            text: their prompts, see :meth:`trace_mm.diffusion.DiffusionBackbone.denoise`.
 
         Raises:
             ValueError: if the shape is another.
         """
         shown, latents, noise = self._noise(images)
         noisy = self.backbone.add_noise(latents, noise, self.timestep)
-        output, attention = self.backbone.denoise_and_attend(noisy, self.timestep)
+        output, attention = self.backbone.denoise_and_attend(noisy, self.timestep, text)
         return StudentPass(
             images=shown,
             latents=latents,
@@ -289,11 +300,18 @@ class TraceStudent(StudentState, RunnerModel):
             logits=self._decode(attention, latents),
         )
 
-    def read(self, images: Tensor) -> Tensor:
+    def read(
+        self,
+        images: Tensor,
+        text: Mapping[str, Tensor] | None = None,
+        enlargement: float | None = None,
+    ) -> Tensor:
         """The logits of :meth:`run` alone; ends the denoiser's pass after its last attention.
 
         Args:
             images: (B, 3, H, W) in [0, 1].
+            text: see :meth:`run`.
+            enlargement: that ``max_enlargement`` gives way to.
 
         Returns:
             (B, 1, h * k, w * k), k the decoder's upsampling.
@@ -301,10 +319,10 @@ class TraceStudent(StudentState, RunnerModel):
         Raises:
             ValueError: if the shape is another.
         """
-        _, latents, noise = self._noise(images)
+        _, latents, noise = self._noise(images, enlargement)
         noisy = self.backbone.add_noise(latents, noise, self.timestep)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
-            attention = self.backbone.attention(noisy, self.timestep)
+            attention = self.backbone.attention(noisy, self.timestep, text)
         return self._decode(attention, latents)
 
     def _decode(self, attention: Any, latents: Tensor) -> Tensor:
@@ -316,39 +334,32 @@ class TraceStudent(StudentState, RunnerModel):
         scale, offset = self.calibration
         return logits * scale + offset
 
-    def _noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _noise(
+        self, images: Tensor, enlargement: float | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Images as they are shown (B, 3, h, w), their latents (B, C, h', w'), and their noise."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be (3, H, W) each, got {tuple(images.shape[1:])}")
         shown = resize_images(
-            images.to(self.backbone.device), self._working_size(tuple(images.shape[2:]))
+            images.to(self.backbone.device), self._working_size(images.shape[2:], enlargement)
         )
         latents = self.backbone.encode(shown)
-        noise = torch.cat(
-            [
-                seeded_noise(content_seed(self.seed, image), (1, *latents.shape[1:]))[0]
-                for image in images
-            ]
-        ).to(latents.device)  # (B, C, h', w')
-        return shown, latents, noise
+        shape = (1, *latents.shape[1:])
+        noise = [seeded_noise(content_seed(self.seed, image), shape)[0] for image in images]
+        return shown, latents, torch.cat(noise).to(latents.device)  # noise: (B, C, h', w')
 
-    def _working_size(self, size: tuple[int, ...]) -> tuple[int, int]:
+    def _working_size(self, size: torch.Size, enlargement: float | None) -> tuple[int, int]:
         """The size at which an image of this size is shown to the model."""
         grid = getattr(self.decoder, "grid", None)
         if grid is not None:
-            token = self.backbone.latent_stride * min(
-                layer.stride for layer in self.backbone.layers
-            )
-            return grid[0] * token, grid[1] * token
+            return grid[0] * self.backbone.token, grid[1] * self.backbone.token
         side = self.train_size if self.training else self.size
         own = (size[0], size[1])
-        return working_size(own, side, self.backbone.size_multiple, self.max_enlargement)
+        most = self.max_enlargement and max(self.max_enlargement, enlargement or 1)
+        return working_size(own, side, self.backbone.size_multiple, most)
 
     def _build_teacher(
-        self,
-        teacher: dict[str, Any] | None,
-        backbone: dict[str, Any],
-        recommended: dict[str, Any],
+        self, teacher: Options | None, backbone: Options, recommended: Options
     ) -> Any:
         if teacher is None:
             return None
@@ -360,25 +371,17 @@ class TraceStudent(StudentState, RunnerModel):
 
     def _pseudo_edges(self, images: Tensor, samples: Sequence[EdgeDataSample]) -> Tensor:
         """The teacher's edge strength (B, 1, h, w) of a batch, on its token grid if it has one."""
-        found = []
+        found = {}
         for number, (image, sample) in enumerate(zip(images, samples, strict=True)):
+            name = image_name(sample, number)
             edges = sample.get("pseudo_edges")
             if edges is None:
-                edges = self._ask_teacher(image, image_name(sample, number))
-            found.append(edges)
-            wrong = edges.ndim != 2 or any(
-                own > shown for own, shown in zip(edges.shape, images.shape[2:], strict=True)
-            )
-            if wrong or edges.shape != found[0].shape:
-                raise ValueError(
-                    f"pseudo-edges of {image_name(sample, number)} are {tuple(edges.shape)}: for "
-                    f"the image, {tuple(images.shape[2:])}, they must be of its size or a coarser "
-                    f"grid, the same for all of a batch (first: {tuple(found[0].shape)})"
-                )
-        return torch.stack([edges.to(images.device).float() for edges in found])[:, None]
+                edges = self._ask_teacher(image, sample, name)
+            found[number, name] = edges
+        return stack_labels(found, images)
 
     @torch.no_grad()
-    def _ask_teacher(self, image: Tensor, name: str) -> Tensor:
+    def _ask_teacher(self, image: Tensor, sample: EdgeDataSample, name: str) -> Tensor:
         """The teacher's edges of an image, on its token grid (h, w) or (H, W)."""
         (teacher,) = self._teacher
         if teacher is None:
@@ -391,5 +394,5 @@ class TraceStudent(StudentState, RunnerModel):
             lora_disabled(self.backbone.denoiser),
             torch.autocast(image.device.type, enabled=False),
         ):
-            found = teacher.predict([image])[0]
+            found = teacher.predict([image], [EdgeDataSample(metainfo=sample.metainfo)])[0]
             return found.get("token_edges", found.pred_edges)

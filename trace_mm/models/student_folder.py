@@ -1,12 +1,14 @@
 """Folders of exported students: what marks one, and where the student is that somebody means."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trace_mm.diffusion import STUDENT_FOLDER, shipped_models, shipped_students
+from trace_mm.diffusion.fingerprint import STUDENT_FOLDER
+from trace_mm.diffusion.pretrained import shipped_models, shipped_students
 from trace_mm.files.json_file import read_json
-from trace_mm.models.student_weights import WEIGHTS_FILE
+from trace_mm.models.student_files import WEIGHTS_FILE, student_backbone
 
 MARKER_FILE = "trace_student.json"
 """Marks a folder as an exported student."""
@@ -71,6 +73,32 @@ def read_marker(folder: Path) -> dict[str, Any]:
     if not isinstance(marker, dict) or marker.get("format") != MARKER_FORMAT:
         raise ValueError(f"{path} is not of format {MARKER_FORMAT}, which this trace_mm reads")
     return marker
+
+
+def student_parts(
+    student: str, backbone: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Where a student's checkpoint is, and the arguments that load its backbone.
+
+    Args:
+        student: see :func:`trace_mm.models.build_trained_student`.
+        backbone: likewise.
+
+    Raises:
+        FileNotFoundError: if there is no such student or backbone.
+        ValueError: if the checkpoint is damaged; names it.
+    """
+    found = find_student(student)
+    if found is None:
+        raise FileNotFoundError(
+            f"{student}: no student: neither a shipped name, nor a checkpoint, nor a folder or hub "
+            "id of an exported one"
+        )
+    options = dict(backbone or {})
+    if found.backbone is not None:
+        options.setdefault("pretrained", str(found.backbone))
+    path = Path(found.path)
+    return str(path), student_backbone(path, **options)
 
 
 def _download(name: str) -> Path | None:

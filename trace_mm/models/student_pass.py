@@ -1,6 +1,6 @@
 """What goes into a forward pass of a student, and what it gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trace_mm.models.distillation import resize_logits
+from trace_mm.models.sizes import read_tiles
 from trace_mm.structures import EdgeDataSample
 
 
@@ -70,3 +71,45 @@ def image_name(sample: EdgeDataSample, number: int) -> str:
 def edges_at(logits: Tensor, image: Tensor) -> Tensor:
     """Edges (H, W) in [0, 1] at the size of an image (3, H, W), on the CPU."""
     return resize_logits(logits, (image.shape[1], image.shape[2])).sigmoid()[0, 0].cpu()
+
+
+def stack_labels(labels: Mapping[tuple[int, str], Tensor], images: Tensor) -> Tensor:
+    """Edge strengths of a batch's images as one tensor (B, 1, h, w) float32 beside the images.
+
+    Args:
+        labels: (h, w) each, by number and name of the image.
+        images: (B, 3, H, W).
+
+    Raises:
+        ValueError: if one is larger than its image, or they differ in size; names the image.
+    """
+    first = next(iter(labels.values()))
+    for (_, name), edges in labels.items():
+        wrong = edges.ndim != 2 or any(
+            own > shown for own, shown in zip(edges.shape, images.shape[2:], strict=True)
+        )
+        if wrong or edges.shape != first.shape:
+            raise ValueError(
+                f"pseudo-edges of {name} are {tuple(edges.shape)}: for the image, "
+                f"{tuple(images.shape[2:])}, they must be of its size or a coarser grid, the same "
+                f"for all of a batch (first: {tuple(first.shape)})"
+            )
+    return torch.stack([edges.to(images.device).float() for edges in labels.values()])[:, None]
+
+
+def tile_edges(
+    image: Tensor, tile: int, overlap: float, read: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Edges (H, W) in [0, 1] of an image (3, H, W) by its tiles, on the CPU.
+
+    Args:
+        image: to be cut.
+        tile: see :func:`trace_mm.models.sizes.read_tiles`.
+        overlap: likewise.
+        read: from a tile (1, 3, h, w) to logits.
+    """
+
+    def edges(part: Tensor) -> Tensor:
+        return edges_at(read(part[None]), part)
+
+    return read_tiles(image, tile, overlap, edges).clamp(0, 1)

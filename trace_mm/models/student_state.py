@@ -15,13 +15,13 @@ from trace_mm.diffusion import (
     shipped_models,
 )
 from trace_mm.models.lora import merge_lora, merge_lora_weights
+from trace_mm.models.student_files import (
+    DESCRIPTION,
+    FORMAT,
+    backbone_names,
+    check_description,
+)
 from trace_mm.ops.dtypes import dtype_name
-
-DESCRIPTION = "_extra_state"
-"""Where a student's state dict describes it: torch's name for what is neither weight nor buffer."""
-
-FORMAT = 1
-"""Of the description."""
 
 _FSDP = "_fsdp_wrapped_module."  # FSDP puts it into names
 _DENOISER = "backbone.denoiser."
@@ -212,13 +212,7 @@ def unpack_description(state: Mapping[str, Any]) -> dict[str, Any]:
     packed = state.get(DESCRIPTION)
     if not isinstance(packed, Tensor) or packed.dtype != torch.uint8:
         raise ValueError("these weights do not say which backbone they belong to")
-    description: dict[str, Any] = json.loads(bytes(packed.flatten().tolist()))
-    if description.get("format") != FORMAT:
-        raise ValueError(
-            f"these weights are of format {description.get('format')}, "
-            f"this version of trace_mm reads format {FORMAT}"
-        )
-    return description
+    return check_description(json.loads(bytes(packed.flatten().tolist())))
 
 
 def drop_backbone(state: dict[str, Any], prefix: str = "") -> None:
@@ -228,10 +222,8 @@ def drop_backbone(state: dict[str, Any], prefix: str = "") -> None:
         state: with weights by name.
         prefix: of the student's names; others are left alone.
     """
-    for name in [name for name in state if name.startswith(prefix)]:
-        own = name.removeprefix(prefix).replace(_FSDP, "")
-        if not own.startswith("decoder.") and ".lora_" not in own and own != DESCRIPTION:
-            del state[name]
+    for name in backbone_names(state, prefix):
+        del state[name]
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,34 +1,33 @@
 """Files of students: writing, reading, and building a student from one."""
 
-import hashlib
 import io
 import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from trace_mm.catalogue import CATALOGUE
-from trace_mm.diffusion import open_model, resolve_pretrained, shipped_students
+from trace_mm.diffusion import open_model
 from trace_mm.files import write_atomically
-from trace_mm.models.student_state import (
+from trace_mm.models.student_files import (
     DESCRIPTION,
+    WEIGHTS_FILE,
+    described_dtype,
+    named_errors,
+    read_metadata,
+    student_backbone,
+    student_file,
+)
+from trace_mm.models.student_state import (
     StudentState,
     drop_backbone,
     pack_description,
     unpack_description,
 )
 from trace_mm.registry import MODELS
-
-WEIGHTS_FILE = "student.safetensors"
-"""Name of the file in a folder that holds a student."""
 
 
 def save_student(model: nn.Module, path: str | Path, dtype: torch.dtype | None = None) -> Path:
@@ -86,49 +85,17 @@ def read_student(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or not a student's; names it.
     """
-    file = _student_file(path)
-    with _named_errors(file):
+    file = student_file(path)
+    with named_errors(file):
         if file.suffix == ".safetensors":
             state = safetensors.torch.load_file(file)
-            state[DESCRIPTION] = pack_description(_read_metadata(file))
+            state[DESCRIPTION] = pack_description(read_metadata(file))
         else:
             checkpoint = _read_pickle(file)
             state = dict(checkpoint.get("state_dict", checkpoint))
         unpack_description(state)
         drop_backbone(state)
     return state
-
-
-def read_description(path: str | Path) -> dict[str, Any]:
-    """What a student's checkpoint says of itself, see ``StudentState``; weights are left unread.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged or not a student's; names it.
-    """
-    file = _student_file(path)
-    if file.suffix != ".safetensors":
-        return unpack_description(read_student(file))
-    with _named_errors(file):
-        return unpack_description({DESCRIPTION: pack_description(_read_metadata(file))})
-
-
-def trained_dtype(path: str | Path) -> str:
-    """The dtype that a student's denoiser computed in when it was trained.
-
-    Returns:
-        ``"float32"`` or another; float32 of files that do not say.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged or not a student's; names it.
-    """
-    return _trained_dtype(read_description(path))
-
-
-def _trained_dtype(description: Mapping[str, Any]) -> str:
-    dtype: str = description["backbone"].get("dtype", "float32")
-    return dtype
 
 
 def read_training_config(path: str | Path) -> str | None:
@@ -138,33 +105,13 @@ def read_training_config(path: str | Path) -> str | None:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged; names it.
     """
-    file = _student_file(path)
+    file = student_file(path)
     if file.suffix == ".safetensors":
         return None
-    with _named_errors(file):
+    with named_errors(file):
         meta = _read_pickle(file).get("meta")
     config = meta.get("cfg") if isinstance(meta, dict) else None
     return config if isinstance(config, str) else None
-
-
-def student_fingerprint(path: str | Path) -> str:
-    """A digest of what a checkpoint's student predicts with: its weights and its options.
-
-    Returns:
-        16 hexadecimal digits, the same for a ``.pth`` and a ``.safetensors`` of the same weights.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged or not a student's; names it.
-    """
-    state = read_student(path)
-    options = unpack_description(state)["student"]
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for name in sorted(state.keys() - {DESCRIPTION}):
-        value = state[name].contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def load_student_weights(model: StudentState, path: str | Path) -> None:
@@ -207,12 +154,17 @@ def build_student(
     """
     state = read_student(path)
     description = unpack_description(state)
-    source = {"dtype": _trained_dtype(description), **student_backbone(path, **(backbone or {}))}
+    source = {"dtype": described_dtype(description), **student_backbone(path, **(backbone or {}))}
     _check_kind(path, description["backbone"], source)
     config = {**description["student"], **options, "type": "TraceStudent"}
     if merge:
         config["lora"] = None
-    student = MODELS.build({**config, "backbone": source})
+    try:
+        student = MODELS.build({**config, "backbone": source})
+    except KeyError as error:  # a decoder of somebody's own
+        raise ValueError(
+            f"{path}: {error.args[0].partition('.')[0]}: import the module that registers it first"
+        ) from error
     try:
         (student.load_merged if merge else student.load_state_dict)(state)
     except ValueError as error:
@@ -232,73 +184,9 @@ def _check_kind(path: str | Path, trained_on: dict[str, Any], source: dict[str, 
         )
 
 
-def student_backbone(path: str | Path, **options: Any) -> dict[str, Any]:
-    """Arguments of :func:`trace_mm.diffusion.load_backbone` for the backbone of a checkpoint.
-
-    Args:
-        path: a file or folder of a student.
-        options: that are used instead. Without ``pretrained``, it is the name from training, which
-            works for shipped names and hub ids, or for a merged student the folder it lies in.
-
-    Returns:
-        ``pretrained`` (a folder or hub id), ``revision``, ``layers`` and the given options.
-
-    Raises:
-        FileNotFoundError: if there is no such checkpoint or no such backbone.
-        ValueError: if the checkpoint is damaged, or merged and another backbone is given; names it.
-    """
-    description = read_description(path)
-    trained_on = description["backbone"]
-    name, revision = trained_on["name"], trained_on["revision"]
-    if "merged" in description:
-        name, revision = str(_student_file(path).parent), None
-        if str(options.get("pretrained", name)) != name:
-            # Its fine-tuned backbone may look much like the original, but is another.
-            raise ValueError(
-                f"{path} has its backbone in it, {trained_on['name']!r}: no other can be named"
-            )
-    wanted = str(options.get("pretrained", name))
-    try:
-        if "pretrained" not in options and wanted in CATALOGUE:  # else it would be its hub id
-            raise FileNotFoundError(f"{wanted} was a local folder")
-        pretrained = resolve_pretrained(wanted)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{path} belongs to backbone {trained_on['name']!r}, and {error}; "
-            "name its folder or hub id (backbone=..., --backbone)"
-        ) from error
-    return {
-        "revision": revision if wanted == name else None,
-        "layers": f"^({'|'.join(map(re.escape, trained_on['layers']))})$",
-        **options,
-        "pretrained": pretrained,
-    }
-
-
-def _student_file(path: str | Path) -> Path:
-    file = shipped_students().get(str(path), Path(path).expanduser())
-    file = file / WEIGHTS_FILE if file.is_dir() else file
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {file}")
-    return file
-
-
-@contextmanager
-def _named_errors(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        raise ValueError(f"{file} is damaged or not a student's checkpoint: {error}") from error
-
-
 def _prepare(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     rounded = dtype if value.is_floating_point() else None
     return value.detach().to("cpu", rounded or value.dtype).contiguous()
-
-
-def _read_metadata(file: Path) -> Any:
-    with safe_open(file, framework="pt") as stored:
-        return json.loads((stored.metadata() or {}).get("trace_mm", "{}"))
 
 
 class _Skipped:

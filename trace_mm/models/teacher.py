@@ -1,6 +1,6 @@
 """The TRACE teacher: instance edges of an image without any training (paper Sec. 3.1 to 3.3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,8 +14,8 @@ from trace_mm.diffusion import (
     seeded_noise,
 )
 from trace_mm.models.attention_edges import AttentionEdges
-from trace_mm.models.distillation import check_preset
-from trace_mm.models.options import teacher_options, timesteps_read
+from trace_mm.models.object_tiles import ObjectSize
+from trace_mm.models.options import check_preset, teacher_options, timesteps_read
 from trace_mm.ops import EmergencePoint
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
@@ -53,6 +53,9 @@ class TraceTeacher(AttentionEdges):
         tile: cut images larger than this many pixels a side into tiles of that size, each of which
             is shown to the model like an image. The search runs once, on the whole image.
         tile_overlap: the least part of a tile that its neighbour covers too.
+        object_size: instead of ``tile``: pixels of the smallest object from side to side, for which
+            tiles are made, see :func:`trace_mm.models.object_tiles.tiles_for_objects`; "auto" finds
+            it in each image that has many objects of one size, and leaves others as they are.
         seed: of the noise.
         data_preprocessor: of MMEngine; casts to the device by default.
         timestep_batch: how many timesteps of the search go through the denoiser in one pass. Takes
@@ -60,6 +63,10 @@ class TraceTeacher(AttentionEdges):
             results by no more than rounding.
         preset: ``"paper"`` takes the paper's value for each option that is None, and reads all
             layers unless the backbone's arguments choose some, whatever the folder recommends.
+
+    Attributes:
+        watch: called with each timestep of a search, its attention (1, N, N) and grid (h, w); None
+            for nobody. What it keeps takes memory.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class TraceTeacher(AttentionEdges):
         size: int | None = None,
         tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
+        object_size: ObjectSize | None = None,
         seed: int = 0,
         data_preprocessor: dict[str, Any] | None = None,
         timestep_batch: int = 1,
@@ -102,6 +110,7 @@ class TraceTeacher(AttentionEdges):
             chosen["walk_steps"],
             tile,
             tile_overlap,
+            object_size,
             data_preprocessor,
         )
         self.timestep = timestep
@@ -114,16 +123,21 @@ class TraceTeacher(AttentionEdges):
         if not isinstance(timestep_batch, int) or timestep_batch < 1:
             raise ValueError(f"timestep_batch must be an integer from 1 on, got {timestep_batch}")
         self.timestep_batch = timestep_batch
+        self.watch: Callable[[int, Tensor, tuple[int, int]], None] | None = None
 
     @torch.no_grad()
     def attention_maps(
-        self, image: Tensor, timesteps: Sequence[int] | None = None
+        self,
+        image: Tensor,
+        timesteps: Sequence[int] | None = None,
+        sample: EdgeDataSample | None = None,
     ) -> Iterator[tuple[int, Tensor, tuple[int, int]]]:
         """Attention of one image at a series of timesteps, for the search and for pictures.
 
         Args:
             image: (3, H, W) in [0, 1].
             timesteps: those of the search if None.
+            sample: of the image, by which its prompt is found if the backbone has prompts.
 
         Yields:
             Timestep, fused attention (1, N, N) averaged over the noise draws, and its grid (h, w).
@@ -134,28 +148,39 @@ class TraceTeacher(AttentionEdges):
         ).to(latents.device)  # (draws, 1, C, h', w'): the same for all timesteps
         grid = self.backbone.grid(latents)
         steps = list(self.timesteps if timesteps is None else timesteps)
+        text = None if sample is None else self.backbone.text_of([sample])
         for start in range(0, len(steps), self.timestep_batch):
             together = steps[start : start + self.timestep_batch]
-            for timestep, attention in self._one_pass(latents, noise, together):
+            for timestep, attention in self._one_pass(latents, noise, together, text):
                 yield timestep, attention, grid
 
     def _one_pass(
-        self, latents: Tensor, noise: Tensor, timesteps: list[int]
+        self,
+        latents: Tensor,
+        noise: Tensor,
+        timesteps: list[int],
+        text: Mapping[str, Tensor] | None,
     ) -> Iterator[tuple[int, Tensor]]:
         """Timesteps with their maps (1, N, N), all of which are computed together."""
-        maps = self._mean_attention(latents, noise, timesteps)  # (T, N, N)
+        maps = self._mean_attention(latents, noise, timesteps, text)  # (T, N, N)
         for index, timestep in enumerate(timesteps):
             # A caller that keeps a view would keep the maps of all timesteps.
             yield timestep, maps if len(timesteps) == 1 else maps[index : index + 1].clone()
 
-    def _mean_attention(self, latents: Tensor, noise: Tensor, timesteps: list[int]) -> Tensor:
+    def _mean_attention(
+        self,
+        latents: Tensor,
+        noise: Tensor,
+        timesteps: list[int],
+        text: Mapping[str, Tensor] | None,
+    ) -> Tensor:
         """Attention (T, N, N) at T timesteps, the mean over draws of noise."""
         total: Tensor | None = None
         for draw in noise:
             noisy = torch.cat(
                 [self.backbone.add_noise(latents, draw, step) for step in timesteps]
             )  # (T, C, h', w')
-            attention = self.backbone.attention(noisy, timesteps)
+            attention = self.backbone.attention(noisy, timesteps, text)
             total = attention if total is None else total.add_(attention)
         if total is None:
             raise ValueError("noise_draws must be at least 1")
@@ -165,24 +190,32 @@ class TraceTeacher(AttentionEdges):
         boundary: Tensor | None = None
         scores: dict[int, float] = {}
         if self.timestep == "iep":
-            timestep, scores, boundary = self._search(image)
+            timestep, scores, boundary = self._search(image, sample)
         else:
             timestep = int(self.timestep)
         sample.timestep, sample.scores = timestep, scores
-        self._add_edges(sample, image, lambda part: self._read_boundary(part, timestep), boundary)
 
-    def _search(self, image: Tensor) -> tuple[int, dict[int, float], Tensor]:
+        def read(part: Tensor) -> Tensor:
+            return self._read_boundary(part, timestep, sample)
+
+        self._add_edges(sample, image, read, boundary)
+
+    def _search(
+        self, image: Tensor, sample: EdgeDataSample
+    ) -> tuple[int, dict[int, float], Tensor]:
         """The emergence point, the scores, and the boundary strength (1, 1, h, w) there."""
         search, grid = EmergencePoint(self.divergence), (0, 0)
-        for timestep, attention, step_grid in self.attention_maps(image):
+        for timestep, attention, step_grid in self.attention_maps(image, None, sample):
             search.update(timestep, attention)
+            if self.watch is not None:
+                self.watch(timestep, attention, step_grid)
             grid = step_grid
         found = search.result()
         return found.timestep, found.scores, self._boundary(found.attention, grid)
 
-    def _read_boundary(self, image: Tensor, timestep: int) -> Tensor:
+    def _read_boundary(self, image: Tensor, timestep: int, sample: EdgeDataSample) -> Tensor:
         """Boundary strength (1, 1, h, w) at one timestep."""
-        _, attention, grid = next(self.attention_maps(image, [timestep]))
+        _, attention, grid = next(self.attention_maps(image, [timestep], sample))
         return self._boundary(attention, grid)
 
 

@@ -1,13 +1,14 @@
 """A trained student by its name, to predict with."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from trace_mm.models.student_folder import find_student
-from trace_mm.models.student_weights import build_student, student_backbone, trained_dtype
+from trace_mm.models.object_tiles import ObjectSize
+from trace_mm.models.student_files import trained_dtype
+from trace_mm.models.student_folder import student_parts
+from trace_mm.models.student_weights import build_student
 from trace_mm.ops.dtypes import is_fast_on
 from trace_mm.registry import MODELS
 
@@ -19,6 +20,7 @@ def build_trained_student(
     size: int | None = None,
     tile: int | Literal["auto"] | None = None,
     tile_overlap: float = 0.25,
+    object_size: ObjectSize | None = None,
     timestep: int | None = None,
     seed: int | None = None,
     decoder: dict[str, Any] | None = None,
@@ -34,6 +36,7 @@ def build_trained_student(
         size: see :class:`trace_mm.models.TraceStudent`; None is what the student was trained with.
         tile: see there, as for the others.
         tile_overlap: likewise.
+        object_size: likewise.
         timestep: likewise; None as in training.
         seed: likewise.
         decoder: likewise; the weights of another decoder are refused.
@@ -53,31 +56,6 @@ def build_trained_student(
         source["dtype"] = trained if is_fast_on(trained, device) else "float32"
     options: dict[str, Any] = {"size": size, "timestep": timestep, "seed": seed, "tile": tile}
     options |= {"decoder": decoder, "data_preprocessor": data_preprocessor}
+    options |= {"object_size": object_size}
     given = {name: value for name, value in options.items() if value is not None}
     return build_student(checkpoint, source, tile_overlap=tile_overlap, **given)
-
-
-def student_parts(
-    student: str, backbone: Mapping[str, Any] | None = None
-) -> tuple[str, dict[str, Any]]:
-    """Where a student's checkpoint is, and the arguments that load its backbone.
-
-    Args:
-        student: see :func:`build_trained_student`.
-        backbone: likewise.
-
-    Raises:
-        FileNotFoundError: if there is no such student or backbone.
-        ValueError: if the checkpoint is damaged; names it.
-    """
-    found = find_student(student)
-    if found is None:
-        raise FileNotFoundError(
-            f"{student}: no student: neither a shipped name, nor a checkpoint, nor a folder or hub "
-            "id of an exported one"
-        )
-    options = dict(backbone or {})
-    if found.backbone is not None:
-        options.setdefault("pretrained", str(found.backbone))
-    path = Path(found.path)
-    return str(path), student_backbone(path, **options)

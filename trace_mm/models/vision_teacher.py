@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from trace_mm.models.attention_edges import AttentionEdges
+from trace_mm.models.object_tiles import ObjectSize
 from trace_mm.registry import MODELS
 from trace_mm.structures import EdgeDataSample
-from trace_mm.vision import VisionBackbone, load_vision_backbone
+from trace_mm.vision import LanguageBackbone, VisionBackbone, load_vision_backbone
 
 
 @MODELS.register_module()
@@ -20,7 +21,8 @@ class VisionTeacher(AttentionEdges):
 
     Args:
         backbone: arguments of :func:`trace_mm.vision.load_vision_backbone`; ``pretrained`` names
-            the model. Or a loaded backbone.
+            the model, and ``part="language"`` the attention among image tokens in the language
+            model behind the tower. Or a loaded backbone.
         boundary_divergence: of Eq. 2, a key of ``trace_mm.ops.DIVERGENCES``.
         neighbors: 4 or 8, of Eq. 2.
         region_cell: Eq. 2 compares where attention goes by regions of so many tokens a side
@@ -32,12 +34,15 @@ class VisionTeacher(AttentionEdges):
         tile: cut images larger than this many pixels a side into tiles of that size, each of which
             is shown to the model like an image.
         tile_overlap: the least part of a tile that its neighbour covers too.
+        object_size: instead of ``tile``: pixels of the smallest object from side to side, for which
+            tiles are made, see :func:`trace_mm.models.object_tiles.tiles_for_objects`; "auto" finds
+            it in each image that has many objects of one size, and leaves others as they are.
         data_preprocessor: of MMEngine; casts to the device by default.
     """
 
     def __init__(
         self,
-        backbone: dict[str, Any] | VisionBackbone,
+        backbone: dict[str, Any] | VisionBackbone | LanguageBackbone,
         boundary_divergence: str = "kl",
         neighbors: int = 4,
         region_cell: int = 1,
@@ -45,11 +50,10 @@ class VisionTeacher(AttentionEdges):
         size: int | None = None,
         tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
+        object_size: ObjectSize | None = None,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
-        loaded = (
-            backbone if isinstance(backbone, VisionBackbone) else load_vision_backbone(**backbone)
-        )
+        loaded = load_vision_backbone(**backbone) if isinstance(backbone, dict) else backbone
         super().__init__(
             loaded,
             loaded.native_size if size is None else size,
@@ -59,6 +63,7 @@ class VisionTeacher(AttentionEdges):
             walk_steps,
             tile,
             tile_overlap,
+            object_size,
             data_preprocessor,
         )
 

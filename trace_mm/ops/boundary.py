@@ -66,6 +66,13 @@ def attention_boundary_divergence(
 
     Raises:
         ValueError: if the grid does not fit the attention or an option is unknown.
+
+    Examples:
+        >>> import torch
+        >>> left, right = torch.tensor([0.5, 0.5, 0, 0]), torch.tensor([0, 0, 0.5, 0.5])
+        >>> attention = torch.stack([left, left, right, right])[None]  # two things
+        >>> attention_boundary_divergence(attention, (1, 4), "l1")[0, 0]
+        tensor([[0.0000, 0.5000, 0.5000, 0.0000]])
     """
     check_kind(divergence)
     if neighbors not in _OFFSETS:
@@ -200,6 +207,11 @@ def normalize_edges(boundary: Tensor, method: str = "max", quantile: float = 0.9
     Raises:
         ValueError: if an option is unknown or out of range, the shape is wrong or a value is nan
             or infinite.
+
+    Examples:
+        >>> import torch
+        >>> normalize_edges(torch.tensor([[[[0.0, 1.0, 4.0]]]]))
+        tensor([[[[0.0000, 0.2500, 1.0000]]]])
     """
     if method not in ("max", "quantile", "none"):
         raise ValueError(f"method must be 'max', 'quantile' or 'none', got {method!r}")
@@ -231,6 +243,11 @@ def upsample_edges(edges: Tensor, size: tuple[int, int], mode: str = "bilinear")
 
     Raises:
         ValueError: if an option is wrong, the shape is wrong or a value is nan or infinite.
+
+    Examples:
+        >>> import torch
+        >>> upsample_edges(torch.tensor([[[[0.0, 1.0]]]]), (1, 4))
+        tensor([[[[0.0000, 0.2500, 0.7500, 1.0000]]]])
     """
     if mode not in ("bilinear", "bicubic"):
         raise ValueError(f"mode must be 'bilinear' or 'bicubic', got {mode!r}")

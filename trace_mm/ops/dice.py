@@ -33,6 +33,12 @@ def masked_dice_loss(prediction: Tensor, target: Tensor, smoothing: float = 1e-6
     Raises:
         ValueError: if the shapes do not fit, the prediction is not floating point or
             ``smoothing`` is negative.
+
+    Examples:
+        >>> import torch
+        >>> labels = torch.tensor([[[[1.0, 0.0, -1.0]]]])  # edge, interior, uncertain
+        >>> float(masked_dice_loss(torch.tensor([[[[1.0, 0.0, 0.7]]]]), labels))
+        0.0
     """
     if prediction.ndim != 4 or prediction.shape[1] != 1 or prediction.shape != target.shape:
         raise ValueError(

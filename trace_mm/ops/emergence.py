@@ -38,11 +38,14 @@ class EmergencePoint:
     largest score, the earliest one if several share it. Only the previous and the best map are
     held. They are held by reference: do not write into a map after it was handed over.
 
-    Example:
+    Examples:
+        >>> import torch
+        >>> maps = {100: torch.full((2, 2), 0.5), 200: torch.eye(2) * 0.8 + 0.1}
         >>> search = EmergencePoint("kl")
-        >>> for timestep, attention in maps:  # timesteps increase
-        ...     search.update(timestep, attention)
-        >>> found = search.result()
+        >>> for timestep, attention in maps.items():  # timesteps increase
+        ...     score = search.update(timestep, attention)
+        >>> search.result().timestep
+        200
 
     Args:
         divergence: a key of ``trace_mm.ops.DIVERGENCES``.
@@ -133,6 +136,14 @@ def emergence_point(maps: Iterable[tuple[int, Tensor]], divergence: str = "kl") 
 
     Raises:
         ValueError: as :class:`EmergencePoint` does.
+
+    Examples:
+        >>> import torch
+        >>> even = torch.full((2, 2), 0.5)
+        >>> own = torch.eye(2) * 0.8 + 0.1
+        >>> found = emergence_point([(100, even), (200, own), (300, own)])
+        >>> found.timestep  # where attention differs most from the timestep before
+        200
     """
     search = EmergencePoint(divergence)
     for timestep, attention in maps:
@@ -153,6 +164,12 @@ def mean_row_divergence(previous: Tensor, current: Tensor, kind: str = "kl") -> 
 
     Raises:
         ValueError: if the shapes differ or ``kind`` is unknown.
+
+    Examples:
+        >>> import torch
+        >>> even = torch.full((2, 2), 0.5)
+        >>> mean_row_divergence(even, even)
+        0.0
     """
     if previous.shape != current.shape:
         raise ValueError(

@@ -143,6 +143,12 @@ def fuse_attention(
     Raises:
         ValueError: if there is no map, the numbers of maps, grids and weights differ, or a map
             does not fit its grid.
+
+    Examples:
+        >>> import torch
+        >>> coarse, fine = torch.ones(1, 1, 1), torch.eye(4)[None]
+        >>> fuse_attention([coarse, fine], [(1, 1), (2, 2)])[0, 0]
+        tensor([0.6250, 0.1250, 0.1250, 0.1250])
     """
     if weights is None:
         weights = [1.0] * len(maps)
@@ -158,7 +164,12 @@ def fuse_attention(
 
 
 def finest_grid(grids: Sequence[Grid]) -> Grid:
-    """The largest height and the largest width among the grids, as (H, W)."""
+    """The largest height and the largest width among the grids, as (H, W).
+
+    Examples:
+        >>> finest_grid([(16, 16), (8, 32)])
+        (16, 32)
+    """
     return max(height for height, _ in grids), max(width for _, width in grids)
 
 

@@ -11,7 +11,13 @@ LabelMap = NDArray[np.int32]  # (H, W), 0 is no segment
 
 
 def connected_parts(mask: NDArray[np.bool_]) -> LabelMap:
-    """Numbers the parts of a mask whose pixels are connected through their sides, from 1."""
+    """Numbers the parts of a mask whose pixels are connected through their sides, from 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> connected_parts(np.array([[True, False, True], [True, False, True]])).tolist()
+        [[1, 0, 2], [1, 0, 2]]
+    """
     return np.asarray(
         cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], dtype=np.int32
     )
@@ -26,6 +32,12 @@ def fill_labels(labels: LabelMap, mask: NDArray[np.bool_]) -> LabelMap:
 
     Returns:
         (H, W), 0 outside the mask and in parts without any label. What has a label keeps it.
+
+    Examples:
+        >>> import numpy as np
+        >>> mask = np.array([[True, True, True, True, False]])
+        >>> fill_labels(np.array([[1, 0, 0, 2, 0]]), mask).tolist()
+        [[1, 1, 2, 2, 0]]
     """
     filled = np.where(mask, labels, 0)
     parts = connected_parts(mask)
@@ -43,7 +55,13 @@ def fill_labels(labels: LabelMap, mask: NDArray[np.bool_]) -> LabelMap:
 
 
 def compact_labels(labels: LabelMap) -> LabelMap:
-    """Labels (H, W) numbered anew from 1 without a gap, in the same order; 0 stays."""
+    """Labels (H, W) numbered anew from 1 without a gap, in the same order; 0 stays.
+
+    Examples:
+        >>> import numpy as np
+        >>> compact_labels(np.array([[0, 7, 3]])).tolist()
+        [[0, 2, 1]]
+    """
     table = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int32)
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(table)))
     present = present[present > 0]
@@ -64,6 +82,11 @@ def merge_small_labels(labels: LabelMap, least: float | NDArray[np.float64]) -> 
 
     Returns:
         (H, W) with the numbers of the segments that remain.
+
+    Examples:
+        >>> import numpy as np
+        >>> merge_small_labels(np.array([[1, 1, 1, 2]]), 2).tolist()
+        [[1, 1, 1, 1]]
     """
     areas = np.bincount(labels.ravel()).tolist()
     borders = _border_lengths(labels)
@@ -101,6 +124,11 @@ def join_small_labels(labels: LabelMap, share: float, reach: float) -> LabelMap:
 
     Returns:
         (H, W), numbered as before. A segment that touches another stays what it is.
+
+    Examples:
+        >>> import numpy as np
+        >>> join_small_labels(np.array([[1, 1, 1, 1, 0, 2]]), 0.5, 2).tolist()
+        [[1, 1, 1, 1, 0, 1]]
     """
     areas = np.bincount(labels.ravel())
     small = areas < share * areas[1:].max(initial=0)

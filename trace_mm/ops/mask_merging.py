@@ -20,6 +20,12 @@ def merge_masks(masks: Tensor, iou: float = 0.5) -> Tensor:
 
     Raises:
         ValueError: if the masks are not bool (K, H, W).
+
+    Examples:
+        >>> import torch
+        >>> masks = torch.tensor([[[1, 1, 1, 0]], [[0, 1, 1, 0]], [[0, 0, 0, 1]]]).bool()
+        >>> merge_masks(masks).int().tolist()
+        [[[1, 1, 1, 0]], [[0, 0, 0, 1]]]
     """
     groups = merge_groups(masks, iou)
     count = int(groups.max()) + 1 if len(groups) else 0
@@ -43,6 +49,12 @@ def merge_groups(masks: Tensor, iou: float = 0.5) -> Tensor:
 
     Raises:
         ValueError: if the masks are not bool (K, H, W), or the limit is out of range.
+
+    Examples:
+        >>> import torch
+        >>> masks = torch.tensor([[[1, 1, 1, 0]], [[0, 1, 1, 0]], [[0, 0, 0, 1]]]).bool()
+        >>> merge_groups(masks).tolist()
+        [0, 0, 1]
     """
     check_masks(masks)
     if not 0 <= iou <= 1:
@@ -70,6 +82,12 @@ def mask_ious(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np
 
     Returns:
         float64 (K, L).
+
+    Examples:
+        >>> import numpy as np
+        >>> masks = np.array([[True, True, False]])
+        >>> mask_ious(masks, np.array([[True, False, False], [False, False, True]])).tolist()
+        [[0.5, 0.0]]
     """
     shared = masks.astype(np.float32) @ others.T.astype(np.float32)  # exact below 2^24 pixels
     united = masks.sum(1)[:, None] + others.sum(1) - shared.astype(np.float64)

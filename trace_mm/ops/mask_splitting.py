@@ -25,6 +25,12 @@ def split_by_edges(masks: Tensor, edges: Tensor, threshold: float = 0.5) -> Tens
 
     Raises:
         ValueError: if shapes or types do not fit.
+
+    Examples:
+        >>> import torch
+        >>> mask, edges = torch.ones(1, 1, 5, dtype=torch.bool), torch.tensor([[0, 0, 0.9, 0, 0]])
+        >>> split_by_edges(mask, edges).int().tolist()
+        [[[1, 1, 0, 0, 0]], [[0, 0, 0, 1, 1]]]
     """
     return edge_fragments(masks, edges, threshold)[0]
 
@@ -54,6 +60,13 @@ def edge_fragments(
 
     Raises:
         ValueError: if shapes or types do not fit.
+
+    Examples:
+        >>> import torch
+        >>> masks, edges = torch.ones(2, 1, 3, dtype=torch.bool), torch.tensor([[0, 0.9, 0]])
+        >>> fragments, sources = edge_fragments(masks, edges)
+        >>> len(fragments), sources.tolist()
+        (4, [0, 0, 1, 1])
     """
     check_masks(masks)
     if edges.shape != masks.shape[1:]:

@@ -37,6 +37,14 @@ def match_edges(
 
     Raises:
         ValueError: if the shapes differ or are not (H, W), or the distance is negative.
+
+    Examples:
+        >>> import numpy as np
+        >>> predicted, true = np.zeros((2, 3, 5), dtype=bool)
+        >>> predicted[0] = true[1] = True  # a line, and one a pixel below
+        >>> matched, found = match_edges(predicted, true, max_distance=1)
+        >>> int(matched.sum()), int(found.sum())
+        (5, 5)
     """
     predicted: np.ndarray = np.asarray(prediction) != 0
     true: np.ndarray = np.asarray(target) != 0

@@ -63,6 +63,12 @@ def similar_patches(features: Tensor, threshold: float) -> Tensor:
 
     Raises:
         ValueError: if the shape or the threshold is wrong, or features are not finite.
+
+    Examples:
+        >>> import torch
+        >>> features = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+        >>> similar_patches(features, 0.5).int().tolist()
+        [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
     if features.ndim != 2 or not features.numel():
         raise ValueError(f"features must be (N, C), got {tuple(features.shape)}")

@@ -44,6 +44,14 @@ def propagate_masks(
 
     Raises:
         ValueError: if shapes, values or numbers do not fit.
+
+    Examples:
+        >>> import torch
+        >>> mask, edges = torch.zeros(1, 9, 9), torch.zeros(9, 9)
+        >>> mask[0, 4, 1], edges[:, 4] = 1, 1  # a pixel, and a wall beside it
+        >>> spread = propagate_masks(mask, edges)[0]
+        >>> bool(spread[4, 2] > 1000 * spread[4, 7])
+        True
     """
     check_edges(edges)
     if masks.ndim != 3 or masks.shape[1:] != edges.shape:

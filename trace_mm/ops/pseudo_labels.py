@@ -46,6 +46,11 @@ def pseudo_edges(
 
     Raises:
         ValueError: if the scheme is unknown, the shape is wrong or a value is nan or infinite.
+
+    Examples:
+        >>> import torch
+        >>> pseudo_edges(torch.tensor([[[[0.0, 0.5, 0.5, 0.5, 1.0]]]])).flatten().tolist()
+        [0, -1, -1, -1, 1]
     """
     if scheme not in PSEUDO_LABELS:
         raise ValueError(f"scheme must be one of {', '.join(PSEUDO_LABELS)}, got {scheme!r}")

@@ -71,6 +71,11 @@ def thin(mask: npt.ArrayLike) -> np.ndarray:
 
     Raises:
         ValueError: if the mask is not two-dimensional.
+
+    Examples:
+        >>> import numpy as np
+        >>> thin(np.ones((3, 7))).astype(int).tolist()
+        [[0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0]]
     """
     current = (np.asarray(mask) != 0).astype(np.uint8)
     if current.ndim != 2:

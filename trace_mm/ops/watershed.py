@@ -26,6 +26,11 @@ def watershed_basins(edges: NDArray[np.floating]) -> NDArray[np.int32]:
 
     Raises:
         ValueError: if the shape does not fit, or a value is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> watershed_basins(np.array([[0.0, 0.1, 0.9, 0.2, 0.0]])).tolist()
+        [[0, 0, 0, 1, 1]]
     """
     if edges.ndim != 2 or edges.size == 0:
         raise ValueError(f"edges must be (H, W) and not empty, got {edges.shape}")

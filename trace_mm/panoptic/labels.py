@@ -1,31 +1,30 @@
 """Panoptic labels of one image: things told apart by instance edges, stuff kept whole."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from trace_mm.ops import (
-    compact_labels,
-    connected_parts,
-    edge_cores,
-    enclosed_components,
-    fill_labels,
-    join_small_labels,
-    merge_groups,
-    merge_small_labels,
-    merge_weak_borders,
-    propagate_masks,
-)
+from trace_mm.lazy import lazy_module
 from trace_mm.panoptic.presets import LABELER_PRESETS, RANGES
 from trace_mm.refinement.boundary_guided_propagation import check_range
 from trace_mm.refinement.working_grid import resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn import functional
+
+    from trace_mm import ops
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
+    ops = lazy_module("trace_mm.ops")
 
 _THICK = 5  # pixels of the working grid
 _REACHED = 1e-6  # a walk that is less likely than this to get somewhere does not
@@ -193,7 +192,7 @@ class PanopticLabeler:
 
     def _objects(self, mask: NDArray[np.bool_], edges: _Edges | None) -> _Labels:
         """Numbers of the objects of a class, (H, W), 0 in parts that are too small."""
-        parts = connected_parts(mask)
+        parts = ops.connected_parts(mask)
         objects = np.zeros(mask.shape, dtype=np.int32)
         grid = working_grid((mask.shape[0], mask.shape[1]), self.resolution)
         least = self.min_fragment * mask.size / (grid[0] * grid[1])  # in pixels of the image
@@ -207,7 +206,7 @@ class PanopticLabeler:
             )
             objects[box][part] = labels[part] + count
             count += int(labels.max())
-        return join_small_labels(objects, self.join, self.join_reach * max(mask.shape))
+        return ops.join_small_labels(objects, self.join, self.join_reach * max(mask.shape))
 
     def _split(self, part: NDArray[np.bool_], edges: _Edges, least: float) -> _Labels:
         """Numbers from 1 of the objects of a connected part (bh, bw), from so many pixels on."""
@@ -221,16 +220,16 @@ class PanopticLabeler:
             return whole
         walls = np.where(coarse, lines, 1).astype(np.float32)
         shares, group_of = self._walk(cores, walls)
-        labels = fill_labels(_strongest(shares, part.shape)[0], part)
+        labels = ops.fill_labels(_strongest(shares, part.shape)[0], part)
         if not labels.any():
             return whole
         limits = np.full(len(shares) + 1, least)
         limits[group_of[sure] + 1] = 0
-        labels = merge_small_labels(labels, limits[: int(labels.max()) + 1])
+        labels = ops.merge_small_labels(labels, limits[: int(labels.max()) + 1])
         # Edges are known to within a pixel of the grid.
         reach = math.ceil(max(part.shape) / max(grid))
-        return compact_labels(
-            merge_weak_borders(labels, edges, self.min_border, self.weak_share, reach)
+        return ops.compact_labels(
+            ops.merge_weak_borders(labels, edges, self.min_border, self.weak_share, reach)
         )
 
     def _cores(
@@ -241,13 +240,13 @@ class PanopticLabeler:
         Returns:
             Numbers from 1 of the cores, (h, w), and the rising indices of the enclosed ones.
         """
-        cores = edge_cores(part, lines, self.threshold, self.gap)
-        pieces = edge_cores(part, lines, self.threshold, 0)  # without closing gaps
+        cores = ops.edge_cores(part, lines, self.threshold, self.gap)
+        pieces = ops.edge_cores(part, lines, self.threshold, 0)  # without closing gaps
         areas = np.bincount(pieces.ravel())
         small = areas < least
-        enclosed = small & enclosed_components(pieces, part, lines, self.enclosed, _THICK)
+        enclosed = small & ops.enclosed_components(pieces, part, lines, self.enclosed, _THICK)
         cores[(small & ~enclosed)[pieces]] = 0
-        cores = compact_labels(cores)
+        cores = ops.compact_labels(cores)
         return cores, np.unique(cores[enclosed[pieces] & (cores > 0)]) - 1
 
     def _spread_freely(
@@ -261,7 +260,7 @@ class PanopticLabeler:
         for number in np.unique(classes[(classes >= 0) & (classes < num_things)]).tolist():
             mask = torch.from_numpy((classes == number)[None])
             coarse = resize_masks(mask, grid)[0].numpy()
-            cores = edge_cores(coarse, lines, self.threshold, self.gap)
+            cores = ops.edge_cores(coarse, lines, self.threshold, self.gap)
             labels, strength = _strongest(self._walk(cores, lines)[0], classes.shape)
             wins = (labels > 0) & (strength > most)
             objects[wins], most[wins], found[wins] = labels[wins], strength[wins], number
@@ -282,10 +281,12 @@ class PanopticLabeler:
         """
         numbers = np.arange(1, int(cores.max()) + 1)
         seeds = torch.from_numpy(cores == numbers[:, None, None])  # (F, h, w)
-        walked = propagate_masks(seeds, torch.from_numpy(walls), self.radius, self.beta, self.steps)
+        walked = ops.propagate_masks(
+            seeds, torch.from_numpy(walls), self.radius, self.beta, self.steps
+        )
         limits = self.level * walked.flatten(1).amax(1) if len(walked) else walked.new_zeros(0)
         reached = walked >= limits[:, None, None]
-        groups = merge_groups(reached, self.merge_iou)
+        groups = ops.merge_groups(reached, self.merge_iou)
         if not self.within_class:
             walked = walked * reached
         shares = np.zeros((len(groups.unique()), *walls.shape), dtype=np.float32)

@@ -2,10 +2,9 @@
 
 import io
 import os
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,26 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mm.files import OtherFiles, SizeEvidence, map_sizes, same_shape
-from trace_mm.files.folders import files_in
 from trace_mm.files.id_maps import ID_COLORS, VOID, folder_colors, glances, read_id_map
 from trace_mm.files.images import MAX_PIXELS
-from trace_mm.files.json_values import compose
 from trace_mm.files.map_pixels import ids_in
 from trace_mm.files.members import AnyFile
 from trace_mm.files.store_paths import (
-    FilePath,
     as_path,
-    name_within,
     packed_path,
-    packed_within,
     unpacked_path,
-    unpacked_within,
 )
 from trace_mm.panoptic.classes import PanopticClasses
-from trace_mm.runs.packed import Keys, PackedStrings
+from trace_mm.refinement.image_maps import ImageMaps, maps_in
+from trace_mm.runs.packed import PackedStrings
 
 _SUFFIXES = (".png", ".npy")
-_NOBODY = -1
 MOST_SEEN = 256
 """Maps of a folder that are looked at before the work begins."""
 
@@ -62,7 +55,9 @@ def see_maps(folder: str | os.PathLike[str]) -> SeenMaps:
         FileNotFoundError: if there is no such folder.
         OSError: if a store cannot be listed.
     """
-    paths = PackedStrings(map(packed_path, _maps_in(as_path(folder), OtherFiles())))
+    paths = PackedStrings(
+        map(packed_path, maps_in(as_path(folder), _SUFFIXES, OtherFiles(), "semantic maps"))
+    )
     count = min(MOST_SEEN, len(paths))
     return look_at([unpacked_path(paths[number * len(paths) // count]) for number in range(count)])
 
@@ -171,10 +166,8 @@ class SemanticMapReader:
         return found
 
 
-class SemanticMaps:
+class SemanticMaps(ImageMaps):
     """Semantic maps in a folder, ``<stem>.png`` or ``<stem>.npy``, and which image each is of.
-
-    In memory there are some dozen bytes a map besides its name.
 
     Args:
         folder: local or of a store; searched with its subfolders.
@@ -182,7 +175,6 @@ class SemanticMaps:
 
     Attributes:
         reader: of these maps.
-        others: what of the folder is no map.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -190,79 +182,14 @@ class SemanticMaps:
     """
 
     def __init__(self, folder: str | os.PathLike[str], classes: PanopticClasses) -> None:
-        self.folder = as_path(folder)
-        self.others = OtherFiles()
-        self._stems, self._files = Keys(), PackedStrings()
-        for stem, file in sorted(self._walk()):
-            if len(self._stems) and self._stems[-1] == stem:
-                first, second = self.path(self._files[-1]), self.path(file)
-                raise ValueError(f"{first} and {second}: two semantic maps of one name")
-            self._stems.append(stem)
-            self._files.append(file)
-        if not self._files:
-            lacking = f"{folder}: there is no semantic map in it ({', '.join(_SUFFIXES)})"
-            raise ValueError("; ".join([lacking, *self.others.describe("in it", "maps")]))
-        pictures = PackedStrings(file for file in self._files if _is_picture(file))
+        super().__init__(folder, _SUFFIXES, "semantic map")
+        pictures = PackedStrings(file for file in self.files if _is_picture(file))
         some = [self.path(file) for file in glances(pictures)]
         self.reader = SemanticMapReader(classes, folder_colors(some))
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def path(self, packed: str) -> FilePath:
-        """Where a map is, as :meth:`match` gives it."""
-        return unpacked_within(packed, self.folder)
-
-    def match(self, names: Iterable[str]) -> PackedStrings:
-        """The maps of images, as paths within the folder; empty for images without one.
-
-        Those of a store are packed with their states, see
-        :func:`trace_mm.files.store_paths.packed_within`.
-
-        A map has the image's path without its suffix, or only the last part of it, where all maps
-        of a dataset with subfolders lie in one folder.
-
-        Args:
-            names: paths of images within their folder, with forward slashes.
-
-        Raises:
-            ValueError: if two images would have one map; names both.
-        """
-        found, given = PackedStrings(), PackedStrings()
-        owners = array("q", [_NOBODY]) * len(self)
-        for number, name in enumerate(names):
-            given.append(name)
-            index = self._find(PurePosixPath(compose(name)).with_suffix(""))
-            if index is not None and owners[index] != _NOBODY:
-                path = self.path(self._files[index])
-                raise ValueError(
-                    f"images {given[owners[index]]} and {name} would both have the map {path}"
-                )
-            if index is not None:
-                owners[index] = number
-            found.append("" if index is None else self._files[index])
-        return found
-
-    def _find(self, stem: PurePosixPath) -> int | None:
-        whole = self._stems.find(stem.as_posix())
-        return self._stems.find(stem.name) if whole is None else whole
-
-    def _walk(self) -> Iterator[tuple[str, str]]:
-        """Each map's name without suffix, letters in one form, and its path within the folder."""
-        for path in _maps_in(self.folder, self.others):
-            stem = PurePosixPath(name_within(path, self.folder)).with_suffix("")
-            yield compose(stem.as_posix()), packed_within(path, self.folder)
 
 
 def _is_picture(name: str) -> bool:
     return name.partition("\0")[0].lower().endswith(".png")
-
-
-def _maps_in(folder: FilePath, others: OtherFiles) -> Iterator[FilePath]:
-    def is_called(path: FilePath) -> bool:
-        return path.name.lower().endswith(_SUFFIXES)
-
-    return files_in(folder, is_called, others, "semantic maps")
 
 
 def _load(path: AnyFile) -> NDArray[Any]:

@@ -18,18 +18,17 @@ from trace_mm.diffusion.pretrained import SETTINGS_FILE
 from trace_mm.diffusion.source import ModelSource
 from trace_mm.files import check_outputs, remove_abandoned, temporary_path, write_atomically
 from trace_mm.files.json_file import read_json
+from trace_mm.models.student_files import DESCRIPTION, WEIGHTS_FILE, student_backbone
 from trace_mm.models.student_folder import (
     MARKER_FILE,
     MARKER_FORMAT,
     read_marker,
 )
-from trace_mm.models.student_state import DESCRIPTION, pack_description, unpack_description
+from trace_mm.models.student_state import pack_description, unpack_description
 from trace_mm.models.student_weights import (
-    WEIGHTS_FILE,
     build_student,
     read_student,
     read_training_config,
-    student_backbone,
     write_student,
 )
 from trace_mm.publish.model_card import CardFacts, render_card

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         mask_formats,
         open_masks,
     )
+    from trace_mm.refinement.score_propagation import ScorePropagation
+    from trace_mm.refinement.score_refiner import ScoreRefiner
     from trace_mm.refinement.scores import SCORES, scored
 
 __all__ = [
@@ -40,6 +42,8 @@ __all__ = [
     "MaskSource",
     "MaskStack",
     "Refinement",
+    "ScorePropagation",
+    "ScoreRefiner",
     "mask_formats",
     "open_masks",
     "outline_scores",

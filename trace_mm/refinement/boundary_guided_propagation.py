@@ -1,16 +1,15 @@
 """Boundary-Guided Propagation: masks refined by instance edges (Sec. 3.5, App. C.6, Alg. 4)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from trace_mm.ops import merge_groups
+from trace_mm.lazy import lazy_module
 from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.refinement.outlines import follow_outlines
 from trace_mm.refinement.presets import PRESETS, RANGES
@@ -18,6 +17,17 @@ from trace_mm.refinement.scores import check_scores, ranked, scored
 from trace_mm.refinement.spreading import Spread, Walk, spread, spread_as_written
 from trace_mm.refinement.working_grid import fitting_grid, resize_edges, resize_masks, working_grid
 from trace_mm.registry import TASK_UTILS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+
+    from trace_mm import ops
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
+    ops = lazy_module("trace_mm.ops")
 
 
 @dataclass(frozen=True)
@@ -231,7 +241,7 @@ class BoundaryGuidedPropagation:
         sources: list[tuple[int, ...]] = []
         for label in labels.unique():
             chosen = (labels == label).nonzero()[:, 0]
-            groups = merge_groups(filled[chosen], self._merge_iou)
+            groups = ops.merge_groups(filled[chosen], self._merge_iou)
             for group in groups.unique():
                 members = chosen[groups == group]
                 united.append(found.shares[members].amax(0))  # (h, w)

@@ -1,23 +1,28 @@
 """What becomes of masks on the working grid: cut, spread by a walk, and told from noise."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from trace_mm.ops import (
-    edge_fragments,
-    fill_labels,
-    merge_weak_borders,
-    propagate_fragments,
-    propagate_masks,
-)
+from trace_mm.lazy import lazy_module
 from trace_mm.ops.label_maps import LabelMap
 from trace_mm.refinement.outlines import enclosures
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+
+    from trace_mm import ops
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
+    ops = lazy_module("trace_mm.ops")
 
 _THICK = 3  # what is thinner is the border of something else, in pixels
 _TEXTURED = 0.5  # the least share of edges in a part that its components leave
@@ -60,11 +65,11 @@ class Spread:
 
 def spread(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     """Cut masks (K, h, w) by edges (h, w), and let their components fill what encloses them."""
-    pieces, origin = edge_fragments(masks, edges, walk.threshold, walk.split_parts)
+    pieces, origin = ops.edge_fragments(masks, edges, walk.threshold, walk.split_parts)
     large = pieces.flatten(1).sum(1) >= walk.min_fragment
     large &= _opened(pieces).flatten(1).any(1)
     pieces, cut_from = _without_weak_borders(masks, pieces[large], origin[large], edges, walk)
-    walked = propagate_fragments(pieces, edges, walk.radius, walk.beta, walk.steps)
+    walked = ops.propagate_fragments(pieces, edges, walk.radius, walk.beta, walk.steps)
     limits = (walk.level * walked.flatten(1).amax(1)).clamp(min=walk.min_probability)
     on_edge = edges > walk.threshold
     reach = walk.radius // 2 + 1
@@ -109,7 +114,7 @@ def _without_weak_borders(
     for index in origin.unique().tolist():
         own = pieces[origin == index]
         labels = _numbered(masks[index], own)
-        merged = merge_weak_borders(
+        merged = ops.merge_weak_borders(
             labels, edges.numpy(), walk.min_border, walk.weak_share, reach=_NEAR
         )
         numbers = torch.tensor([int(merged[piece].max()) for piece in own.numpy()])
@@ -136,7 +141,7 @@ def _numbered(mask: Tensor, pieces: Tensor) -> LabelMap:
     """Components (P, h, w) of a mask (h, w), numbered from 1 and grown until they fill it."""
     numbers = torch.arange(1, len(pieces) + 1)[:, None, None]
     labels = (pieces * numbers).amax(0).numpy().astype(np.int32)
-    return fill_labels(labels, mask.numpy())
+    return ops.fill_labels(labels, mask.numpy())
 
 
 def _cut_in_place(
@@ -178,8 +183,8 @@ def _cut_in_place(
 
 def spread_as_written(masks: Tensor, edges: Tensor, walk: Walk) -> Spread:
     """Lines 3 and 4 of Alg. 4 alone: components, and where their walk reaches ``level``."""
-    pieces, origin = edge_fragments(masks, edges, walk.threshold, walk.split_parts)
-    walked = propagate_masks(pieces, edges, walk.radius, walk.beta, walk.steps, exact=True)
+    pieces, origin = ops.edge_fragments(masks, edges, walk.threshold, walk.split_parts)
+    walked = ops.propagate_masks(pieces, edges, walk.radius, walk.beta, walk.steps, exact=True)
     most = walked.flatten(1).amax(1)
     shares = walked * (_BELONGS / (walk.level * most).clamp(min=1e-300))[:, None, None]
     return Spread(shares[most > 0], origin[most > 0])
@@ -197,7 +202,7 @@ def _rest(
     for component, index in zip(filled, origin.tolist(), strict=True):
         rest[index] &= ~component
     nothing = torch.zeros(masks.shape[1:])
-    parts, of = edge_fragments(_opened(rest), nothing, 0.5, split_parts=True)
+    parts, of = ops.edge_fragments(_opened(rest), nothing, 0.5, split_parts=True)
     areas = parts.flatten(1).sum(1)
     large = (areas >= least) & ((parts & on_edge).flatten(1).sum(1) >= _TEXTURED * areas)
     return parts[large].float(), of[large]

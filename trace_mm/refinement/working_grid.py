@@ -1,12 +1,23 @@
 """Masks and edges between an image's own size and the smaller grid that refinement works on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 import scipy
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
 
 _RESOLUTIONS = (128, 192, 256, 384, 512)
 _NARROW_SHARE = 0.1  # of a mask's area off the edges; narrower things than that are noise as a rule

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
@@ -50,12 +51,18 @@ def usable_cores() -> int:
 
 
 def use_threads(threads: int) -> None:
-    """Compute with so many threads in this process."""
-    import cv2
-    import torch
+    """Compute with so many threads in this process.
 
-    torch.set_num_threads(threads)
+    Torch is not imported for it, which takes seconds that a job without models need not wait:
+    where it comes later, it goes by the environment, and takes no more threads than cores.
+    """
+    import cv2
+
     cv2.setNumThreads(threads)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def _end_with_parent() -> None:

@@ -1,5 +1,6 @@
 """Segments read straight out of an edge map: what edges enclose, at every level."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,6 +18,27 @@ from trace_mm.segments.features import NodeFeatures, node_features
 
 _USUAL_AREA = 0.18  # share of an image
 _AREA_SPREAD = 2.8  # of the logarithm: a thing of a hundredth of that is a quarter as likely
+
+
+@dataclass(frozen=True)
+class RankedNodes:
+    """Segments before they are masks: the best nodes of a merge tree.
+
+    Attributes:
+        labels: int32 (h, w): the region of each pixel of the working grid.
+        tree: of these regions.
+        nodes: K of them, by falling score.
+        scores: float64 (K,).
+    """
+
+    labels: NDArray[np.int32]
+    tree: MergeTree
+    nodes: list[int]
+    scores: NDArray[np.float64]
+
+    def masks(self, size: tuple[int, ...], count: int | None = None) -> NDArray[np.bool_]:
+        """The first ``count`` masks at a size: bool (count, H, W); None is all of them."""
+        return node_masks(self.labels, self.tree, self.nodes[:count], size)
 
 
 @TASK_UTILS.register_module()
@@ -105,6 +127,14 @@ class EdgeSegments:
         Raises:
             ValueError: if the edges are no map of [0, 1], or the photo is not of their size.
         """
+        found = self.find(edges, image)
+        masks = found.masks(edges.shape)
+        return InstanceMasks(masks, np.ones(len(masks), dtype=np.int64), found.scores)
+
+    def find(
+        self, edges: NDArray[np.float32], image: NDArray[np.uint8] | None = None
+    ) -> RankedNodes:
+        """Find the segments of one image, for masks of any size; arguments as of the call."""
         check_input(edges, image)
         size = working_grid(edges.shape, self.resolution)
         lines = resize(np.asarray(edges, dtype=np.float32), size)
@@ -118,8 +148,7 @@ class EdgeSegments:
             tree, tree.sums(found.graph.areas), scores, self.max_iou, self.number
         )
         nodes = [node for node in nodes if scores[node] >= self.min_score]
-        masks = node_masks(found.labels, tree, nodes, edges.shape)
-        return InstanceMasks(masks, np.ones(len(nodes), dtype=np.int64), scores[nodes])
+        return RankedNodes(found.labels, tree, nodes, scores[nodes])
 
 
 def segment_scores(features: NodeFeatures) -> NDArray[np.float64]:

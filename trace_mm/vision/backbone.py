@@ -56,6 +56,11 @@ class VisionBackbone(nn.Module):
         return self.family.size_multiple(self.tower)
 
     @property
+    def token(self) -> int:
+        """Side in pixels of a token of the map."""
+        return self.layers[0].stride
+
+    @property
     def native_size(self) -> int:
         """Side in pixels of the square images that the tower was made for."""
         return self.family.native_size(self.tower)

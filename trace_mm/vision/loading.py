@@ -12,7 +12,8 @@ from trace_mm.files.model_files import ModelFiles
 from trace_mm.ops.dtypes import as_dtype
 from trace_mm.vision.backbone import VisionBackbone
 from trace_mm.vision.families import FAMILIES, TransformersFamily, choose_layers
-from trace_mm.vision.families.base import Color
+from trace_mm.vision.families.base import CLIP_MEAN, CLIP_STD, Color
+from trace_mm.vision.language import LanguageBackbone, dialogue_of
 from trace_mm.vision.timm_models import create_timm_model
 from trace_mm.vision.tower_weights import read_tower
 
@@ -30,8 +31,9 @@ def load_vision_backbone(
     checkpoint: str | Path | None = None,
     local_files_only: bool = False,
     random_weights: bool = False,
-) -> VisionBackbone:
-    """Load a vision transformer whose attention is read as it is.
+    part: str = "tower",
+) -> VisionBackbone | LanguageBackbone:
+    """Load a vision transformer whose attention is read as it is, or a language model that sees.
 
     Of a model of several parts, such as LLaVA, only the vision tower is built and read, and only
     the files that hold a part of it are downloaded.
@@ -50,6 +52,8 @@ def load_vision_backbone(
         local_files_only: do not ask the hub for anything; not for timm, where the environment
             variable ``HF_HUB_OFFLINE=1`` does that.
         random_weights: do not load any weights, to try out an architecture.
+        part: ``"tower"``, or ``"language"`` for the attention among image tokens within the
+            language model of LLaVA 1.5 or Qwen2.5-VL, all of which is loaded.
 
     Returns:
         The backbone, frozen. Colours are normalised as timm's config or the folder's
@@ -62,6 +66,17 @@ def load_vision_backbone(
             matches or one sees only windows of the image, or an option is wrong.
     """
     name, kind = resolve_vision(str(pretrained)), as_dtype(dtype)
+    if part == "language":
+        if name.startswith(TIMM_PREFIX) or checkpoint is not None or random_weights:
+            raise ValueError(
+                f"{name}: part='language' is of LLaVA and Qwen2.5-VL in transformers' layout, "
+                "without checkpoint or random_weights"
+            )
+        files = ModelFiles(name, revision, local_files_only)
+        with readable_hub_errors(name, revision):
+            return _load_language(files, kind, revision, layers, local_files_only).to(device)
+    if part != "tower":
+        raise ValueError(f"part must be 'tower' or 'language', got {part!r}")
     normalization: tuple[Color, Color] | None = None
     if name.startswith(TIMM_PREFIX):
         if local_files_only:
@@ -149,6 +164,30 @@ def _load_tower(files: ModelFiles, dtype: torch.dtype, random_weights: bool) -> 
         None, config=config, state_dict=weights, dtype=dtype, attn_implementation="sdpa"
     )
     return tower
+
+
+def _load_language(
+    files: ModelFiles,
+    dtype: torch.dtype,
+    revision: str | None,
+    layers: str | None,
+    local_files_only: bool,
+) -> LanguageBackbone:
+    import transformers  # slow to import
+
+    try:
+        dialogue = dialogue_of(str(files.read_json("config.json").get("model_type")))
+    except ValueError as error:
+        raise ValueError(f"{files.source}: {error}") from error
+    options: dict[str, Any] = {"revision": revision, "local_files_only": local_files_only}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(files.source, **options)
+    whole = getattr(transformers, dialogue.whole).from_pretrained(
+        files.source, dtype=dtype, attn_implementation="sdpa", **options
+    )
+    before = tokenizer(dialogue.before).input_ids
+    after = tokenizer(dialogue.after, add_special_tokens=False).input_ids
+    colors = _normalization(files) or (CLIP_MEAN, CLIP_STD)
+    return LanguageBackbone(whole.model, before, after, layers, colors)
 
 
 def _normalization(files: ModelFiles) -> tuple[Color, Color] | None:

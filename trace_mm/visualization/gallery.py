@@ -76,7 +76,7 @@ def render_gallery(entries: Sequence[GalleryEntry], page: GalleryPage) -> str:
 <body>
 <header>
 <h1>Masks of {count}</h1>
-{_render_pages(page)}
+{_render_pages(page, "Pages")}
 <noscript><p>Masks are drawn by a script, which this browser does not run; the folder overlays
 beside this page holds pictures of them.</p></noscript>
 </header>
@@ -84,7 +84,7 @@ beside this page holds pictures of them.</p></noscript>
 <main><ul id="photos">
 {"".join(_render_card(number, entry) for number, entry in enumerate(entries))}</ul></main>
 {_DIALOG}
-<footer>{_render_pages(page)}<p>trace_mm {escape(page.version)}</p></footer>
+<footer>{_render_pages(page, "Pages, again")}<p>trace_mm {escape(page.version)}</p></footer>
 <script type="application/json" id="data">{_data(entries)}</script>
 <script>{_asset("gallery.js")}</script>
 </body>
@@ -142,14 +142,14 @@ _DIALOG = """<dialog id="zoom" aria-labelledby="zoom-name">
 </dialog>"""
 
 
-def _render_pages(page: GalleryPage) -> str:
+def _render_pages(page: GalleryPage, label: str) -> str:
     if len(page.names) == 1:
         return ""
     links = []
     for number, name in enumerate(page.names):
         here = ' aria-current="page"' if number == page.number else ""
         links.append(f'<li><a href="{escape(name)}"{here}>{number + 1}</a></li>')
-    return f'<nav class="pages" aria-label="Pages"><ul>{"".join(links)}</ul></nav>'
+    return f'<nav class="pages" aria-label="{label}"><ul>{"".join(links)}</ul></nav>'
 
 
 def _data(entries: Sequence[GalleryEntry]) -> str:

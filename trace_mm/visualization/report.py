@@ -64,8 +64,12 @@ def render_report(
     entries: Sequence[ReportEntry],
     footer: str = "",
     legend: Sequence[tuple[tuple[int, int, int], str]] = (),
+    commands: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Render the page. It loads nothing: pictures are inlined, and a policy forbids requests.
+
+    A picture fills the window when it is clicked on, and goes back at another click or Escape. That
+    takes no script: each is a popover, which browsers without popovers show at its place only.
 
     Args:
         heading: the page's title.
@@ -75,11 +79,12 @@ def render_report(
         entries: the images, in order.
         footer: a closing line, plain text.
         legend: colours, RGB from 0 to 255, and what they mean, plain text; empty for none.
+        commands: what to do next, and the command for it, plain text; empty for none.
 
     Returns:
         A complete HTML document.
     """
-    articles = "\n".join(_render_entry(entry) for entry in entries)
+    articles = "\n".join(_render_entry(entry, number) for number, entry in enumerate(entries))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -100,6 +105,7 @@ def render_report(
 </header>
 <main>
 {articles}
+{_render_commands(commands)}
 </main>
 <footer><p>{escape(footer)}</p></footer>
 </body>
@@ -117,34 +123,45 @@ def _render_legend(legend: Sequence[tuple[tuple[int, int, int], str]]) -> str:
     if not legend:
         return ""
     entries = "\n".join(
-        f'<li><span style="background: rgb({red}, {green}, {blue})"></span>{escape(text)}</li>'
+        f'<li><span aria-hidden="true" style="background: rgb({red}, {green}, {blue})"></span>'
+        f"{escape(text)}</li>"
         for (red, green, blue), text in legend
     )
     return f'<ul class="legend">\n{entries}\n</ul>'
 
 
-def _render_entry(entry: ReportEntry) -> str:
+def _render_commands(commands: Sequence[tuple[str, str]]) -> str:
+    if not commands:
+        return ""
+    entries = "\n".join(
+        f"<dt>{escape(text)}</dt><dd><code>{escape(command)}</code></dd>"
+        for text, command in commands
+    )
+    return f'<section class="next"><h2>What next</h2><dl>\n{entries}\n</dl></section>'
+
+
+def _render_entry(entry: ReportEntry, number: int) -> str:
     height, width = entry.figures[0].pixels.shape[:2]
     ratio = min(max(width / height, _RATIO_RANGE[0]), _RATIO_RANGE[1])
     facts = "".join(f"<span>{escape(fact)}</span>" for fact in entry.facts)
-    figures = "\n".join(_render_figure(figure) for figure in entry.figures)
+    figures = _render_figures(entry.figures, f"picture-{number}")
     return f"""<article style="--ratio: {ratio:.3f}; --count: {len(entry.figures)}">
 <div class="name"><h2>{escape(entry.title)}</h2>{facts}</div>
 <div class="pictures">
 {figures}
 </div>
-{_render_inside(entry)}
+{_render_inside(entry, number)}
 </article>"""
 
 
-def _render_inside(entry: ReportEntry) -> str:
+def _render_inside(entry: ReportEntry, number: int) -> str:
     """The score curve and the attention, if there are any."""
     reader = f" ({escape(entry.reader)})" if entry.reader else ""
     parts = []
     if entry.curve:
         parts.append(f"<div><h3>How much attention changes{reader}</h3>{entry.curve}</div>")
     if entry.attention:
-        maps = "\n".join(_render_figure(figure) for figure in entry.attention)
+        maps = _render_figures(entry.attention, f"map-{number}")
         title = f"What each patch attends to{reader}"
         parts.append(f'<div><h3>{title}</h3><div class="maps">{maps}</div></div>')
     if not parts:
@@ -153,11 +170,21 @@ def _render_inside(entry: ReportEntry) -> str:
     return f'<div class="inside{fixed}">\n' + "\n".join(parts) + "\n</div>"
 
 
-def _render_figure(figure: Figure) -> str:
-    mark = ' class="chosen"' if figure.chosen else ""
+def _render_figures(figures: Sequence[Figure], name: str) -> str:
+    """Figures, of which each fills the window when its picture is clicked on."""
+    return "\n".join(
+        _render_figure(figure, f"{name}-{number}") for number, figure in enumerate(figures)
+    )
+
+
+def _render_figure(figure: Figure, name: str) -> str:
+    mark = " chosen" if figure.chosen else ""
     return (
-        f'<figure{mark}><img class="frame" src="{data_uri(figure.pixels, figure.photo)}" '
-        f'alt="{escape(figure.alt)}"><figcaption>{escape(figure.caption)}</figcaption></figure>'
+        f'<figure id="{name}" class="picture{mark}" popover>'
+        f'<button type="button" popovertarget="{name}">'
+        f'<img class="frame" src="{data_uri(figure.pixels, figure.photo)}" '
+        f'alt="{escape(figure.alt)}"></button>'
+        f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 
 

@@ -6,13 +6,14 @@ STYLE = """
   --page: #f6f6f3; --card: #ffffff; --ink: #1d2129; --muted: #626873; --line: #e1e2de;
   --accent: #d6135f; --well: #eceeea;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #14161a; --card: #1d2026; --ink: #eceef2; --muted: #9aa1ad; --line: #333842;
     --accent: #ff5c98; --well: #101216;
   }
 }
 * { box-sizing: border-box; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 body {
   margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
@@ -57,6 +58,21 @@ article {
 .name span b { color: var(--accent); font-weight: 600; }
 figure { margin: 0; min-width: 0; }
 figcaption { color: var(--muted); font-size: 0.86rem; margin-top: 6px; }
+.picture:not(:popover-open) {
+  display: block; position: static; inset: auto; width: auto; height: auto; padding: 0; border: 0;
+  background: none; color: inherit; overflow: visible;
+}
+.picture button {
+  display: block; width: 100%; padding: 0; border: 0; border-radius: 8px; background: none;
+  color: inherit; font: inherit; cursor: zoom-in;
+}
+.picture:popover-open {
+  position: fixed; inset: 0; width: auto; height: auto; margin: 0; padding: 12px; border: 0;
+  display: flex; flex-direction: column; background: var(--page); color: var(--ink);
+}
+.picture:popover-open button { flex: 1 1 0; min-height: 0; cursor: zoom-out; }
+.picture:popover-open .frame { height: 100%; aspect-ratio: auto; background: none; }
+.picture:popover-open figcaption { flex: none; font-size: 1rem; text-align: center; }
 .frame {
   display: block; width: 100%; aspect-ratio: var(--ratio, 1); object-fit: contain;
   background: var(--well); border-radius: 8px;
@@ -72,6 +88,14 @@ figcaption { color: var(--muted); font-size: 0.86rem; margin-top: 6px; }
 .curve { display: block; width: 100%; max-width: 560px; height: auto; }
 .curve text { font: 12px system-ui, sans-serif; fill: var(--muted); }
 .curve .mark { font-size: 13px; font-weight: 600; fill: var(--accent); }
+.next { margin: 34px 0 22px; }
+.next h2 { font-size: 1.15rem; margin: 0 0 8px; }
+.next dl { margin: 0; }
+.next dt { margin-top: 10px; }
+.next dd { margin: 2px 0 0; }
+.next code {
+  display: inline-block; padding: 3px 8px; background: var(--well); border-radius: 6px;
+}
 .note { color: var(--muted); margin: 0; }
 footer { color: var(--muted); font-size: 0.88rem; padding-top: 10px; padding-bottom: 48px; }
 code { font-size: 0.92em; overflow-wrap: anywhere; }
@@ -84,5 +108,9 @@ code { font-size: 0.92em; overflow-wrap: anywhere; }
   .inside.fixed { grid-template-columns: minmax(0, 1fr); gap: 18px; }
   .fixed .maps { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 }
-@media print { article { break-inside: avoid; } }
+@media print {
+  article, .cards section { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  .frame, .legend span { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
 """

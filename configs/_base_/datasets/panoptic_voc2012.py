@@ -1,6 +1,7 @@
 # PASCAL VOC 2012 with 20 things and background. For training, trace-mm panoptic labels the 10,582
-# images of train_aug; tools/dataset_converters/voc2012_panoptic.py writes the ground truth of val
-# into panoptic_val.
+# images of train_aug, whose list tools/dataset_converters/voc2012_train_aug.py writes; labels of
+# other images, such as those of val, do not count. voc2012_panoptic.py beside it writes the ground
+# truth of val into panoptic_val.
 _base_ = ["./panoptic_lsj.py"]
 root = "data/VOCdevkit/VOC2012"
 num_things, num_stuff = 20, 1
@@ -15,7 +16,12 @@ metainfo = dict(
 )
 # fmt: on
 panoptic = dict(
-    train=dict(data_root=root, metainfo=metainfo, data_prefix=dict(img="JPEGImages")),
+    train=dict(
+        data_root=root,
+        metainfo=metainfo,
+        data_prefix=dict(img="JPEGImages"),
+        listed="ImageSets/Segmentation/train_aug.txt",
+    ),
     test=dict(
         data_root=root,
         metainfo=metainfo,

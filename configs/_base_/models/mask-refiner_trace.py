@@ -1,5 +1,5 @@
-# Masks refined by the edges of the photo student that comes with the package.
-_base_ = ["./trace-student_trace-tiny-photo_shipped.py"]
+# Masks refined by edges; where these come from is `edges`.
+_base_ = ["./edges_photos.py"]
 model = dict(
     _delete_=True,
     type="MaskRefiner",

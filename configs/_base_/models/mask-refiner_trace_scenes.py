@@ -1,5 +1,5 @@
-# Masks refined by the edges of the student for drawn scenes that comes with the package.
-_base_ = ["./trace-student_trace-tiny_shipped.py"]
+# Masks of drawn scenes refined by edges; where these come from is `edges`.
+_base_ = ["./edges_scenes.py"]
 model = dict(
     _delete_=True,
     type="MaskRefiner",

@@ -1,4 +1,4 @@
-"""COCO 2014 and 2017, LVIS and Objects365: datasets that come as COCO annotation files."""
+"""COCO, LVIS, Objects365, HRSID and iSAID: datasets that come as COCO annotation files."""
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from trace_mm.datasets.converters.annotation_file import annotation_file, instance_record
 from trace_mm.files import annotated_size
-from trace_mm.files.coco_file import CocoFile, CocoImage, by_rising_id
+from trace_mm.files.coco_file import CocoAnnotation, CocoFile, CocoImage, by_rising_id
 from trace_mm.runs.progress import watched
 
 _LVIS_KEYS = ("not_exhaustive_category_ids", "neg_category_ids")
+_TRIANGLE = 6  # numbers of the least polygon
 
 
 def convert_coco(path: str | Path, progress: bool = True) -> dict[str, Any]:
@@ -61,6 +62,24 @@ def convert_objects365(
     )
 
 
+def convert_hrsid(path: str | Path, progress: bool = True) -> dict[str, Any]:
+    """HRSID, ``train2017.json`` or ``test2017.json``: ships in radar images.
+
+    Args, Returns and Raises as for :func:`convert_coco`. Polygons of fewer than three corners are
+    left out and counted.
+    """
+    return _convert("HRSID", path, _coco_image, False, progress, leave_flat=True)
+
+
+def convert_isaid(path: str | Path, progress: bool = True) -> dict[str, Any]:
+    """Patches of iSAID, ``instancesonly_filtered_{train,val}.json`` as its devkit writes them.
+
+    Args, Returns and Raises as for :func:`convert_coco`. Polygons of fewer than three corners,
+    which cutting an object at a patch's rim leaves, are left out and counted.
+    """
+    return _convert("iSAID", path, _coco_image, False, progress, leave_flat=True)
+
+
 def _convert(
     dataset: str,
     path: str | Path,
@@ -68,6 +87,7 @@ def _convert(
     boxes_only: bool,
     progress: bool,
     max_images: int | None = None,
+    leave_flat: bool = False,
 ) -> dict[str, Any]:
     file = CocoFile.read(path).require("images").require_annotations()
     images = {key: read_image(image) for key, image in file.images().items()}
@@ -90,6 +110,9 @@ def _convert(
         if listed and category not in names:
             raise source.bad(f"category_id: category {category} is not listed")
         names.setdefault(category, f"class {category}")
+        if leave_flat and _is_flat(source):
+            left_out += 1
+            continue
         size = image["height"], image["width"]
         record = instance_record(source, size, file.is_crowd(source), boxes_only)
         if source.image not in kept:
@@ -107,6 +130,14 @@ def _convert(
         left_out,
         file.crowd_note,
         path,
+    )
+
+
+def _is_flat(annotation: CocoAnnotation) -> bool:
+    """Whether it has polygons, but none that encloses anything."""
+    polygons = annotation.segmentation
+    return isinstance(polygons, list) and all(
+        isinstance(polygon, list) and len(polygon) < _TRIANGLE for polygon in polygons
     )
 
 

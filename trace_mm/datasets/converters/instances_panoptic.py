@@ -1,4 +1,4 @@
-"""COCO instances as panoptic ground truth: what no instance covers is void."""
+"""COCO instances as panoptic ground truth: what no instance covers is void, or a background."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -9,12 +9,15 @@ from trace_mm.files import annotated_size, check_outputs, write_atomically
 from trace_mm.files.coco_file import CocoAnnotation, CocoFile
 from trace_mm.files.file_names import name_parts
 from trace_mm.files.json_values import ImageId
-from trace_mm.files.panoptic import panoptic_png, segments_info
+from trace_mm.files.panoptic import VOID, panoptic_png, segments_info
 from trace_mm.runs.progress import watched
 
 
 def convert_instances_panoptic(
-    path: str | Path, png_folder: str | Path, progress: bool = True
+    path: str | Path,
+    png_folder: str | Path,
+    progress: bool = True,
+    background: str | None = None,
 ) -> dict[str, Any]:
     """Write a panoptic PNG for each image of a COCO instance file.
 
@@ -25,9 +28,11 @@ def convert_instances_panoptic(
         path: the instance file, with polygons or RLE.
         png_folder: where ``<stem of the image>.png`` go; made if needed.
         progress: show a progress bar.
+        background: name of a category of stuff for what no instance covers, where that is known to
+            hold none, as in microscopy: else predictions there cost nothing. None makes it void.
 
     Returns:
-        Content of the panoptic file. All categories are things.
+        Content of the panoptic file. All categories but the background are things.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -39,6 +44,7 @@ def convert_instances_panoptic(
     listed = file.images()
     located = file.by_image(listed)
     names = _category_names(file, located)
+    stuff = {} if background is None else {max(names) + 1: background}
     pngs: set[str] = set()
     images, annotations = [], []
     for key, image in watched(listed.items(), show=progress, label="panoptic"):
@@ -54,6 +60,9 @@ def convert_instances_panoptic(
         ids = layer_instances(masks, crowds, (height, width))  # (H, W)
         categories = {number: one.category() for number, one in enumerate(own, start=1)}
         marked = [number for number, crowd in enumerate(crowds, start=1) if crowd]
+        for category in stuff:
+            categories[len(own) + 1] = category
+            ids[ids == VOID] = len(own) + 1
         write_atomically(Path(png_folder) / png, panoptic_png(ids))
         segments = segments_info(ids, categories, marked)
         images.append({"id": key, "file_name": image.name, "height": height, "width": width})
@@ -61,7 +70,10 @@ def convert_instances_panoptic(
     content = {
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": key, "name": name, "isthing": 1} for key, name in names.items()],
+        "categories": [
+            {"id": key, "name": name, "isthing": int(key in names)}
+            for key, name in (names | stuff).items()
+        ],
     }
     note = {} if file.crowd_note is None else {"info": {"note": file.crowd_note}}
     return {**note, **content}

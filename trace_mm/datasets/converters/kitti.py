@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from trace_mm.datasets.converters.annotation_file import annotation_file, rectangle
+from trace_mm.datasets.converters.image_sizes import image_size
 from trace_mm.files.coco import instance_annotation
 from trace_mm.files.id_maps import DIVISORS, numbering, read_id_map
 from trace_mm.runs.progress import watched
@@ -182,19 +182,3 @@ def _image(data_root: Path, stem: str, number: int) -> dict[str, Any]:
     path = data_root / "image_2" / f"{stem}.png"
     width, height = image_size(path)
     return {"id": number, "file_name": path.name, "height": height, "width": width}
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) of an image file, from its header.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not an image.
-    """
-    try:
-        with Image.open(path) as image:  # KITTI's are PNG without EXIF data
-            return image.size
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such image") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image: {error}") from error

@@ -95,7 +95,16 @@ def read_voc_list(root: Path, split: str) -> list[str]:
         FileNotFoundError: if there is no such list.
         ValueError: if it is empty, or holds a name twice or one that is not VOC's.
     """
-    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    return read_names(root / "ImageSets" / "Segmentation" / f"{split}.txt")
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of VOC's images that a file lists; see :func:`read_voc_list`.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if it is empty, or holds a name twice or one that is not VOC's.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of images")
     lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_mm.datasets.scenes.scene import Scene, render_scene
+from trace_mm.datasets.scenes.scene import Scene, render_grid
 from trace_mm.datasets.scenes.shapes import SHAPE_CLASSES
 from trace_mm.files import instance_annotation, write_atomically
 from trace_mm.files.palette import semantic_png
@@ -20,7 +20,12 @@ BACKGROUND_ID = len(SHAPE_CLASSES) + 1
 
 
 def export_scenes(
-    folder: str | Path, seed: int, start: int, length: int, size: tuple[int, int] = (128, 128)
+    folder: str | Path,
+    seed: int,
+    start: int,
+    length: int,
+    size: tuple[int, int] = (128, 128),
+    grid: int = 1,
 ) -> None:
     """Render scenes into ``folder`` with all three kinds of ground truth.
 
@@ -32,9 +37,11 @@ def export_scenes(
     Args:
         folder: created if missing.
         seed: of the series.
-        start: index of the first scene.
-        length: how many scenes.
-        size: (H, W) of each.
+        start: index of the first image.
+        length: how many images.
+        size: (H, W) of each scene.
+        grid: an image is grid x grid scenes side by side; see
+            :func:`trace_mm.datasets.scenes.scene.render_grid`.
 
     Raises:
         FileExistsError: if the folder holds an export already.
@@ -49,8 +56,9 @@ def export_scenes(
     annotations: list[dict[str, Any]] = []
     panoptic: list[dict[str, Any]] = []
     for index in watched(range(start, start + length), label="scenes"):
-        scene, name = render_scene(seed, index, size), f"{index:06d}.png"
-        images.append({"id": index, "file_name": name, "height": size[0], "width": size[1]})
+        scene, name = render_grid(seed, index, size, grid), f"{index:06d}.png"
+        height, width = scene.instance_ids.shape
+        images.append({"id": index, "file_name": name, "height": height, "width": width})
         for record in coco_annotations(scene, index):
             annotations.append({"id": len(annotations) + 1, **record})
         panoptic.append(

@@ -6,6 +6,7 @@ scene is a pure function of (seed, index, size).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,6 +92,42 @@ def render_scene(seed: int, index: int, size: tuple[int, int] = (128, 128)) -> S
     image = _expose(rng, canvas, unit)
     instance_ids, classes = _drop_hidden(instance_ids, placed)
     return Scene(image, instance_ids, classes)
+
+
+def render_grid(seed: int, index: int, size: tuple[int, int], side: int) -> Scene:
+    """An image of side x side scenes, so that its objects are small; scenes of one index are one
+    image's, row by row.
+
+    Args:
+        seed: of the series.
+        index: of the image; its scenes are those from ``index * side**2``.
+        size: (H, W) of each scene.
+        side: how many scenes are side by side, from 1.
+
+    Returns:
+        A scene of (side * H, side * W) pixels; its instances are numbered scene by scene.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    if side < 1:
+        raise ValueError(f"side must be at least 1, got {side}")
+    first = index * side**2
+    scenes = [render_scene(seed, first + number, size) for number in range(side**2)]
+    ids, instances = [], 0
+    for scene in scenes:
+        ids.append(np.where(scene.instance_ids > 0, scene.instance_ids + instances, 0))
+        instances += len(scene.classes)
+
+    def joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+        rows = [parts[start : start + side] for start in range(0, side**2, side)]
+        return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+    return Scene(
+        joined([scene.image for scene in scenes]),
+        joined(ids).astype(np.int32),
+        np.concatenate([scene.classes for scene in scenes]),
+    )
 
 
 def _random_look(rng: np.random.Generator, unit: float) -> _Look:

@@ -1,16 +1,19 @@
 """What must be known of a family of denoisers, and the list of the families that are known."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-from trace_mm.attention import AttentionLayer
-from trace_mm.diffusion.text_encoders import TextEncoders
+    from trace_mm.attention.layers import AttentionLayer
+    from trace_mm.diffusion.text_encoders import TextEncoders
 
 EmbeddingShapes = dict[str, tuple[int, ...]]
-"""Sizes of embeddings of the empty prompt from their second axis on; -1 for any."""
+"""Sizes of embeddings of a prompt from their second axis on; -1 for any."""
 
 
 class Family(ABC):
@@ -24,10 +27,13 @@ class Family(ABC):
         denoiser: name of the class in diffusers.
         lora_targets: a regular expression that matches the whole name of each linear layer of the
             transformer: the projections of attention and the feed-forward network.
+        prompts_vary_in_length: whether a prompt's embeddings have as many tokens as it has itself;
+            else all have as many as the empty prompt's.
     """
 
     denoiser: ClassVar[str]
     lora_targets: ClassVar[str]
+    prompts_vary_in_length: ClassVar[bool] = False
 
     @abstractmethod
     def layers(self, denoiser: Any, text_tokens: int) -> list[AttentionLayer]:
@@ -35,7 +41,7 @@ class Family(ABC):
 
         Args:
             denoiser: of this family.
-            text_tokens: how many tokens the empty prompt has.
+            text_tokens: how many tokens a prompt has.
         """
 
     @abstractmethod
@@ -77,7 +83,9 @@ class Family(ABC):
             denoiser: of this family.
             noisy: X_t, (B, C, h', w'), in the denoiser's dtype.
             timesteps: (B,), integers in [0, 1000).
-            text: the empty prompt's embeddings, (B, ...) each, in the denoiser's dtype.
+            text: the prompts' embeddings, (B, ...) each, in the denoiser's dtype. Where prompts of
+                a batch differ in length (:attr:`prompts_vary_in_length`), also ``prompt_mask``
+                (B, n), bool: which tokens are not padding.
             latent_stride: image pixels that a latent pixel spans on each axis.
 
         Returns:
@@ -85,19 +93,20 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def encode_empty_prompt(
-        self, encoders: TextEncoders, config: Mapping[str, Any]
+    def encode_prompt(
+        self, prompt: str, encoders: TextEncoders, config: Mapping[str, Any]
     ) -> dict[str, Tensor]:
-        """Embeddings of the empty prompt, (1, ...) each, as the model's pipeline makes them.
+        """Embeddings of a prompt, (1, ...) each, as the model's pipeline makes them.
 
         Args:
+            prompt: the empty one, unless prompts were asked for.
             encoders: of the model.
             config: of the denoiser.
         """
 
     @abstractmethod
     def embedding_shapes(self, config: Mapping[str, Any]) -> EmbeddingShapes:
-        """What :meth:`encode_empty_prompt` returns, by name: sizes from the second axis on.
+        """What :meth:`encode_prompt` returns, by name: sizes from the second axis on.
 
         Args:
             config: of the denoiser.

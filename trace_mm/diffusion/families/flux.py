@@ -1,15 +1,23 @@
 """Joint transformers whose text tokens come first: FLUX.1 dev and schnell."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from trace_mm.attention import AttentionLayer
+from trace_mm.attention.layers import AttentionLayer
 from trace_mm.diffusion.families.base import EmbeddingShapes, Family, register_family
-from trace_mm.diffusion.text_encoders import TextEncoders
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+
+    from trace_mm.diffusion.text_encoders import TextEncoders
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
 
 _PATCH = 2  # latents are packed in squares of so many, by the pipeline and not by the model
 _GUIDANCE = 1.0
@@ -20,7 +28,7 @@ class FluxFamily(Family):
     """``FluxTransformer2DModel``: image and text attend together, text tokens first.
 
     FLUX.1 dev takes a scale of guidance. It is 1, for none: guidance leads from the empty prompt
-    to the prompt, and here both are empty.
+    to the prompt, and here both are empty unless prompts are asked for.
     """
 
     denoiser = "FluxTransformer2DModel"
@@ -80,14 +88,14 @@ class FluxFamily(Family):
         ).sample
         return functional.pixel_shuffle(output.mT.unflatten(2, (rows, columns)), _PATCH)
 
-    def encode_empty_prompt(
-        self, encoders: TextEncoders, config: Mapping[str, Any]
+    def encode_prompt(
+        self, prompt: str, encoders: TextEncoders, config: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """T5, and CLIP's pooled output. Schnell was trained on shorter prompts than dev."""
         tokens = 512 if config.get("guidance_embeds") else 256
         return {
-            "prompt_embeds": encoders.encode(2, pad_to=tokens).last_hidden_state,
-            "pooled_projections": encoders.encode(1).pooler_output,
+            "prompt_embeds": encoders.encode(2, prompt, pad_to=tokens).last_hidden_state,
+            "pooled_projections": encoders.encode(1, prompt).pooler_output,
         }
 
     def embedding_shapes(self, config: Mapping[str, Any]) -> EmbeddingShapes:

@@ -1,14 +1,21 @@
 """Diffusion transformers with text apart: PixArt-alpha and PixArt-Sigma."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from trace_mm.attention import AttentionLayer
+from trace_mm.attention.layers import AttentionLayer
 from trace_mm.diffusion.families.base import EmbeddingShapes, Family, register_family
-from trace_mm.diffusion.text_encoders import TextEncoders
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trace_mm.diffusion.text_encoders import TextEncoders
+else:
+    torch = lazy_module("torch")
 
 
 @register_family
@@ -23,6 +30,7 @@ class PixArtFamily(Family):
     lora_targets = (
         r"transformer_blocks\.\d+\.(attn[12]\.(to_q|to_k|to_v|to_out\.0)|ff\.net\.(0\.proj|2))"
     )
+    prompts_vary_in_length = True
 
     def layers(self, denoiser: Any, text_tokens: int) -> list[AttentionLayer]:
         """The ``attn1`` layers."""
@@ -61,19 +69,21 @@ class PixArtFamily(Family):
         output: Tensor = denoiser(
             noisy,
             encoder_hidden_states=text["prompt_embeds"],
+            encoder_attention_mask=text.get("prompt_mask"),
             timestep=timesteps,
             added_cond_kwargs=size,
         ).sample
         return output[:, :channels]
 
-    def encode_empty_prompt(
-        self, encoders: TextEncoders, config: Mapping[str, Any]
+    def encode_prompt(
+        self, prompt: str, encoders: TextEncoders, config: Mapping[str, Any]
     ) -> dict[str, Tensor]:
-        """T5's embedding of the end token alone.
+        """T5's embedding of the prompt in small letters; of the empty one the end token alone.
 
         The pipeline pads it and then hides the padding from every query: the result is the same.
         """
-        return {"prompt_embeds": encoders.encode(1, pad_to=None).last_hidden_state}
+        prompt = prompt.lower().strip()
+        return {"prompt_embeds": encoders.encode(1, prompt, pad_to=None).last_hidden_state}
 
     def embedding_shapes(self, config: Mapping[str, Any]) -> EmbeddingShapes:
         """T5's width."""

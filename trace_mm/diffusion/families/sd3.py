@@ -1,15 +1,23 @@
 """Joint transformers whose image tokens come first: Stable Diffusion 3 and 3.5."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from trace_mm.attention import AttentionLayer
+from trace_mm.attention.layers import AttentionLayer
 from trace_mm.diffusion.families.base import EmbeddingShapes, Family, register_family
-from trace_mm.diffusion.text_encoders import TextEncoders
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+
+    from trace_mm.diffusion.text_encoders import TextEncoders
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
 
 _T5_TOKENS = 256
 
@@ -70,15 +78,15 @@ class SD3Family(Family):
         ).sample
         return output
 
-    def encode_empty_prompt(
-        self, encoders: TextEncoders, config: Mapping[str, Any]
+    def encode_prompt(
+        self, prompt: str, encoders: TextEncoders, config: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """Two CLIP encoders side by side, then T5; zeros stand for a T5 that was left out."""
-        first, second = encoders.encode(1), encoders.encode(2)
+        first, second = encoders.encode(1, prompt), encoders.encode(2, prompt)
         clip = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
         width = int(config["joint_attention_dim"])
         if encoders.has(3):
-            t5 = encoders.encode(3, pad_to=_T5_TOKENS).last_hidden_state  # (1, 256, width)
+            t5 = encoders.encode(3, prompt, pad_to=_T5_TOKENS).last_hidden_state  # (1, 256, width)
         else:
             t5 = torch.zeros(1, _T5_TOKENS, width)
         clip = functional.pad(clip, (0, width - clip.shape[-1]))  # (1, 77, width)

@@ -1,15 +1,22 @@
 """U-Nets: Stable Diffusion 1.5 and 2.1, SDXL, and the shipped model."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from trace_mm.attention import AttentionLayer
+from trace_mm.attention.layers import AttentionLayer
 from trace_mm.diffusion.families.base import EmbeddingShapes, Family, register_family
-from trace_mm.diffusion.text_encoders import TextEncoders
+from trace_mm.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trace_mm.diffusion.text_encoders import TextEncoders
+else:
+    torch = lazy_module("torch")
 
 _SELF_ATTENTION = re.compile(r"^(?:(?P<part>down|up)_blocks\.(?P<index>\d+)|mid_block)\..*\.attn1$")
 
@@ -70,17 +77,17 @@ class UNetFamily(Family):
         ).sample
         return output
 
-    def encode_empty_prompt(
-        self, encoders: TextEncoders, config: Mapping[str, Any]
+    def encode_prompt(
+        self, prompt: str, encoders: TextEncoders, config: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """The last layer of CLIP; for SDXL the last but one of both encoders, and a pooled one."""
         if not encoders.has(1):
             raise ValueError("a U-Net without a first text encoder, such as SDXL's refiner")
         if encoders.count == 1:
-            return {"prompt_embeds": encoders.encode(1).last_hidden_state}
-        first, second = encoders.encode(1), encoders.encode(2)
-        prompt = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-        return {"prompt_embeds": prompt, "text_embeds": second.text_embeds}
+            return {"prompt_embeds": encoders.encode(1, prompt).last_hidden_state}
+        first, second = encoders.encode(1, prompt), encoders.encode(2, prompt)
+        both = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
+        return {"prompt_embeds": both, "text_embeds": second.text_embeds}
 
     def embedding_shapes(self, config: Mapping[str, Any]) -> EmbeddingShapes:
         """SDXL's pooled text and six numbers of size share one projection."""

@@ -9,6 +9,7 @@ from trace_mm.refinement.readers.coco_json import (
     ProMergeReader,
 )
 from trace_mm.refinement.readers.formats import MASK_FORMATS, mask_formats, open_masks
+from trace_mm.refinement.readers.instance_maps import InstanceMapReader
 from trace_mm.refinement.readers.irn import IrnReader
 from trace_mm.refinement.readers.palette_png import CupsReader, DhrReader, VocReader
 from trace_mm.refinement.readers.panoptic import U2SegReader
@@ -23,6 +24,7 @@ __all__ = [
     "CupsReader",
     "CutlerReader",
     "DhrReader",
+    "InstanceMapReader",
     "IrnReader",
     "MaskCutReader",
     "MaskReader",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ class MaskReader(ABC):
         ValueError: if it is not of this format as a whole; names it and the cause.
     """
 
-    suffix: ClassVar[str] = ".png"
+    suffix: str = ".png"
 
     def __init__(
         self,

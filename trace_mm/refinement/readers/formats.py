@@ -12,6 +12,7 @@ from trace_mm.refinement.readers.coco_json import (
     MaskCutReader,
     ProMergeReader,
 )
+from trace_mm.refinement.readers.instance_maps import InstanceMapReader
 from trace_mm.refinement.readers.irn import IrnReader
 from trace_mm.refinement.readers.palette_png import (
     CupsReader,
@@ -31,6 +32,9 @@ MASK_FORMATS: dict[str, type[MaskReader]] = {
     "promerge": ProMergeReader,
     "cutler": CutlerReader,
     "coco": CocoReader,
+    "instance_maps": InstanceMapReader,
+    "ssa": InstanceMapReader,
+    "coin": InstanceMapReader,
     "irn": IrnReader,
     "cups": CupsReader,
     "png": BinaryPngReader,

@@ -57,18 +57,8 @@ class Qwen25Vision(TransformersFamily):
 
     def call(self, tower: Any, pixels: Tensor) -> Any:
         """The whole tower, for one image (1, 3, H, W)."""
-        config = tower.config
-        side, group, frames = (
-            config.patch_size,
-            config.spatial_merge_size,
-            config.temporal_patch_size,
-        )
-        height, width = pixels.shape[2] // side, pixels.shape[3] // side
-        cells = pixels[0].reshape(-1, height // group, group, side, width // group, group, side)
-        groups = cells.permute(1, 4, 2, 5, 0, 3, 6)  # (h / 2, w / 2, 2, 2, 3, side, side)
-        patches = groups.flatten(0, 3)[:, :, None].expand(-1, -1, frames, -1, -1)  # a still video
-        grid = torch.tensor([[1, height, width]], device=pixels.device)
-        return tower(patches.flatten(1), grid_thw=grid)  # (N, 3 * frames * side * side)
+        patches, grid = patches_of(tower.config, pixels)
+        return tower(patches, grid_thw=grid)
 
     def places(self, tower: Any, grid: tuple[int, int]) -> Tensor:
         """Where in the sequence the patches are, (h * w,), in row-major order of the patches."""
@@ -87,3 +77,21 @@ class Qwen25Vision(TransformersFamily):
             ]
         )
         return sequence.argsort()
+
+
+def patches_of(config: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """An image as the tower takes it.
+
+    Args:
+        config: of the tower.
+        pixels: (1, 3, H, W), normalised.
+
+    Returns:
+        Patches (N, 3 * frames * side * side), group after group, and their grid [[1, h, w]].
+    """
+    side, group, frames = config.patch_size, config.spatial_merge_size, config.temporal_patch_size
+    height, width = pixels.shape[2] // side, pixels.shape[3] // side
+    cells = pixels[0].reshape(-1, height // group, group, side, width // group, group, side)
+    groups = cells.permute(1, 4, 2, 5, 0, 3, 6)  # (h / 2, w / 2, 2, 2, 3, side, side)
+    patches = groups.flatten(0, 3)[:, :, None].expand(-1, -1, frames, -1, -1)  # a still video
+    return patches.flatten(1), torch.tensor([[1, height, width]], device=pixels.device)

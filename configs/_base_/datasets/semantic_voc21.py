@@ -1,0 +1,11 @@
+# VOC 2012 val, 1,449 images: 20 classes and background.
+_base_ = ["./semantic.py"]
+data_root = "data/VOCdevkit/VOC2012"
+test_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        protocol="voc21",
+        ann_file="ImageSets/Segmentation/val.txt",
+        data_prefix=dict(img_path="JPEGImages", seg_path="SegmentationClass", score_path="scores"),
+    )
+)

@@ -1,0 +1,6 @@
+_base_ = [
+    "../_base_/models/score-refiner_trace.py",
+    "../_base_/datasets/semantic_cityscapes19.py",
+    "../_base_/default_runtime.py",
+]
+test_dataloader = dict(dataset=dict(data_prefix=dict(score_path="scores/ttd_cityscapes19")))

@@ -1,0 +1,6 @@
+# DHR's maps, things told apart by a paper-like student on PixArt-alpha.
+_base_ = ["./dhr_trace_voc2012.py"]
+edges = "work_dirs/trace_pixart-alpha_lora64_voc2012/iter_20000.pth"
+model = dict(source=edges)
+# Its edges are not calibrated, and most are near 0 or 1.
+labeler = dict(threshold=0.5)
