@@ -1,11 +1,13 @@
 """Settings of --cfg-options: each has an effect, or is refused with what was meant."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config, DictAction
 
 from tests.documented_commands import ROOT, documented_commands
+from trace_mm.engine.config_options import _run_settings
 from trace_mm.engine.runner_config import config_errors, read_config
 from trace_mm.registry import MODELS
 
@@ -164,3 +166,11 @@ def test_settings_that_all_configs_share(path):
 def test_configs_are_found():
     assert len(CONFIGS) > 60
     assert Path(ROOT / "configs/edges/canny_scenes.py") in CONFIGS
+
+
+def test_settings_of_a_run_are_those_of_mmengines_runner():
+    from mmengine.runner import Runner
+
+    read = _run_settings()
+    assert {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"} <= read
+    assert not read & {"self", "cfg", "length"}

@@ -1,18 +1,26 @@
 """Prompts of images: a file that names them, and their embeddings."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trace_mm.files.json_file import read_json
-from trace_mm.structures import EdgeDataSample
+from trace_mm.lazy import lazy_module
 
-Embeddings = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+
+    from trace_mm.structures import EdgeDataSample
+else:
+    torch = lazy_module("torch")
+    functional = lazy_module("torch.nn.functional")
+
+Embeddings: TypeAlias = Mapping[str, "Tensor"]
 _IN_MEMORY = 64  # embeddings: 5 MB each of Stable Diffusion 3.5
 
 

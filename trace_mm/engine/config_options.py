@@ -5,9 +5,11 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import mmengine
 from mmengine.config import Config, config
 from mmengine.config.utils import RemoveAssignFromAST
 from mmengine.registry import Registry
@@ -113,10 +115,20 @@ def _others(cfg: Config, name: str) -> dict[str, Any]:
     return {key: value for key, value in cfg.to_dict().items() if key != name}
 
 
-def _run_settings() -> set[str]:
-    from mmengine.runner import Runner  # slow to import
-
-    return {*inspect.signature(Runner.__init__).parameters, *_OF_RUNS} - {"self", "cfg"}
+@cache
+def _run_settings() -> frozenset[str]:
+    """What a run is set by; MMEngine's part from its source, as importing it takes seconds."""
+    source = Path(mmengine.__file__).parent / "runner" / "runner.py"
+    classes = {
+        node.name: node
+        for node in ast.parse(source.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
+    functions = {
+        node.name: node for node in classes["Runner"].body if isinstance(node, ast.FunctionDef)
+    }
+    arguments = {argument.arg for argument in functions["__init__"].args.args}
+    return frozenset({*arguments, *_OF_RUNS} - {"self", "cfg"})
 
 
 class _SetVariables(RemoveAssignFromAST):
