@@ -14,7 +14,6 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import (
     LOOPS,
-    MODEL_WRAPPERS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
@@ -24,6 +23,7 @@ from mmengine.registry import (
     build_from_cfg,
 )
 from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
@@ -123,6 +123,12 @@ OPTIM_WRAPPERS = Registry(
     scope="trace_mm",
     locations=["trace_mm.engine.autocast_optim_wrapper"],
 )
+MODEL_WRAPPERS = Registry(
+    "model_wrapper",
+    parent=MMENGINE_MODEL_WRAPPERS,
+    scope="trace_mm",
+    locations=["trace_mm.engine.predicting_model"],
+)
 # A module of its own, which few runs need: it imports the models.
 STRATEGIES = Registry(
     "strategy",
@@ -162,7 +168,6 @@ _EMPTY = [
     Registry(parent.name, parent=parent, scope="trace_mm")
     for parent in (
         LOOPS,
-        MODEL_WRAPPERS,
         OPTIMIZERS,
         OPTIM_WRAPPER_CONSTRUCTORS,
         PARAM_SCHEDULERS,

@@ -10,6 +10,7 @@ from trace_mm.engine.runner_config import (
     set_auto_scale_lr,
     set_launcher,
     set_mixed_precision,
+    set_predicting_model,
     set_resume,
     set_work_dir,
 )
@@ -93,3 +94,14 @@ def test_launcher(monkeypatch):
     assert os.environ["LOCAL_RANK"] == "0"
     with pytest.raises(ValueError, match="slurm needs GPUs"):
         set_launcher(cfg, "slurm")
+
+
+def test_models_that_only_predict_share_no_gradients():
+    cfg = Config({"default_scope": "trace_mm"})
+    set_predicting_model(cfg)
+    assert cfg.model_wrapper_cfg == {"type": "trace_mm.PredictingModel"}
+    own = {"model_wrapper_cfg": {"type": "MMDistributedDataParallel"}}
+    for settings in (own, {"strategy": {"type": "x"}}, {"default_scope": "mmdet"}):
+        cfg = Config(settings)
+        set_predicting_model(cfg)
+        assert cfg.get("model_wrapper_cfg") == settings.get("model_wrapper_cfg")

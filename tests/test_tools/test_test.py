@@ -35,9 +35,9 @@ def data_root(tmp_path):
     return root
 
 
-def run(config, data_root, *more):
+def run(config, data_root, *more, python=("tools/test.py",)):
     arguments = [
-        *(sys.executable, "tools/test.py", str(config)),
+        *(sys.executable, *python, str(config)),
         *("--work-dir", str(data_root.parent / "work")),
         *("--cfg-options", f"data_root={data_root}"),
         *("test_dataloader.dataset.annotation=id_maps", "test_dataloader.num_workers=0"),
@@ -81,6 +81,22 @@ def test_folder_of_edges(data_root):
     done = run(config, data_root, "--edges", str(data_root / "edges"))
     assert done.returncode != 0
     assert "b.png: no such edge map" in done.stderr
+
+
+@pytest.mark.slow
+def test_processes_share_a_model_without_weights(data_root, tmp_path):
+    """Such as an edge detector's, which torch's DistributedDataParallel refuses."""
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    assert run("configs/edges/canny_bsds500.py", data_root, "--out", str(one)).returncode == 0
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = run(
+        "configs/edges/canny_bsds500.py",
+        data_root,
+        *("--out", str(two), "--launcher", "pytorch"),
+        python=[*launch, "tools/test.py"],
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert two.read_bytes() == one.read_bytes()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -16,6 +16,7 @@ from trace_mm.engine.runner_config import (
     read_config,
     set_edges,
     set_launcher,
+    set_predicting_model,
     set_trained_dtype,
     set_trained_student,
     set_work_dir,
@@ -76,6 +77,8 @@ def testing_config(
             cfg.test_evaluator.out_file = out
         if show_dir is not None:
             _set_show_dir(cfg, show_dir)
+        if launcher != "none":
+            set_predicting_model(cfg)
         set_launcher(cfg, launcher, local_rank)
         files, folders = _read_by(cfg.test_dataloader.dataset)
     check_outputs(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trace_mm.engine.edge_visualization_hook import EdgeVisualizationHook
     from trace_mm.engine.instance_visualization_hook import InstanceVisualizationHook
     from trace_mm.engine.panoptic_visualization_hook import PanopticVisualizationHook
+    from trace_mm.engine.predicting_model import PredictingModel
     from trace_mm.engine.reproducible_training_hook import ReproducibleTrainingHook
     from trace_mm.engine.unreadable_images_hook import UnreadableImagesHook
     from trace_mm.engine.whole_checkpoint_hook import WholeCheckpointHook, latest_checkpoint
@@ -23,6 +24,7 @@ __all__ = [
     "EdgeVisualizationHook",
     "InstanceVisualizationHook",
     "PanopticVisualizationHook",
+    "PredictingModel",
     "ReproducibleTrainingHook",
     "UnreadableImagesHook",
     "WholeCheckpointHook",

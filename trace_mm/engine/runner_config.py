@@ -95,9 +95,24 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> None:
         raise ValueError(f"launcher {launcher} needs GPUs; on CPUs, use pytorch (torchrun)")
     if not distributed.is_initialized():
         distributed.init_process_group("gloo")
+    if cfg.get("model_wrapper_cfg", {}).get("type") == "trace_mm.PredictingModel":
+        return
     wrapper = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
     wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
     cfg.model_wrapper_cfg = {**wrapper, **cfg.get("model_wrapper_cfg", {}), "device_ids": None}
+
+
+def set_predicting_model(cfg: Config) -> None:
+    """Let a model of ours predict in several processes even if it has nothing to learn.
+
+    A wrapper that the config names stays, and so do strategies and models of mmdet's.
+
+    Args:
+        cfg: changed in place, before :func:`set_launcher`.
+    """
+    of_ours = cfg.get("default_scope", "trace_mm") == "trace_mm"
+    if of_ours and "strategy" not in cfg and "model_wrapper_cfg" not in cfg:
+        cfg.model_wrapper_cfg = {"type": "trace_mm.PredictingModel"}
 
 
 def set_resume(cfg: Config, checkpoint: str) -> Path | None:
@@ -179,13 +194,18 @@ def set_edges(cfg: Config, edges: dict[str, Any]) -> None:
             other settings of it stay.
 
     Raises:
-        ValueError: if the config's model has nothing to do with edges.
+        ValueError: if the config's model has nothing to do with edges, or does not read them.
     """
     if cfg.get("default_scope", "trace_mm") != "trace_mm":
         raise ValueError(
             f"{cfg.filename}: edges are for edge models, masks and labels, not {cfg.model.type}"
         )
     inside = cfg.model is not None and "edges" in cfg.model
+    if inside and cfg.model.get("refiner", {}) is None and cfg.model.get("scores") != "outline":
+        raise ValueError(
+            f"{cfg.filename}: edges would have no effect: model.refiner=None leaves masks as they "
+            "are, and only model.scores=outline ranks them by edges"
+        )
     before = (cfg.model.edges if inside else cfg.model) or {}
     if before.get("type") == edges["type"] == "EdgesFrom":
         edges = {**before, **edges}
