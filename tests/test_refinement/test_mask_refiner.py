@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from torch import nn
 
 from tests.touching_squares import SIZE, overlap, square_edges, square_ids, write_edges, write_image
 from trace_mm.files import load_image
 from trace_mm.refinement import MaskRefiner
+from trace_mm.registry import MODELS
 from trace_mm.structures import InstanceDataSample
 
 REFINER = {"type": "BoundaryGuidedPropagation", "steps": 64, "min_border": 0}
@@ -90,6 +92,46 @@ def test_without_a_refiner_nothing_is_changed(tmp_path):
     scored = model(images(tmp_path, 1), [sample(1, masks, [0.1, 0.2, 0.3])])[0].pred_instances
     np.testing.assert_array_equal(scored.masks, masks)
     np.testing.assert_allclose(scored.scores, [0.1, 0.2, 0.3])
+
+
+@pytest.fixture
+def failing_edges():
+    """Edge models that fail when they are built, or when they are run."""
+
+    class FailsToBuild(nn.Module):
+        def __init__(self):
+            raise RuntimeError("the edge model was built")
+
+    class FailsToRun(nn.Module):
+        def forward(self, *_, **__):
+            raise RuntimeError("the edge model was run")
+
+    models = {"build": FailsToBuild, "run": FailsToRun}
+    for model in models.values():
+        MODELS.register_module(module=model)
+    yield {what: {"type": model.__name__} for what, model in models.items()}
+    for model in models.values():
+        MODELS.module_dict.pop(model.__name__)
+
+
+@pytest.mark.parametrize("scores", [None, "source", "constant"])
+def test_without_a_refiner_there_is_no_edge_model(failing_edges, tmp_path, scores):
+    for config in failing_edges.values():
+        model = MaskRefiner(config, None, scores=scores)
+        assert not list(model.children())
+        (found,) = model(images(tmp_path, 1), [sample(1, scores=[0.25])])
+        np.testing.assert_array_equal(found.pred_instances.masks[0], square_ids(1) > 0)
+        assert found.pred_instances.scores.tolist() == [1.0 if scores == "constant" else 0.25]
+        assert "pred_edges" not in found
+
+
+@pytest.mark.parametrize(("refiner", "scores"), [(REFINER, None), (None, "outline")])
+def test_who_reads_edges_has_an_edge_model(failing_edges, tmp_path, refiner, scores):
+    with pytest.raises(RuntimeError, match="was built"):
+        MaskRefiner(failing_edges["build"], refiner, scores=scores)
+    model = MaskRefiner(failing_edges["run"], refiner, scores=scores)
+    with pytest.raises(RuntimeError, match="was run"):
+        model(images(tmp_path, 1), [sample(1)])
 
 
 def test_masks_as_they_are_ranked_by_edges_if_asked_for(tmp_path):

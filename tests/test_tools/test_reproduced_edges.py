@@ -27,11 +27,11 @@ catalog, experiment, parts = map(module, ("catalog", "experiment", "parts"))
 COUNT = 2
 
 
-def ap75(tmp_path, edges):
+def ap75(tmp_path, edges, options=None):
     """AP at IoU 0.75 by the command of a mini run, of masks that each hold two equal squares."""
     setting = experiment.Setting(tmp_path / "work", mini=True, images=COUNT)
     plan = parts.Plan(setting)
-    scores = plan.mask_scores("one", "promerge", parts.SCENES, edges)
+    scores = plan.mask_scores("one", "promerge", parts.SCENES, edges, options)
     root, masks = plan.root(parts.SCENES), plan.masks("promerge", parts.SCENES)
     if not root.is_dir():
         root.parent.mkdir(parents=True)
@@ -50,6 +50,34 @@ def test_edges_cut_the_masks_that_are_scored(tmp_path):
         Image.fromarray(np.zeros((32, 40), np.uint8)).save(nothing / f"{image_name(number)}.png")
     assert ap75(tmp_path, str(nothing)) == 0
     assert ap75(tmp_path, str(tmp_path / "work/scenes/test/edges")) == 1
+
+
+def test_masks_as_they_are_need_no_edges(tmp_path):
+    """The student that the config names is not even looked for."""
+    assert ap75(tmp_path, None, {"edges": tmp_path / "no-student.pth"}) == 0
+    with pytest.raises(AssertionError, match=r"no-student\.pth"):  # else it is missed
+        ap75(tmp_path / "refined", str(tmp_path / "no-student.pth"))
+    given = {"model.refiner": None}
+    with pytest.raises(ValueError, match=r"promerge_trace_scenes\.py: edges would have no effect"):
+        read_testing_config("promerge_trace_scenes", given, edges_from="sobel_scenes")
+    given["model.scores"] = "outline"
+    cfg = read_testing_config("promerge_trace_scenes", given, edges_from="sobel_scenes")
+    assert cfg.model.edges.source == "sobel_scenes"
+
+
+def test_pictures_of_masks_as_they_are_have_no_edges(tmp_path):
+    assert ap75(tmp_path, None) == 0
+    root, shown = tmp_path / "work/scenes/test", tmp_path / "shown"
+    options = [f"data_root={root}", "test_dataloader.dataset.masks.path=masks.json"]
+    options += ["model.refiner=None", "test_dataloader.num_workers=0"]
+    masks = tmp_path / "work/masks/promerge_scenes/instances.json"
+    masks.rename(root / "masks.json")
+    command = ["test", "promerge_trace_scenes", "--work-dir", tmp_path / "logs"]
+    command += ["--show-dir", shown, "--cfg-options", *options]
+    assert cli.main([str(part) for part in command]) == 0
+    for number in range(1, COUNT + 1):
+        with Image.open(next(shown.rglob(f"{number}.png"))) as picture:
+            assert picture.width == 2 * square_ids(1).shape[1] + 4
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.4])

@@ -41,6 +41,16 @@ def test_a_split_is_marked_in_the_third_picture():
     assert not has_color(drawn, LIGHT_BLUE).any()
 
 
+def test_without_edges_there_are_two_pictures():
+    left, right = halves()
+    image = np.full((40, 60, 3), 0.4, dtype=np.float32)
+    masks = np.stack([left, right])
+    edges = np.zeros((40, 60), np.float32)
+    three = draw_refinement(image, masks, edges, masks, [[0], [1]])
+    two = draw_refinement(image, masks, None, masks, [[0], [1]])
+    np.testing.assert_array_equal(two, np.concatenate([three[:, :64], three[:, 128:]], axis=1))
+
+
 def test_masks_that_became_one_have_a_marked_outline():
     left, right = halves()
     image = np.full((40, 60, 3), 0.4, dtype=np.float32)

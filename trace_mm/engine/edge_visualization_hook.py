@@ -74,7 +74,7 @@ class EdgeVisualizationHook(Hook):
 
 
 def draw_test_picture(image: Tensor, sample: EdgeDataSample) -> NDArray[np.uint8]:
-    """Edges over their image (3, H, W); of refined masks, those before, edges, those after.
+    """Edges over their image (3, H, W); of refined masks, those before, edges if any, those after.
 
     Returns:
         uint8 (H, W', 3) RGB.
@@ -85,7 +85,7 @@ def draw_test_picture(image: Tensor, sample: EdgeDataSample) -> NDArray[np.uint8
     return draw_refinement(
         _as_pixels(image),
         before.masks.cpu().numpy(),
-        _edges(sample),
+        _edges(sample) if "pred_edges" in sample else None,
         after.masks.cpu().numpy(),
         after.sources,
     )

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.refinement.outlines import outline_scores
 
-SCORES = ("source", "constant", "outline")
+BY_EDGES = "outline"
+SCORES = ("source", "constant", BY_EDGES)
 """Where the scores of masks come from; see :func:`scored`."""
 
 
@@ -31,25 +32,25 @@ def ranked(instances: InstanceMasks) -> list[int]:
 
 
 def scored(
-    instances: InstanceMasks, edges: NDArray[np.float32], scores: str = "source"
+    instances: InstanceMasks, edges: NDArray[np.float32] | None, scores: str = "source"
 ) -> InstanceMasks:
     """The same masks, in the same order, with a score each.
 
     Args:
         instances: masks at the image's size (H, W).
-        edges: (H, W) in [0, 1].
+        edges: (H, W) in [0, 1]; only "outline" reads them, and others may have None.
         scores: "source" for the masks' own scores, 1 where they have none; "constant" for 1;
             "outline" for :func:`trace_mm.refinement.outline_scores`.
 
     Raises:
-        ValueError: if there are no such scores.
+        ValueError: if there are no such scores, or they are by edges and there are none.
     """
     check_scores(scores)
     if scores == "source" and instances.scores is not None:
         return instances
-    values = (
-        outline_scores(instances.masks, edges)
-        if scores == "outline"
-        else np.ones(len(instances), dtype=np.float64)
-    )
+    values = np.ones(len(instances), dtype=np.float64)
+    if scores == BY_EDGES:
+        if edges is None:
+            raise ValueError(f"scores {scores!r} need edges")
+        values = outline_scores(instances.masks, edges)
     return InstanceMasks(instances.masks, instances.labels, values)

@@ -19,7 +19,7 @@ _GOLDEN = 0.618034
 def draw_refinement(
     image: NDArray[np.float32],
     before: NDArray[np.bool_],
-    edges: NDArray[np.float32],
+    edges: NDArray[np.float32] | None,
     after: NDArray[np.bool_],
     sources: Sequence[Sequence[int]],
 ) -> NDArray[np.uint8]:
@@ -27,31 +27,31 @@ def draw_refinement(
 
     A refined mask has the colour of the source mask that it covers most of, unless another covers
     more of it. Where a source mask was split, the border between its successors is yellow in the
-    third picture; the outline of a mask that several were united to is light blue.
+    last picture; the outline of a mask that several were united to is light blue.
 
     Args:
         image: float (H, W, 3) RGB in [0, 1].
         before: bool (K, H, W).
-        edges: float (H, W) in [0, 1].
+        edges: float (H, W) in [0, 1]; None leaves their picture out.
         after: bool (G, H, W), the first in front.
         sources: for each of ``after``, the masks of ``before`` that it was made of.
 
     Returns:
-        uint8 (H + the captions' height, 3 W + 2 gaps, 3) RGB.
+        uint8 (H + the captions' height, 3 W + 2 gaps, 3) RGB; without edges 2 W and a gap wide.
     """
-    line = max(1, round(max(edges.shape) / 160))
+    line = max(1, round(max(image.shape[:2]) / 160))
     refined = draw_instances(image, after, matching_colors(before, after, sources))
     refined[split_borders(after, sources, line)] = _as_bytes(SPLIT_COLOR)
     for mask, origin in zip(after, sources, strict=True):
         if len(origin) > 1:
             refined[_outline(mask, line)] = _as_bytes(MERGE_COLOR)
-    pictures = [
-        with_caption(draw_instances(image, before), "before"),
-        with_caption(draw_overlay(image, edges), "edges"),
-        with_caption(refined, "after"),
-    ]
+    pictures = [with_caption(draw_instances(image, before), "before")]
+    if edges is not None:
+        pictures.append(with_caption(draw_overlay(image, edges), "edges"))
+    pictures.append(with_caption(refined, "after"))
     gap = np.full((pictures[0].shape[0], _GAP, 3), 255, dtype=np.uint8)
-    return np.concatenate([pictures[0], gap, pictures[1], gap, pictures[2]], axis=1)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(parts[:-1], axis=1)
 
 
 def with_caption(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
