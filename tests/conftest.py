@@ -1,9 +1,11 @@
 """Fixtures for all tests: tiny model folders, and a null-text cache of the tests' own."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -112,3 +114,27 @@ def s3_server() -> Iterator[FaultyProxy]:
     """A real S3 server behind a proxy, for all tests of a module; see :func:`s3_proxy`."""
     with pytest.MonkeyPatch.context() as patch, s3_proxy(patch) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, driven by playwright; tests that need it are skipped where either is missing."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    options = [
+        "--no-sandbox",  # which a container does not have
+        "--use-fake-device-for-media-stream",  # a webcam that shows a test picture
+        "--use-fake-ui-for-media-stream",  # and is allowed
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()

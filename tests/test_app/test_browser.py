@@ -1,7 +1,5 @@
 """The page in a browser. Needs Gradio, playwright and a Chromium (``CHROMIUM``, or on the path)."""
 
-import os
-import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +11,7 @@ from tests.test_app.served_page import served_page, write_photo
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("gradio", reason="Gradio is not installed")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
+pytestmark = pytest.mark.slow
 PATIENCE = 180_000  # milliseconds: machines are busy while tests run
 INPUT = "#photos input[type=file]"
 VIDEO = "document.querySelector('#webcam video')"
@@ -27,25 +21,6 @@ VIDEO = "document.querySelector('#webcam video')"
 def address(tmp_path_factory):
     with served_page(tmp_path_factory.mktemp("app")) as page:
         yield page.address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        options = [
-            "--no-sandbox",  # which a container does not have
-            "--use-fake-device-for-media-stream",  # a webcam that shows a test picture
-            "--use-fake-ui-for-media-stream",  # and is allowed
-            "--disable-gpu",
-            "--disable-quic",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-first-run",
-        ]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

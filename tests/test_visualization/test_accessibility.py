@@ -4,9 +4,7 @@ axe-core (of axe-playwright-python) reads the real pages in Chromium; contrast i
 from the colours of the style sheets, after WCAG 2.2.
 """
 
-import os
 import re
-import shutil
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from trace_mm.visualization import Figure, ReportEntry, draw_score_curve, render
 from trace_mm.visualization.gallery import GalleryEntry, GalleryPage, jpeg_address, render_gallery
 from trace_mm.visualization.report_style import STYLE
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 SHEETS = {
     "report": STYLE,
     "gallery": files("trace_mm.visualization").joinpath("gallery.css").read_text(encoding="utf-8"),
@@ -100,18 +97,6 @@ def gallery():
 
 
 PAGES = {"report": report, "gallery": gallery}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
