@@ -125,8 +125,7 @@ def segments_of(
     A photo without masks has an empty one, since other nodes want at least one.
     """
     (sample,) = model.predict_images([photo])
-    pixels = np.rint(photo * 255).astype(np.uint8)
-    found = EdgeSegments(number=top)(edges_of(sample), pixels)
+    found = EdgeSegments(number=top)(edges_of(sample))
     scores = np.ones(len(found)) if found.scores is None else found.scores
     masks = found.masks[scores >= min_score]
     overlay = torch.from_numpy(draw_segments(photo, masks).astype(np.float32) / 255)

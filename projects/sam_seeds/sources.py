@@ -141,7 +141,7 @@ class SegmentSeeds(_Unplaced):
     ) -> Seeds:
         """The seeds of an image; see ``SeedSource``."""
         assert edges is not None
-        found = self._segments(edges, np.rint(image.pixels * 255).astype(np.uint8))
+        found = self._segments(edges)
         filled = found.masks.any(axis=(1, 2))
         masks, scores = found.masks[filled], np.ones(len(found))[filled]
         if found.scores is not None:

@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from functools import partial
 
 import cv2
 import numpy as np
@@ -32,7 +31,7 @@ def photo():
 
 @pytest.fixture(scope="module")
 def found(edges, photo):
-    return Found("dog.jpg", photo, edges, partial(EdgeSegments(number=100).find, image=photo))
+    return Found("dog.jpg", photo, edges, EdgeSegments(number=100).find)
 
 
 @pytest.mark.parametrize("score", [0.0, 0.2, 0.35, 1.0])
@@ -41,7 +40,7 @@ def found(edges, photo):
 def test_a_view_is_what_another_search_would_find(found, edges, photo, score, number, threshold):
     view = View(score, number, threshold)
     strong = np.where(edges >= threshold, edges, np.float32(0))
-    fresh = EdgeSegments(number=max(number, 1), min_score=score)(strong, photo)
+    fresh = EdgeSegments(number=max(number, 1), min_score=score)(strong)
     expected = fresh.select(range(min(number, len(fresh))))
     masks = found.masks(view)
     np.testing.assert_array_equal(masks.masks, expected.masks)
@@ -65,7 +64,7 @@ def test_a_threshold_that_was_seen_needs_no_search(edges, photo):
 
     def search(strong):
         asked.append(strong.max())
-        return EdgeSegments().find(strong, photo)
+        return EdgeSegments().find(strong)
 
     found = Found("dog.jpg", photo, edges, search)
     for threshold in (0.0, 0.95, 0.0, 0.95):

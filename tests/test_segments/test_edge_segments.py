@@ -25,9 +25,9 @@ def iou(one, other):
     return (one & other).sum() / (one | other).sum()
 
 
-def found(edges, insides, image=None, **settings):
+def found(edges, insides, **settings):
     """The index of the segment that is each inside, and the segments."""
-    segments = EdgeSegments(**settings)(edges, image)
+    segments = EdgeSegments(**settings)(edges)
     overlaps = np.array([[iou(mask, inside) for mask in segments.masks] for inside in insides])
     assert overlaps.max(axis=1).min() > 0.85
     return overlaps.argmax(axis=1), segments
@@ -50,15 +50,13 @@ def test_no_two_masks_are_nearly_the_same(seed):
     assert all(iou(a, b) <= 0.6 for i, a in enumerate(masks) for b in masks[:i])
 
 
-@given(st.integers(0, 99), st.sampled_from([(0,), (1,), (0, 1)]))  # none of these has ties
+@given(st.integers(0, 52), st.sampled_from([(0,), (1,), (0, 1)]))  # none of these has ties
 @settings(max_examples=20, deadline=None)
 def test_flips_commute(seed, axes):
-    random = np.random.default_rng(seed)
-    edges = random.random((24, 30), dtype=np.float32)
-    image = random.integers(0, 256, (24, 30, 3), dtype=np.uint8)
+    edges = np.random.default_rng(seed).random((24, 30), dtype=np.float32)
     segments = EdgeSegments(min_region=4, number=1000)
-    plain = segments(edges, image)
-    flipped = segments(np.flip(edges, axes).copy(), np.flip(image, axes).copy())
+    plain = segments(edges)
+    flipped = segments(np.flip(edges, axes).copy())
     masks = (np.flip(mask, axes).tobytes() for mask in plain.masks)
     expected = dict(zip(masks, plain.scores, strict=True))
     assert {mask.tobytes() for mask in flipped.masks} == expected.keys()
@@ -71,18 +69,6 @@ def test_the_same_input_gives_the_same_masks():
     one, other = EdgeSegments()(edges), EdgeSegments()(edges.copy(order="F"))
     assert (one.masks == other.masks).all()
     assert (one.scores == other.scores).all()
-
-
-def test_the_photo_tells_where_a_broad_edge_lies():
-    inside = np.zeros((60, 80), dtype=bool)
-    inside[15:45, 20:60] = True
-    image = np.where(inside[..., None], 200, 60).astype(np.uint8).repeat(3, axis=2)
-    edges = np.zeros((60, 80), dtype=np.float32)
-    edges[8:46, 13:61] = 0.5
-    edges[18:42, 23:57] = 0  # a line about it, of which the middle lies outside
-    plain, sharper = EdgeSegments()(edges), EdgeSegments()(edges, image)
-    best = [max(iou(mask, inside) for mask in segments.masks) for segments in (plain, sharper)]
-    assert best[1] > 0.9 > 0.85 > best[0]
 
 
 def test_large_maps_are_cut_on_a_smaller_grid():
@@ -123,15 +109,13 @@ def test_settings_out_of_range_are_refused(setting):
 
 
 @pytest.mark.parametrize(
-    ("edges", "image", "message"),
+    ("edges", "message"),
     [
-        (np.zeros((2, 3, 3), np.float32), None, r"\(H, W\)"),
-        (np.full((2, 3), 2, np.float32), None, r"\[0, 1\]"),
-        (np.full((2, 3), np.nan, np.float32), None, r"\[0, 1\]"),
-        (np.zeros((4, 4), np.float32), np.zeros((4, 5, 3), np.uint8), "photo"),
-        (np.zeros((4, 4), np.float32), np.zeros((4, 4, 3), np.float32), "photo"),
+        (np.zeros((2, 3, 3), np.float32), r"\(H, W\)"),
+        (np.full((2, 3), 2, np.float32), r"\[0, 1\]"),
+        (np.full((2, 3), np.nan, np.float32), r"\[0, 1\]"),
     ],
 )
-def test_bad_input_is_refused(edges, image, message):
+def test_bad_input_is_refused(edges, message):
     with pytest.raises(ValueError, match=message):
-        EdgeSegments()(edges, image)
+        EdgeSegments()(edges)

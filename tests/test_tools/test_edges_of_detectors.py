@@ -75,7 +75,7 @@ def test_segments(data, monkeypatch, capsys):
     (data / "some").mkdir()
     (data / "some/two.jpg").touch()
     for option, count in ("--only", 1), ("--except", 2):
-        run(monkeypatch, "benchmark/edge_segments", *words, "--no-photo", option, data / "some")
+        run(monkeypatch, "benchmark/edge_segments", *words, option, data / "some")
         assert json.loads((data / "scores.json").read_text())["images"] == count
     with pytest.raises(ValueError, match="no image"):
         run(monkeypatch, "benchmark/edge_segments", *words, "--only", data / "maps")

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from edge_models import edges_by_name, parse_settings, require_maps
 from mask_refinement import detections
-from numpy.typing import NDArray
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.datasets import InstanceEdgeDataset
@@ -44,7 +43,6 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--model", default="trace-tiny-photo", help="of student and teacher")
     parser.add_argument("--size", type=int, help="at which these are shown images")
-    parser.add_argument("--no-photo", action="store_true", help="cut by the edges alone")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the segments"
     )
@@ -101,23 +99,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for index in watched(indices):
         item = dataset[index]
         image, sample = item["inputs"], item["data_samples"]  # (3, H, W) in [0, 1]
-        photo = None if options.no_photo else pixels(image)
         image_ids.append(sample.image_id)
         for name, model in models.items():
             edges = model([image], [sample], mode="predict")[0].pred_edges.numpy()
             start = process_time()
-            masks = segmenter(edges, photo)
+            masks = segmenter(edges)
             seconds[name].append(process_time() - start)
             results[name] += detections(sample.image_id, masks)
     table = scores(annotations, results, seconds, image_ids)
     if options.out is not None:
         content = {"segments": segmenter.settings(), "images": len(image_ids), "scores": table}
         write_json(options.out, content)
-
-
-def pixels(image: torch.Tensor) -> NDArray[np.uint8]:
-    """A photo (3, H, W) in [0, 1] as uint8 (H, W, 3)."""
-    return (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
 def scores(

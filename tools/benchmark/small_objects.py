@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 import torch
 from edge_models import parse_settings
-from edge_segments import pixels
 from numpy.typing import NDArray
 
 from trace_mm.commands.arguments import positive_number
@@ -208,7 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.largest is not None and max(image.shape[1:]) > options.largest:
             continue
         taken.append(sample.image_id)
-        photo, borders = pixels(image), sample.gt_edges
+        photo = (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()  # (H, W, 3)
+        borders = sample.gt_edges
         true = true_ids(Path(sample.img_path).parents[1] / "masks", photo.shape[:2])
         judge.see("no edges", None, photo, true, borders)
         judge.see("true edges", borders[0].astype(np.float32), photo, true, borders)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import blake2b
 from threading import RLock
 
@@ -84,7 +84,7 @@ class AppModels:
         with self._lock:
             sample = self._model(reading).predict_images([photo.pixels])[0]
         edges, pixels = edges_of(sample), _bytes(photo)
-        search = partial(EdgeSegments(number=MOST).find, image=pixels)
+        search = EdgeSegments(number=MOST).find
         timestep = sample.get("timestep")
         return Found(photo.name, pixels, edges, search, timestep, scores_of(sample))
 

@@ -163,9 +163,8 @@ class PhotoSegmenter:
     def _find(self, image: NamedImage, reading: Reading) -> InstanceMasks:
         if isinstance(self.finder, EdgeSegments):
             assert reading.edges is not None
-            photo = np.rint(image.pixels * 255).astype(np.uint8)
             with one_thread():
-                return self.finder(reading.edges, photo)
+                return self.finder(reading.edges)
         assert reading.features is not None
         with images_fault():
             return find_masks(

@@ -13,7 +13,7 @@ from trace_mm.refinement.boundary_guided_propagation import check_range
 from trace_mm.refinement.instances import InstanceMasks
 from trace_mm.refinement.working_grid import working_grid
 from trace_mm.registry import TASK_UTILS
-from trace_mm.segments.basins import SegmentRegions
+from trace_mm.segments.basins import edge_regions
 from trace_mm.segments.features import NodeFeatures, node_features
 
 _USUAL_AREA = 0.18  # share of an image
@@ -43,7 +43,7 @@ class RankedNodes:
 
 @TASK_UTILS.register_module()
 class EdgeSegments:
-    """Class-agnostic instance masks out of an edge map, and of the photo where it is given.
+    """Class-agnostic instance masks out of an edge map.
 
     1. Edge strengths are taken to the power of ``exponent``. The map is cut into watershed basins
        on a working grid; the smallest ones join a neighbour.
@@ -55,9 +55,6 @@ class EdgeSegments:
        a Gaussian of log a about 0.18, with 2.8 as its standard deviation.
     4. Of candidates whose IoU exceeds ``max_iou``, the best one stays, and of all the ``number``
        best.
-
-    Where the photo is given, its own gradients say where exactly in a broad edge one basin ends,
-    and its colours on both sides make a border stronger.
 
     Args:
         number: the most masks of an image.
@@ -71,8 +68,6 @@ class EdgeSegments:
         min_region: basins of fewer pixels of the working grid join a neighbour first.
         size_power: how much earlier small regions merge: borders are as weak as their mean strength
             times the smaller area to this power.
-        gradient_weight: of the photo's gradients in what basins are found in, in [0, 1].
-        color_weight: how much a border is stronger for each unit of colour difference (CIELAB).
 
     Raises:
         ValueError: if a setting is out of range.
@@ -89,8 +84,6 @@ class EdgeSegments:
         smoothing: float = 0.7,
         min_region: int = 20,
         size_power: float = 0.1,
-        gradient_weight: float = 0.3,
-        color_weight: float = 0.012,
     ) -> None:
         self._settings = {name: value for name, value in locals().items() if name != "self"}
         check_range("number", number, 1, 65535)
@@ -98,6 +91,8 @@ class EdgeSegments:
         check_range("min_score", min_score, 0, 1)
         check_range("resolution", resolution, 16, 8192)
         check_range("exponent", exponent, 0.1, 10)
+        check_range("smoothing", smoothing, 0, 100)
+        check_range("min_region", min_region, 1, 1e6)
         check_range("size_power", size_power, 0, 2)
         self.number = number
         self.max_iou = max_iou
@@ -105,43 +100,38 @@ class EdgeSegments:
         self.resolution = resolution
         self.exponent = exponent
         self.size_power = size_power
-        self._regions = SegmentRegions(smoothing, min_region, gradient_weight, color_weight)
+        self.smoothing = smoothing
+        self.min_region = min_region
 
     def settings(self) -> dict[str, Any]:
         """All settings by name, as arguments that make the same again."""
         return dict(self._settings)
 
-    def __call__(
-        self, edges: NDArray[np.float32], image: NDArray[np.uint8] | None = None
-    ) -> InstanceMasks:
+    def __call__(self, edges: NDArray[np.float32]) -> InstanceMasks:
         """Find the segments of one image.
 
         Args:
             edges: (H, W) in [0, 1].
-            image: (H, W, 3) uint8 RGB: the photo; None to go by the edges alone.
 
         Returns:
             Masks at the image's size by falling score; labels are all 1. The order and the masks
             are always the same for the same input.
 
         Raises:
-            ValueError: if the edges are no map of [0, 1], or the photo is not of their size.
+            ValueError: if the edges are no map of [0, 1].
         """
-        found = self.find(edges, image)
+        found = self.find(edges)
         masks = found.masks(edges.shape)
         return InstanceMasks(masks, np.ones(len(masks), dtype=np.int64), found.scores)
 
-    def find(
-        self, edges: NDArray[np.float32], image: NDArray[np.uint8] | None = None
-    ) -> RankedNodes:
+    def find(self, edges: NDArray[np.float32]) -> RankedNodes:
         """Find the segments of one image, for masks of any size; arguments as of the call."""
-        check_input(edges, image)
+        check_edges(edges)
         size = working_grid(edges.shape, self.resolution)
         lines = resize(np.asarray(edges, dtype=np.float32), size)
         lines = np.power(lines, self.exponent, dtype=np.float32)
-        photo = None if image is None else resize(image, size)
-        found = self._regions(lines, photo)
-        tree = merge_regions(found.order, self.size_power)
+        found = edge_regions(lines, self.smoothing, self.min_region)
+        tree = merge_regions(found.graph, self.size_power)
         scores = segment_scores(node_features(found.labels, found.lines, found.graph, tree))
         scores[tree.parents < 0] = 0  # the whole image is no segment of it
         nodes = distinct_nodes(
@@ -172,8 +162,8 @@ def node_masks(
     return masks
 
 
-def check_input(edges: NDArray[np.float32], image: NDArray[np.uint8] | None) -> None:
-    """Refuse what is no edge map, and a photo that does not belong to it.
+def check_edges(edges: NDArray[np.float32]) -> None:
+    """Refuse what is no edge map.
 
     Raises:
         ValueError: if it is so.
@@ -182,15 +172,10 @@ def check_input(edges: NDArray[np.float32], image: NDArray[np.uint8] | None) -> 
         raise ValueError(f"edges must be (H, W) and not empty, got {edges.shape}")
     if not (edges.min() >= 0 and edges.max() <= 1):
         raise ValueError(f"edges must be in [0, 1], got {edges.min()} to {edges.max()}")
-    if image is not None and (image.dtype != np.uint8 or image.shape != (*edges.shape, 3)):
-        raise ValueError(
-            f"the photo must be uint8 {(*edges.shape, 3)} as its edges are, "
-            f"got {image.dtype} {image.shape}"
-        )
 
 
 def resize(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """A map (H, W) or photo (H, W, 3) at a smaller size, each pixel the mean of what it covers."""
+    """A map (H, W) at a smaller size, each pixel the mean of what it covers."""
     if values.shape[:2] == size:
         return values
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)
