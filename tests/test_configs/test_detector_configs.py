@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from trace_mm import cli
+from trace_mm.apis.training import train, training_config
 from trace_mm.engine.runner_config import read_config
 from trace_mm.files.coco import instance_annotation
 
@@ -153,9 +154,8 @@ def test_an_iteration_and_a_score(path, tmp_path, monkeypatch, capsys):
     root, work_dir = tmp_path / "data", tmp_path / "work"
     write_data(root)
     norm = {"type": "BN", "requires_grad": True}
+    learned = [f"images={root / 'images'}", f"labels={root / 'instances.json'}"]
     small = [  # images; the model has its full size
-        f"images={root / 'images'}",
-        f"labels={root / 'instances.json'}",
         f"data_root={root}",
         "test_set=scenes",
         "model.backbone.init_cfg=None",
@@ -168,9 +168,18 @@ def test_an_iteration_and_a_score(path, tmp_path, monkeypatch, capsys):
     ]
     train = ["train_cfg.max_iters=1", "default_hooks.checkpoint.interval=1"]
     train += ["default_hooks.checkpoint.save_optimizer=False"]
-    run_tool(monkeypatch, "train", path, "--work-dir", work_dir, "--cfg-options", *small, *train)
+    options = ["--cfg-options", *small, *train, *learned]
+    run_tool(monkeypatch, "train", path, "--work-dir", work_dir, *options)
     out = work_dir / "scores.json"
     arguments = [path, work_dir / "iter_1.pth", "--work-dir", work_dir, "--out", out]
     run_tool(monkeypatch, "test", *arguments, "--cfg-options", *small)
     assert re.search(r"^AR100 +[\d.-]+$", capsys.readouterr().out, re.MULTILINE)
     assert json.loads(out.read_text())["detections"] > 0
+
+
+def test_training_needs_the_labels_that_a_test_does_not(tmp_path):
+    path = FOLDER / "mask-rcnn_trace-tiny_droploss_1xb8-600_scenes.py"
+    write_data(tmp_path / "data")
+    given = {"images": str(tmp_path / "data" / "images"), "labels": str(tmp_path / "gone.json")}
+    with pytest.raises(FileNotFoundError, match=r"gone\.json: no such annotation file"):
+        train(training_config(path, given, work_dir=str(tmp_path / "work")))

@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import IterBasedTrainLoop
 from PIL import Image
 from torch import nn
+from torch.utils.data import DataLoader
 
+from trace_mm import cli
+from trace_mm.apis.training import train, training_config
 from trace_mm.engine import (
     AutocastOptimWrapper,
     EdgeVisualizationHook,
@@ -197,15 +202,54 @@ def test_old_checkpoints_go_after_new_ones_are_there(tmp_path, monkeypatch):
 def test_checkpoints_fit_the_length_of_a_run(iterations, counts, interval):
     assert automatic_interval(iterations, counts) == interval
     hook = WholeCheckpointHook(interval="auto", by_epoch=False)
+    loop = IterBasedTrainLoop(SimpleNamespace(), DataLoader([0]), max_iters=iterations)
     runner = SimpleNamespace(
-        optim_wrapper=SimpleNamespace(_accumulative_counts=counts),
-        train_loop=SimpleNamespace(max_iters=iterations),
+        optim_wrapper=SimpleNamespace(_accumulative_counts=counts), _train_loop=loop
     )
     hook.before_run(runner)
     assert hook.interval == interval
     fixed = WholeCheckpointHook(interval=3, by_epoch=False)
     fixed.before_run(runner)
     assert fixed.interval == 3
+
+
+MISSING = """
+_base_ = ["{runtime}"]
+custom_imports = dict(imports=["tests.tiny_training"])
+model = dict(type="TinyEdgeModel")
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type="mmengine.InfiniteSampler"),
+    dataset=dict(
+        type="UnlabelledImageDataset",
+        source=dict(type="ImageFolder", data_root="no-such-folder"),
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type="mmengine.DefaultSampler", shuffle=False),
+    collate_fn=dict(type="pseudo_collate"),
+    dataset=dict(type="SceneEdgeDataset", seed=1, length=1, size=(32, 32)),
+)
+test_evaluator = dict(type="InstanceEdgeMetric", workers=1, progress=False)
+test_cfg = dict(type="mmengine.TestLoop")
+train_cfg = dict(type="mmengine.IterBasedTrainLoop", max_iters=1)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam"))
+"""
+
+
+def test_a_test_reads_no_training_data(tmp_path, monkeypatch, capsys):
+    """With an interval of "auto" too, which depends on the length of the training."""
+    runtime = Path(__file__).parents[2] / "configs/_base_/training_runtime.py"
+    config = tmp_path / "missing.py"
+    config.write_text(MISSING.format(runtime=runtime.as_posix()))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["test", str(config), "--work-dir", "work"]) == 0
+    assert "ODS" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError, match="no-such-folder: no such folder of images"):
+        train(training_config(config, work_dir=str(tmp_path / "train")))
 
 
 def test_other_intervals_are_refused():

@@ -68,9 +68,8 @@ def _full(setting: Setting) -> Experiment:
             images, labels = _imagenet_masks(plan, generator, bool(addition))
             name = f"{generator}-{'trace' if addition else 'raw'}"
             checkpoint = _self_trained(plan, name, FULL, images, labels)
-            learned = [f"images={images}", f"labels={labels}"]  # must be there, as in training
             for one in _BENCHMARKS:
-                options = [*learned, f"test_set={one.name}", f"data_root={plan.root(one)}"]
+                options = [f"test_set={one.name}", f"data_root={plan.root(one)}"]
                 scores = _tested(plan, f"{name}-{one.name}", FULL.again, checkpoint, options)
                 keys = [(f"{column}, {one.title}", key) for column, key in _COLUMNS]
                 ours |= parts.mask_readings(scores, *keys)
@@ -189,7 +188,7 @@ def _mini_detectors(plan: Plan, images: Path, learned: Mapping[str, Path]) -> li
         for label, labels in learned.items():
             checkpoint = train(plan, labels.stem, schedule, images, labels)
             name = f"{labels.stem}{what.replace(', ', '-')}"
-            options = [f"images={images}", f"labels={labels}", f"data_root={root}"]
+            options = [f"data_root={root}"]
             scores = _tested(plan, name, schedule.first, checkpoint, options)
             paper = _PAPER[f"CutLER{label.removeprefix('MaskCut')}"][2:4]
             columns = zip(_COLUMNS, paper, strict=True) if what else ()

@@ -10,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from trace_mm.files import write_atomically
 from trace_mm.registry import HOOKS
@@ -57,10 +57,11 @@ class WholeCheckpointHook(CheckpointHook):
         self._is_after_validation = False
 
     def before_run(self, runner: Runner) -> None:
-        """Choose the interval, if that is left to the hook."""
-        if self._is_automatic:
+        """Choose the interval of a training, if that is left to the hook."""
+        loop = runner._train_loop  # runner.train_loop would make one, with its data, for a test
+        if self._is_automatic and isinstance(loop, BaseLoop):
             steps = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
-            self.interval = automatic_interval(runner.train_loop.max_iters, steps)
+            self.interval = automatic_interval(loop.max_iters, steps)
 
     def before_train(self, runner: Runner) -> None:
         """Refuse a way of saving that would not keep what this class promises.
