@@ -10,8 +10,8 @@ from transformers import CLIPTextModel
 from tests.conftest import SAVED_BY
 from tests.test_diffusion.test_null_text import encoded_by_pipeline
 from tests.tiny_pipelines import load_pipeline
-from trace_mm.diffusion import load_backbone, text_encoders
-from trace_mm.diffusion.null_text import write_null_text
+from trace_mm.diffusion import load_backbone, prompt_files, text_encoders
+from trace_mm.diffusion.null_text import read_embeddings, write_null_text
 from trace_mm.diffusion.null_text_files import cache_path
 from trace_mm.diffusion.prompts import Prompts, stack_embeddings
 from trace_mm.structures import EdgeDataSample
@@ -104,6 +104,24 @@ def test_changed_encoders_embed_anew(model_folder, tmp_path):
     encoder.save_pretrained(folder / "text_encoder")
     after = load_backbone(folder, prompts=prompts).text_of([sample("one")])["prompt_embeds"]
     assert not torch.equal(after, before)
+
+
+@pytest.mark.filterwarnings("ignore:only the first")
+def test_embeddings_are_read_when_an_image_is_shown(model_folder, tmp_path, monkeypatch):
+    """Those of a benchmark are more than the memory holds, and take minutes to read."""
+    folder, prompts = model_folder("sd15"), written(tmp_path, TEXTS)
+    load_backbone(folder, prompts=prompts)
+    read = []
+
+    def noted(path):
+        read.append(path)
+        return read_embeddings(path)
+
+    monkeypatch.setattr(prompt_files, "read_embeddings", noted)
+    backbone = load_backbone(folder, prompts=prompts)
+    assert not read
+    backbone.text_of([sample("one"), sample("one")])
+    assert read == [cache_path(str(folder), None, TEXTS["one"])]
 
 
 def test_a_damaged_file_is_named(model_folder, tmp_path):

@@ -6,7 +6,8 @@ that comes with a ``null_text.safetensors`` needs no text encoder at all.
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,33 @@ def load_null_text(
 
 
 def read_embeddings(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """Embeddings, and the fingerprint of the encoders that made them, if it is known."""
+    """Embeddings, and the fingerprint of the encoders that made them, if it is known.
+
+    Raises:
+        ValueError: if the file is damaged; names it.
+    """
+    with _stored(path) as file:
+        made_by = (file.metadata() or {}).get(_ENCODERS)
+        return {name: file.get_tensor(name) for name in file.keys()}, made_by  # noqa: SIM118
+
+
+def read_encoders(path: Path) -> str | None:
+    """The fingerprint alone: megabytes of embeddings stay unread.
+
+    Raises:
+        ValueError: if the file is damaged; names it.
+    """
+    with _stored(path) as file:
+        found: str | None = (file.metadata() or {}).get(_ENCODERS)
+        return found
+
+
+@contextmanager
+def _stored(path: Path) -> Iterator[Any]:
+    """A file of embeddings, open."""
     try:
         with safe_open(path, "pt") as file:
-            made_by = (file.metadata() or {}).get(_ENCODERS)
-            return {name: file.get_tensor(name) for name in file.keys()}, made_by  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, delete it to have it made anew: {error}") from error
 

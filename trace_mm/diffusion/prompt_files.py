@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from trace_mm.diffusion.families import Family
-from trace_mm.diffusion.null_text import check_embeddings, read_embeddings, write_null_text
+from trace_mm.diffusion.null_text import (
+    check_embeddings,
+    read_embeddings,
+    read_encoders,
+    write_null_text,
+)
 from trace_mm.diffusion.null_text_files import cache_path
 from trace_mm.diffusion.text_encoders import TextEncoders
 
@@ -83,7 +88,7 @@ class PromptFiles:
         path = self._path(prompt)
         if not path.is_file():
             return False
-        _, made_by = read_embeddings(path)
+        made_by = read_encoders(path)
         return None in (self._made_by, made_by) or self._made_by == made_by
 
     def _path(self, prompt: str) -> Any:
