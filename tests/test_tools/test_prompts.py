@@ -83,3 +83,55 @@ def test_of_xml_files(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no annotated image"):
         (tmp_path / "none").mkdir()
         run(monkeypatch, "--voc", tmp_path / "none", "--out", out)
+
+
+def write_xml(folder, *names):
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / f"{name}.xml").write_text(
+            "<annotation><object><name>dog</name></object></annotation>"
+        )
+
+
+def write_coco(path, *names):
+    content = {
+        "images": [{"id": n, "file_name": f"{name}.jpg"} for n, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"image_id": n, "category_id": 1} for n in range(len(names))],
+    }
+    path.write_text(json.dumps(content))
+
+
+def test_several_sources_and_images_without_boxes(tmp_path, monkeypatch):
+    """As a student needs: of its training images, and of those that it is scored on meanwhile."""
+    xml, photos, out = tmp_path / "xml", tmp_path / "photos", tmp_path / "prompts.json"
+    write_xml(xml / "a", "1")
+    write_coco(tmp_path / "one.json", "2")
+    write_coco(tmp_path / "two.json", "3")
+    (photos / "a").mkdir(parents=True)
+    for name in ("a/1.JPEG", "a/4.JPEG", "list.txt"):
+        (photos / name).touch()
+    sources = ["--voc", xml, "--coco", tmp_path / "one.json", tmp_path / "two.json"]
+    run(monkeypatch, *sources, "--images", photos, "--out", out)
+    cat, dog = "A photo of 1 cat", "A photo of 1 dog"
+    assert json.loads(out.read_text()) == {"1": dog, "2": cat, "3": cat, "4": ""}
+    (photos / "4.png").touch()
+    with pytest.raises(ValueError, match="photos: two images are called '4'"):
+        run(monkeypatch, *sources, "--images", photos, "--out", out)
+    with pytest.raises(FileNotFoundError, match="none: no such folder of images"):
+        run(monkeypatch, *sources, "--images", tmp_path / "none", "--out", out)
+    write_coco(tmp_path / "two.json", "1")
+    with pytest.raises(ValueError, match="xml: '1' is described twice"):
+        run(monkeypatch, *sources, "--out", out)
+    write_coco(tmp_path / "two.json")
+    with pytest.raises(ValueError, match=r"two\.json: no annotated image"):
+        run(monkeypatch, *sources, "--out", out)
+
+
+def test_a_source_must_be_named(tmp_path, monkeypatch, capsys):
+    for options in ([], ["--coco", "a.json", "--names", "names.txt"]):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, *options, "--out", tmp_path / "prompts.json")
+    said = capsys.readouterr().err
+    assert "name the boxes: --coco FILE ... or --voc DIR, or both" in said
+    assert "--names is for --voc" in said

@@ -3,18 +3,19 @@
 Writes the JSON file that --prompts of trace-mm edges and prompts= of a backbone read. Several
 classes are joined, the most frequent first, of equally frequent ones that of the lower id: "A photo
 of 3 people, 2 cats and 1 dog". Crowd regions are not counted. An image without boxes gets the empty
-prompt.
+prompt; so do images of a folder that no file describes, where --images names it.
 """
 
 import json
 import sys
 import xml.etree.ElementTree as xml
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from trace_mm.commands.command_line import Parser, run_command
 from trace_mm.files import check_outputs, write_atomically
+from trace_mm.files.folders import walk_images
 from trace_mm.files.json_file import read_json
 
 Boxes = Mapping[str, int]
@@ -36,12 +37,14 @@ _IRREGULAR = {
 def make_parser() -> Parser:
     """The command line."""
     parser = Parser(description=__doc__)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--coco", type=Path, metavar="FILE", help="COCO instances file")
+    help_ = "COCO instances files"
+    parser.add_argument("--coco", type=Path, nargs="+", default=[], metavar="FILE", help=help_)
     help_ = "folder of VOC-like XML files, such as ImageNet's Annotations/CLS-LOC/train"
-    source.add_argument("--voc", type=Path, metavar="DIR", help=help_)
+    parser.add_argument("--voc", type=Path, metavar="DIR", help=help_)
     help_ = "names of the classes in XML files: lines 'n02123045 tabby, tabby cat'; of several, the"
     parser.add_argument("--names", type=Path, metavar="FILE", help=f"{help_} first is taken")
+    help_ = "folder of images that may lack boxes"
+    parser.add_argument("--images", type=Path, metavar="DIR", help=help_)
     parser.add_argument("--out", required=True, type=Path, metavar="FILE")
     return parser
 
@@ -50,23 +53,40 @@ def main() -> None:
     """Run the command line."""
     parser = make_parser()
     options = parser.parse_args()
-    if options.coco is None and options.voc is None:
-        parser.error("name the boxes: --coco FILE or --voc DIR")
+    if not options.coco and options.voc is None:
+        parser.error("name the boxes: --coco FILE ... or --voc DIR, or both")
     if options.names is not None and options.voc is None:
         parser.error("--names is for --voc: a COCO file has its own")
-    read = [path for path in (options.coco, options.names) if path is not None]
+    read = [*options.coco, *([] if options.names is None else [options.names])]
     check_outputs(files=[options.out], read=read)
-    if options.coco is not None:
-        images = dict(coco_boxes(options.coco))
-    else:
+    images: dict[str, Boxes] = {}
+    for path in options.coco:
+        _add(images, coco_boxes(path), path)
+    if options.voc is not None:
         names = {} if options.names is None else class_names(options.names)
-        images = dict(voc_boxes(options.voc, names))
-    if not images:
-        raise ValueError(f"{options.coco or options.voc}: no annotated image")
+        _add(images, voc_boxes(options.voc, names), options.voc)
+    if options.images is not None:
+        for name in image_names(options.images):
+            images.setdefault(name, {})
     prompts = {name: prompt_of(boxes) for name, boxes in images.items()}
     write_atomically(options.out, json.dumps(prompts, indent=1).encode("ascii"))
     different = len(set(prompts.values()))
     print(f"{options.out}: {len(prompts)} images, {different} different prompts")
+
+
+def _add(images: dict[str, Boxes], found: Iterable[tuple[str, Boxes]], origin: Path) -> None:
+    """Add the boxes of images to those of others.
+
+    Raises:
+        ValueError: if there are none, or of an image that is known already; names it.
+    """
+    count = len(images)
+    for name, boxes in found:
+        if name in images:
+            raise ValueError(f"{origin}: {name!r} is described twice")
+        images[name] = boxes
+    if len(images) == count:
+        raise ValueError(f"{origin}: no annotated image")
 
 
 def prompt_of(boxes: Boxes) -> str:
@@ -135,6 +155,23 @@ def voc_boxes(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Box
             raise ValueError(f"{path}: not valid XML: {error}") from error
         found = Counter(item.findtext("name", "").strip() for item in tree.iterfind("object"))
         yield path.stem, {names.get(one, one): found[one] for one in sorted(found)}
+
+
+def image_names(folder: Path) -> Iterator[str]:
+    """Names without suffix of the images in a folder and its subfolders.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if two images have one name; names it.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of images")
+    seen: set[str] = set()
+    for path in walk_images(folder):
+        if path.stem in seen:
+            raise ValueError(f"{folder}: two images are called {path.stem!r}")
+        seen.add(path.stem)
+        yield path.stem
 
 
 def class_names(path: Path) -> dict[str, str]:
