@@ -129,6 +129,24 @@ def test_scores_of_a_config(kept, run, tmp_path, flow_folder):
     assert kept["plot_timestep_histogram"][1]["kl"] == [sample.timestep for sample in samples]
 
 
+def test_scores_under_prompts(kept, run, tmp_path, sd15_folder):
+    """An image is read under its own, by its name in the dataset."""
+    config = write_config(tmp_path / "teacher.py", TEACHER, sd15_folder)
+    prompts = tmp_path / "prompts.json"
+
+    def scores(*texts):
+        prompts.write_text(json.dumps({f"scene-1-{n:06d}": text for n, text in enumerate(texts)}))
+        options = ["--cfg-options", f"model.backbone.prompts={prompts}"] if texts else []
+        run("score_curves", config, "--images", 2, "--divergences", "kl", *options)
+        return kept["plot_scores"][1]["kl"]
+
+    plain, told = scores(), scores("", "a aa")
+    assert told[0].tolist() == plain[0].tolist()
+    assert told[1].tolist() != plain[1].tolist()
+    with pytest.raises(ValueError, match="scene-1-000001 has no prompt"):
+        scores("a aa")
+
+
 def test_precision_and_recall(kept, run, tmp_path):
     def scores(value):
         curve = {"precision": [value, 0.9], "recall": [0.8, value]}

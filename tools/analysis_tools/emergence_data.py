@@ -120,7 +120,7 @@ def compute(options: argparse.Namespace, kinds: tuple[str, ...]) -> EmergenceDat
         steps: dict[str, list[float]] = {kind: [] for kind in kinds}
         item = dataset[index]
         image_ids.append(item["data_samples"].image_id)
-        maps = teacher.attention_maps(item["inputs"], timesteps)
+        maps = teacher.attention_maps(item["inputs"], timesteps, item["data_samples"])
         for (_, before, _), (_, after, _) in pairwise(maps):
             for kind in kinds:
                 steps[kind].append(mean_row_divergence(before, after, kind))
