@@ -1,4 +1,5 @@
-"""Make a table or figure of the paper: run each step of it, print the paper's numbers and ours.
+"""Make a table or figure of the paper, or App. E.1: run each step, print the paper's numbers and
+ours.
 
 Steps are commands that anybody could type. Each is done once: the same command goes on where it
 stopped, and experiments share what they have in common.
@@ -23,8 +24,12 @@ _SETTINGS = ("backbone", "mini", "images", "iterations", "size", "device")
 def make_parser() -> Parser:
     """The command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument("experiment", nargs="?", help="such as 1a, 'table 4' or 'figure 7'")
-    parser.add_argument("--list", action="store_true", help="name all experiments, a line each")
+    parser.add_argument("experiment", nargs="?", help="such as 1a, 'figure 7' or e1")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="name all experiments, a line each; with --mini those that have a mini run",
+    )
     parser.add_argument(
         "--needs", action="store_true", help="say what it needs, and what is missing"
     )
@@ -63,11 +68,11 @@ def main() -> int:
     setting = _setting(args)
     os.chdir(ROOT)  # from where steps run, and where paths of the setting lead from
     if args.list:
-        for name in catalog.names():
+        for name in catalog.names(setting.mini):
             print(f"{title(name):<10} {catalog.EXPERIMENTS[name](setting).title}")
         return 0
     if args.experiment is None:
-        raise ValueError("name a table or figure; --list names all")
+        raise ValueError("name a table, figure or appendix; --list names all")
     name = catalog.find(args.experiment)
     experiment = catalog.EXPERIMENTS[name](setting)
     if args.needs:

@@ -28,6 +28,8 @@ Setting, Step, Row, Reading = (
 OF_MMDET = ("mask2former", "mask-rcnn_trace-tiny", "cascade-mask-rcnn")
 """How configs begin that only MMDetection can read."""
 
+PLANS = [(name, mini) for mini in (True, False) for name in catalog.names(mini)]
+
 
 def run(*arguments, folder=ROOT):
     command = [sys.executable, str(ROOT / "tools/reproduce.py"), *map(str, arguments)]
@@ -39,19 +41,19 @@ def test_every_experiment_is_listed_in_a_line():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == len(catalog.EXPERIMENTS)
-    for name in ("Table 1a", "Table 2", "Table 3", "Table 12", "Figure 7", "Figure 14"):
+    for name in ("Table 1a", "Table 2", "Table 3", "Table 12", "Figure 7", "Figure 14", "App. E.1"):
         assert sum(line.startswith(f"{name} ") for line in lines) == 1
 
 
 def test_names_as_people_write_them():
     found = [catalog.find(name) for name in ("1a", "Table 1a", "tab. 1a", "Figure 7", "fig7", "F7")]
     assert found == ["1a", "1a", "1a", "f7", "f7", "f7"]
+    assert {catalog.find(name) for name in ("e1", "App. E.1", "Appendix E1", "E.1")} == {"e1"}
     with pytest.raises(ValueError, match="Table 99"):
         catalog.find("Table 99")
 
 
-@pytest.mark.parametrize("mini", [True, False])
-@pytest.mark.parametrize("name", catalog.names())
+@pytest.mark.parametrize(("name", "mini"), PLANS)
 def test_steps_are_commands_that_there_are(name, mini, tmp_path):
     """Options are known, and settings of configs have an effect."""
     one = planned(name, tmp_path, mini)
@@ -71,7 +73,7 @@ def test_one_name_stands_for_one_command(tmp_path):
     """Experiments share steps, so that the same name must be the same command everywhere."""
     for mini in (True, False):
         known: dict[str, tuple[str, ...]] = {}
-        for name in catalog.names():
+        for name in catalog.names(mini):
             for step in planned(name, tmp_path, mini).steps:
                 assert known.setdefault(step.name, step.command) == step.command, step.name
 
@@ -221,17 +223,18 @@ def test_the_papers_student_is_trained_once_for_all(tmp_path):
     """Where nothing is changed, no experiment has a training of its own."""
     found = {name: trainings(planned(name, tmp_path, False)) for name in catalog.names()}
     usual = f"train-trace_sd35-large_lora64_{needs.TRAINED_ON}"
-    for name in ("1a", "3", "5", "6", "7", "8", "9", "12", "13", "f10"):
+    for name in ("1a", "3", "5", "6", "7", "8", "9", "12", "13", "f10", "e1"):
         assert usual in found[name], name
     assert [len(found[name]) for name in ("1a", "3", "7", "f10")] == [1, 1, 1, 1]
     assert {*found["9"]} == {usual, "train-decoder-u-net", "train-decoder-mask2former-style"}
+    assert {*found["e1"]} == {usual, "train-prompts"}
     assert {*found["10"]} == {"train-labels-mu_sigma", "train-labels-mu"}
     assert len({step[2:] for step in found["5"].values()}) == 5  # a backbone each
 
 
 def test_a_mini_run_trains_the_student_once(tmp_path):
     known = {}
-    for name in catalog.names():
+    for name in catalog.names(mini=True):
         known |= trainings(planned(name, tmp_path, True))
     changed = ["decoder-u-net", "decoder-mask2former-style", "labels-mu", "labels-mu_sigma"]
     of_students = {step for step, command in known.items() if parts.MINI_TRAINING in command}
@@ -271,7 +274,7 @@ def test_iterations_are_those_of_the_configs():
         assert cfg.train_cfg.max_iters == parts.ITERATIONS
 
 
-@pytest.mark.parametrize("name", ["2", "5", "9"])
+@pytest.mark.parametrize("name", ["2", "5", "9", "e1"])
 def test_all_that_trainings_read_is_needed(name, tmp_path):
     """Also the photos that students are scored on during training, wherever the data is."""
     one = planned(name, tmp_path, False)

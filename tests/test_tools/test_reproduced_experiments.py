@@ -1,4 +1,4 @@
-"""Every experiment of tools/reproduce.py, run on two scenes from the first step to the table."""
+"""Every mini run of tools/reproduce.py, on two scenes, from the first step to the table."""
 
 import os
 
@@ -19,7 +19,7 @@ def work(tmp_path_factory):
     return tmp_path_factory.mktemp("work")
 
 
-@pytest.mark.parametrize("name", catalog.names())
+@pytest.mark.parametrize("name", catalog.names(mini=True))
 def test_a_mini_run_ends_in_numbers(name, work, monkeypatch):
     asked = os.environ.get("TRACE_MM_EXPERIMENTS", "quick")
     assert asked in ("quick", "rest", "all")

@@ -92,7 +92,21 @@ COCO_TRAIN = Need(
     "13 GB",
     "cocodataset.org",
 )
+COCO_2014_CLASSES = Need(
+    "COCO 2014 val's annotations with classes",
+    "coco",
+    ("annotations/instances_val2014.json",),
+    "0.2 GB",
+    "cocodataset.org",
+)
 IMAGENET = Need("ImageNet train", "imagenet/train", (".",), "140 GB", "image-net.org")
+IMAGENET_BOXES = Need(
+    "ImageNet train's boxes, and the names of its classes",
+    "imagenet",
+    ("Annotations/CLS-LOC/train", "LOC_synset_mapping.txt"),
+    "20 MB, unpacked 2 GB",
+    "image-net.org; both in kaggle.com/c/imagenet-object-localization-challenge",
+)
 TRAINED_ON = "imagenet"
 """Whose images the paper's student is trained on, but for Table 2; of :data:`STUDENT_DATA`."""
 STUDENT_DATA = {

@@ -60,6 +60,8 @@ def write_report(name: str, experiment: Experiment, setting: Setting) -> tuple[P
 
 def title(name: str) -> str:
     """What the paper calls an experiment."""
+    if name.startswith("e"):
+        return f"App. E.{name[1:]}"
     return f"Figure {name[1:]}" if name.startswith("f") else f"Table {name}"
 
 
