@@ -43,6 +43,9 @@ def test_every_experiment_is_listed_in_a_line():
     assert len(lines) == len(catalog.EXPERIMENTS)
     for name in ("Table 1a", "Table 2", "Table 3", "Table 12", "Figure 7", "Figure 14", "App. E.1"):
         assert sum(line.startswith(f"{name} ") for line in lines) == 1
+    page = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+    assert f"all {len(lines)}, a line each" in page
+    assert f"runs all {len(catalog.names(mini=True))} on two scenes" in page
 
 
 def test_names_as_people_write_them():
