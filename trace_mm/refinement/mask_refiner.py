@@ -85,7 +85,8 @@ class MaskRefiner(RunnerModel):
         return data_samples
 
     def _refined(self, source: InstanceMasks, edges: NDArray[np.float32] | None) -> Refinement:
-        if self.refiner is not None and edges is not None:
+        if self.refiner is not None:
+            assert edges is not None  # a refiner comes with an edge model
             return self.refiner(source, edges)
         kept = scored(source, edges, self.scores)
         numbers = range(len(source))
