@@ -5,7 +5,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-DEFAULT_WORKSPACE = {"cpu": 1 << 19}
+DEFAULT_WORKSPACE = {"cpu": 1 << 20}
 """Entries (heads x rows x keys) of the logits that exist at a time: what a processor caches."""
 LARGE_WORKSPACE = 1 << 25
 """The same for other devices, which want much work at a time: 128 MiB of float32."""
@@ -65,10 +65,13 @@ def _add_in_chunks(query: Tensor, keys: Tensor, workspace: int, total: Tensor | 
             torch.matmul(piece, keys[chosen], out=block)
             torch.softmax(block, -1, out=block)
             part = attention[chosen, start : start + rows]  # (images, rows, n)
+            summed, *others = block.unbind(1)  # (images, rows, n) each
+            for other in others:
+                summed += other  # still cached; a sum over the dimension would write zeros first
             if total is None:
-                torch.mean(block, 1, out=part)
+                torch.div(summed, heads, out=part)
             else:
-                part += block.mean(1)
+                part.add_(summed, alpha=1 / heads)
     return attention
 
 

@@ -103,7 +103,9 @@ def build_executor(arguments: argparse.Namespace) -> "Executor":
     if arguments.devices and getattr(arguments, "device", None) is not None:
         raise ValueError("--device and --devices: give one of them")
     from trace_mm.runs.executors import LocalExecutor
+    from trace_mm.runs.spawned import keep_freed_memory
 
+    keep_freed_memory()
     return LocalExecutor(arguments.workers or 0, arguments.devices or ())
 
 

@@ -88,6 +88,10 @@ class AttentionFusion:
 
     def _add_resampled(self, total: Tensor, attention: Tensor, grid: Grid, weight: float) -> None:
         (height, width), (fine_height, fine_width) = grid, self.grid
+        records = torch.is_grad_enabled() and attention.requires_grad
+        if not records and fine_height % height == fine_width % width == 0:
+            self._add_repeated(total, attention, grid, weight)
+            return
         spread_rows = _spread(height, fine_height, attention)  # (H, h)
         spread_columns = _spread(width, fine_width, attention).mT * weight  # (w, W)
         column_of = _nearest(width, fine_width, attention.device)  # (W,)
@@ -97,7 +101,7 @@ class AttentionFusion:
             keys = spread_rows @ row @ spread_columns  # (B, w, H, W)
             return keys.flatten(2)[:, column_of]  # (B, W, N)
 
-        if torch.is_grad_enabled() and attention.requires_grad:
+        if records:
             # Adding row by row would copy the whole gradient once a row.
             rows = torch.stack([enlarge(row) for row in queries], dim=1)  # (B, h, W, N)
             row_of = _nearest(height, fine_height, attention.device)  # (H,)
@@ -109,6 +113,17 @@ class AttentionFusion:
             first = -(-row * fine_height // height)
             last = -(-(row + 1) * fine_height // height)
             total_rows[:, first:last] += enlarge(row_queries).unsqueeze(1)
+
+    def _add_repeated(self, total: Tensor, attention: Tensor, grid: Grid, weight: float) -> None:
+        """The same for whole ratios: keys and queries are repeated, without any products."""
+        (height, width), (fine_height, fine_width) = grid, self.grid
+        down, right = fine_height // height, fine_width // width
+        shares = attention.unflatten(1, grid).unflatten(3, grid)  # (B, h, w, h, w)
+        totals = total.unflatten(1, (height, down, width, right))  # (B, h, d, w, d, N), a view
+        for row in range(height):
+            keys = shares[:, row] * (weight / (down * right))  # (B, w, h, w)
+            keys = keys.repeat_interleave(right, -1).repeat_interleave(down, -2)  # (B, w, H, W)
+            totals[:, row] += keys.flatten(2)[:, None, :, None]
 
     def _check(self, attention: Tensor, grid: Grid, weight: float) -> None:
         shape = tuple(attention.shape)

@@ -43,8 +43,8 @@ def region_attention(
     regions = as_floating(attention)
     if cell > 1:
         rows, columns = _membership(height, cell, regions), _membership(width, cell, regions)
-        regions = regions.unflatten(2, grid)  # (B, N, h, w)
-        regions = (rows.mT @ (regions @ columns)).flatten(2)  # (B, N, M)
+        regions = _sum_rows(regions.unflatten(2, grid), rows)  # (B, N, ceil(h / cell), w)
+        regions = (regions @ columns).flatten(2)  # (B, N, M)
     if steps == 1:
         return regions
     if cell > 1:
@@ -54,6 +54,15 @@ def region_attention(
     else:
         chain = regions
     return regions @ torch.linalg.matrix_power(chain, steps - 1)
+
+
+def _sum_rows(image: Tensor, membership: Tensor) -> Tensor:
+    """Sums (..., r, w) over the rows of an image (..., h, w), by their :func:`_membership`."""
+    height, regions = membership.shape
+    if height != 2 * regions:
+        return membership.mT @ image
+    upper, lower = image.unflatten(-2, (regions, 2)).unbind(-2)  # (..., r, w) each
+    return upper + lower  # as fast as memory is, which a product is not
 
 
 def _membership(length: int, cell: int, like: Tensor) -> Tensor:

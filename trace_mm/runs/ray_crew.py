@@ -17,7 +17,7 @@ from trace_mm.runs.executors import Task
 from trace_mm.runs.job import Item
 from trace_mm.runs.records import Record
 from trace_mm.runs.sinks import FolderSink
-from trace_mm.runs.spawned import use_threads
+from trace_mm.runs.spawned import keep_freed_memory, use_threads
 
 _PATIENCE = 20.0  # seconds without any news, after which a person is told what is waited for
 _REACHED = 10.0  # seconds in which a cluster must answer
@@ -212,6 +212,7 @@ class RayWorker:
         if os.path.isdir(folder):  # noqa: PTH112
             os.chdir(folder)  # so that relative paths mean the same
         set_quiet(quiet)
+        keep_freed_memory()
         use_threads(threads)
         self._notes: deque[str] = deque()
         send_notes(self._notes.append)

@@ -1,5 +1,6 @@
 """How processes of this machine that work for this one begin, and that they end when it does."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -12,6 +13,9 @@ from trace_mm.console import set_quiet
 
 CONTEXT = get_context("spawn")
 """Starts processes: forking one in which torch has threads or a GPU can deadlock."""
+
+_MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
+"""Of glibc: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD in bytes, by their numbers in malloc.h."""
 
 
 def begin(threads: int, quiet: bool) -> None:
@@ -27,6 +31,7 @@ def begin(threads: int, quiet: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     set_quiet(quiet)
+    keep_freed_memory()
     use_threads(threads)
 
 
@@ -63,6 +68,20 @@ def use_threads(threads: int) -> None:
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep what it frees for what it needs next, where glibc allocates.
+
+    By default large blocks go back to the system, and each attention map would be given its pages
+    one by one anew. For processes of our own only: it holds for all that is allocated in them.
+    """
+    if sys.platform != "linux":
+        return
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other libraries have none
+    if set_option is not None:
+        for option, value in _MALLOC_OPTIONS.items():
+            set_option(option, value)
 
 
 def _end_with_parent() -> None:

@@ -135,7 +135,7 @@ class GridFreeFeatures(nn.Module):
         values = torch.cat([values, latents.flatten(2)], dim=1)  # (B, 4 + C, N)
         features = []
         for _ in range(self.steps):
-            values = values @ attention.mT
+            values = (attention @ values.mT).mT  # reads the map once, in the order of memory
             mean, squares, met = values.split([2, 2, self.latent_channels], dim=1)
             way, spread = mean - places, (squares - mean.square()).clamp(min=0)
             way = way.sign() * way.abs().log1p()
