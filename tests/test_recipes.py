@@ -60,6 +60,10 @@ def test_fiftyone(segmented):
         "trace.detections"
     )
     assert len(space["view"]) > 0
+    exec(documented_block("docs/recipes/fiftyone.md", "fiftyone comparison"), space)
+    for sample in space["both"]:
+        pairs = zip(sample.trace_segmentations.detections, sample.other.detections, strict=True)
+        assert all(np.array_equal(one.mask, same.mask) for one, same in pairs)
 
 
 def test_label_studio_finds_photos_below_the_root(photos):
