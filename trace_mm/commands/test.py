@@ -45,7 +45,9 @@ def add_subcommand(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from trace_mm.apis.testing import score_model, testing_config
     from trace_mm.evaluation.score_table import scores_table
+    from trace_mm.runs.spawned import keep_freed_memory
 
+    keep_freed_memory()
     cfg = testing_config(
         arguments.config,
         arguments.cfg_options,
