@@ -6,7 +6,8 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
 
 from tests.tiny_models import tiny_unet
-from trace_mm.attention import AttentionLayer, AttentionTap, self_attention_map
+from trace_mm.attention import AttentionLayer, AttentionTap, chunked, self_attention_map
+from trace_mm.attention.chunked import attend_and_map
 from trace_mm.diffusion import attention_layers
 
 
@@ -66,6 +67,49 @@ def test_output_is_bitwise_unchanged(unet, dtype):
         with AttentionTap(attention_layers(unet), lambda layer, found: None):
             tapped = unet(latents, 10, encoder_hidden_states=text).sample
     assert torch.equal(plain, tapped)
+
+
+@pytest.mark.parametrize("workspace", [1, 60, 1 << 20])
+def test_one_softmax_serves_the_layer_and_its_map(unet, monkeypatch, workspace):
+    monkeypatch.setitem(chunked.DEFAULT_WORKSPACE, "cpu", workspace)
+    latents = torch.randn(2, 4, 8, 12)
+    with torch.no_grad():
+        maps, output = read_maps(unet, latents)
+        found, own = read_maps(unet, latents, one_softmax=True)
+    torch.testing.assert_close(own, output, atol=1e-5, rtol=1e-5)
+    for one, other in zip(found.values(), maps.values(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_and_its_map_equal_a_float64_loop(dtype):
+    query, key, value = (torch.randn(2, 3, 5, 4).to(dtype) for _ in range(3))
+    attended, attention = attend_and_map(query, key, value, 0.7)
+    assert attended.dtype == dtype
+    assert attention.dtype == torch.float32
+    for image in range(2):
+        heads = []
+        for head in range(3):
+            q, k, v = (part[image, head].double() for part in (query, key, value))
+            rows = [torch.stack([0.7 * (a * b).sum() for b in k]).softmax(0) for a in q]
+            heads.append(torch.stack(rows))
+            expected = torch.stack(
+                [sum(w * b for w, b in zip(row, v, strict=True)) for row in rows]
+            )
+            close = (
+                {"atol": 1e-6, "rtol": 1e-5}
+                if dtype == torch.float32
+                else {"atol": 0.02, "rtol": 0}
+            )
+            torch.testing.assert_close(attended[image, head].double(), expected, **close)
+        mean = torch.stack(heads).mean(0).float()
+        torch.testing.assert_close(attention[image], mean, atol=1e-6, rtol=1e-5)
+
+
+def test_gradients_need_the_models_own_call(unet):
+    """With gradients a layer computes what it always does, and maps have gradients."""
+    maps, _ = read_maps(unet, torch.randn(1, 4, 8, 8), one_softmax=True)
+    assert all(found.requires_grad for found in maps.values())
 
 
 def test_chunks_do_not_change_the_map():

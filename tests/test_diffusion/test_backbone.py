@@ -172,7 +172,8 @@ def test_a_pass_for_attention_ends_after_the_last_layer_that_is_read(flow_folder
         stopped = backbone.attention(latents, 300)
         assert not ran
         _, whole = backbone.denoise_and_attend(latents, 300)
-    assert ran and torch.equal(stopped, whole)
+    assert ran
+    torch.testing.assert_close(stopped, whole)  # the layers' own results are rounded elsewhere
 
 
 def test_autocast_does_not_lower_the_precision_of_maps(flow):

@@ -44,12 +44,44 @@ def chunked_attention_map(
     return _add_in_chunks(query, _scaled_keys(key, scale), workspace, total)
 
 
+def attend_and_map(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, total: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """What a layer computes, softmax(Q K^T * scale) V, and its map, of one and the same softmax.
+
+    Without gradients. The first is that of ``scaled_dot_product_attention`` up to rounding.
+
+    Args:
+        query: (B, heads, n, dim).
+        key: (B, heads, n, dim).
+        value: (B, heads, n, dim).
+        scale: factor on the logits.
+        total: see :func:`chunked_attention_map`.
+
+    Returns:
+        (B, heads, n, dim) in the dtype of the values, and the map (B, n, n) or the total.
+    """
+    values = value.contiguous().float()
+    attended = torch.empty_like(values)
+    workspace = DEFAULT_WORKSPACE.get(query.device.type, LARGE_WORKSPACE)
+    keys = _scaled_keys(key, scale)
+    attention = _add_in_chunks(query, keys, workspace, total, (values, attended))
+    return attended.to(value.dtype), attention
+
+
 def _scaled_keys(key: Tensor, scale: float) -> Tensor:
     """(B, heads, dim, n) float32. In memory head after head, or each product would copy them."""
     return (key.contiguous().float() * scale).mT
 
 
-def _add_in_chunks(query: Tensor, keys: Tensor, workspace: int, total: Tensor | None) -> Tensor:
+def _add_in_chunks(
+    query: Tensor,
+    keys: Tensor,
+    workspace: int,
+    total: Tensor | None,
+    values: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """The map, or the total; ``values`` are those of the layer and what it makes of them."""
     batch, heads, tokens, _ = query.shape
     # Images one by one, unless the logits of several fit: few rows of many are slow to multiply.
     images = min(batch, max(1, workspace // (heads * tokens**2)))
@@ -64,6 +96,9 @@ def _add_in_chunks(query: Tensor, keys: Tensor, workspace: int, total: Tensor | 
             block = logits[: piece.shape[0], :, : piece.shape[2]]
             torch.matmul(piece, keys[chosen], out=block)
             torch.softmax(block, -1, out=block)
+            if values is not None:
+                attended = block @ values[0][chosen]  # (images, heads, rows, dim)
+                values[1][chosen, :, start : start + rows] = attended
             part = attention[chosen, start : start + rows]  # (images, rows, n)
             summed, *others = block.unbind(1)  # (images, rows, n) each
             for other in others:

@@ -280,7 +280,7 @@ class DiffusionBackbone(nn.Module):
                 raise _AllReadError  # what comes after the last layer costs time for nothing
 
         with contextlib.suppress(_AllReadError):
-            self._denoise_tapped(noisy, timestep, text, receive, sums.total)
+            self._denoise_tapped(noisy, timestep, text, receive, sums.total, one_softmax=True)
         return sums.fused()
 
     def denoise_and_attend(
@@ -308,9 +308,12 @@ class DiffusionBackbone(nn.Module):
         text: Embeddings | None,
         receive: MapReceiver,
         total_of: TotalOf,
+        one_softmax: bool = False,
     ) -> Tensor:
         try:
-            with AttentionTap(self.layers, receive, total_of=total_of) as self._tap:
+            with AttentionTap(
+                self.layers, receive, total_of=total_of, one_softmax=one_softmax
+            ) as self._tap:
                 return self.denoise(noisy, timestep, text)
         finally:
             self._tap = None
