@@ -78,7 +78,7 @@ class _NeighborDivergence(torch.autograd.Function):
         ctx: Any, tokens: Tensor, offsets: tuple[Offset, ...], chunk_rows: int, chunk_keys: int
     ) -> Tensor:
         ctx.save_for_backward(tokens)
-        ctx.offsets, ctx.chunk_rows = offsets, chunk_rows
+        ctx.offsets, ctx.chunk_rows, ctx.chunk_keys = offsets, chunk_rows, chunk_keys
         batch, height, width, keys = tokens.shape
         result = tokens.new_zeros(batch, len(offsets), height, width)
         for start, key in product(range(0, height, chunk_rows), range(0, keys, chunk_keys)):
@@ -104,11 +104,13 @@ class _NeighborDivergence(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """d/dp of (p - q)(log p - log q) / 2 is ((log p - log q) + (p - q) / p) / 2."""
         (tokens,) = ctx.saved_tensors
-        _, height, width, _ = tokens.shape
+        _, height, width, keys = tokens.shape
         result = torch.zeros_like(tokens)
-        for start in range(0, height, ctx.chunk_rows):
+        chunks = product(range(0, height, ctx.chunk_rows), range(0, keys, ctx.chunk_keys))
+        for start, key in chunks:
             rows = _rows_with_halo(start, ctx.chunk_rows, height, ctx.offsets)
-            block, total = tokens[:, rows], result[:, rows]  # (B, rows, w, M)
+            part = slice(None), rows, slice(None), slice(key, key + ctx.chunk_keys)
+            block, total = tokens[part].contiguous(), result[part]  # (B, rows, w, keys)
             logs = safe_log(block)
             # Below the clamp the logarithm does not move.
             slopes = torch.where(block >= EPSILON, 1 / block, 0.0)
