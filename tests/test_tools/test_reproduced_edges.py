@@ -106,6 +106,20 @@ def test_rows_of_the_teacher_have_settings_that_can_cut(name, tmp_path):
         assert options["model.refiner.min_border"] == str(parts.SOFT["min_border"])
 
 
+@pytest.mark.parametrize("name", ["7", "9", "10"])
+def test_rows_of_students_trained_in_a_mini_run_have_them_too(name, tmp_path):
+    refined = [
+        settings(step.command)
+        for step in planned(name, tmp_path, True).steps
+        if step.command[1] == "test"
+        and "promerge_trace_scenes" in step.command
+        and any(word.endswith(".pth") for word in step.command)
+    ]
+    assert refined
+    for options in refined:
+        assert options["model.refiner.min_border"] == str(parts.SOFT["min_border"])
+
+
 def edge_models(name, tmp_path):
     """Configs of the edge models of an experiment's mini run, by the names of their steps."""
     setting = experiment.Setting(tmp_path, mini=True, images=COUNT, size=64)

@@ -27,9 +27,9 @@ ITERATIONS = 20000
 UNCALIBRATED = 0.5
 """Threshold of edges of a student as training leaves it: most are near 0 or 1."""
 SOFT = {"threshold": 0.15, "min_border": 0.2, "weak_share": 0.5, "min_gain": 0.1}
-"""Settings of the refinement in mini runs for edges of the shipped teacher, and of students that are
-trained there. Few of them exceed 0.5; the preset of scenes, made for the shipped student's, asks
-for a border of 0.9 and never cuts by them."""
+"""Settings of the refinement in mini runs for edges of the shipped teacher, and of students trained
+there. Few of them exceed 0.5; the preset of scenes, made for the shipped student's, asks for a
+border of 0.9 and never cuts by them."""
 MINI = (
     "Ours are of drawn scenes with the shipped models, the paper's of its own data (of several, "
     "COCO 2014): compare what rows differ by, not the numbers."
