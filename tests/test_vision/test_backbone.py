@@ -162,7 +162,8 @@ def test_an_image_alone_has_the_map_it_has_in_a_batch(source):
         torch.testing.assert_close(together[number : number + 1], alone, atol=1e-6, rtol=1e-5)
 
 
-def test_the_sum_over_layers_needs_one_map(source):
+def test_the_sum_over_layers_needs_one_map(source, monkeypatch):
+    monkeypatch.setitem(DEFAULT_WORKSPACE, "cpu", 1 << 19)  # half a map
     backbone, images = load_vision_backbone(**source), pictures(1, (128, 128))
     backbone.attention(images)  # whatever is cached
     with Allocations() as allocations:
