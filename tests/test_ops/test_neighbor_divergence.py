@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_mm.ops import neighbor_divergence, symmetric_kl_divergence
-from trace_mm.ops.neighbor_divergence import CHUNK_ELEMENTS
+from trace_mm.ops.neighbor_divergence import CHUNK_ELEMENTS, CHUNK_KEYS
 
 OFFSETS = [(0, 1), (1, 0), (1, -1), (0, -2), (-2, 1), (3, 0), (0, 0)]
 grids = st.tuples(st.integers(1, 6), st.integers(1, 6))
@@ -83,6 +83,20 @@ def test_gradient_is_that_of_the_formula(chunk_rows, keys):
     assert torch.autograd.gradcheck(
         lambda values: neighbor_divergence(values, (3, 2), OFFSETS[:5], chunk_rows), attention
     )
+
+
+def test_more_keys_than_a_chunk_has():
+    """A token's divergence and its gradient are sums over all chunks of keys."""
+    keys = 2 * CHUNK_KEYS + 7
+    ours = random_attention(5, (3, 4), keys).requires_grad_()
+    result = neighbor_divergence(ours, (3, 4), OFFSETS)
+    for offset, channel in zip(OFFSETS, result[0].detach(), strict=True):
+        expected = oracle(ours[0].detach(), (3, 4), offset)
+        np.testing.assert_allclose(channel.numpy(), expected, rtol=1e-4, atol=1e-6)
+    neighbor_divergence(ours, (3, 4), [(0, 1)]).sum().backward()
+    plain = ours.detach().unflatten(1, (3, 4)).requires_grad_()
+    symmetric_kl_divergence(plain[:, :, :-1], plain[:, :, 1:]).sum().backward()
+    torch.testing.assert_close(ours.grad, plain.grad.flatten(1, 2))
 
 
 def test_gradient_equals_autograd_where_probabilities_are_zero():

@@ -84,6 +84,8 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
 def build_executor(arguments: argparse.Namespace) -> "Executor":
     """Where the arguments of :func:`add_executor_arguments` say.
 
+    If that is this process, it keeps from now on what memory it frees.
+
     Raises:
         ImportError: if Ray is asked for and not there.
         ValueError: if an option makes no sense, or has no effect.

@@ -6,6 +6,8 @@ regions that are larger than the texture, their attention is the same, and the s
 edges stay as sharp as before, since only the keys are coarse and not the queries.
 """
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -59,10 +61,10 @@ def region_attention(
 def _sum_rows(image: Tensor, membership: Tensor) -> Tensor:
     """Sums (..., r, w) over the rows of an image (..., h, w), by their :func:`_membership`."""
     height, regions = membership.shape
-    if height != 2 * regions:
+    if height % regions:
         return membership.mT @ image
-    upper, lower = image.unflatten(-2, (regions, 2)).unbind(-2)  # (..., r, w) each
-    return upper + lower  # as fast as memory is, which a product is not
+    rows = image.unflatten(-2, (regions, height // regions)).unbind(-2)  # (..., r, w) each
+    return reduce(torch.add, rows)  # as fast as memory is, which a product is not
 
 
 def _membership(length: int, cell: int, like: Tensor) -> Tensor:
