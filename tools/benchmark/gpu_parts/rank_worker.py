@@ -8,10 +8,13 @@ import datetime
 import json
 import sys
 import time
+import traceback
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from trace_mm.runs.group import leave_group
 
 LIMIT = datetime.timedelta(seconds=60)
 ROUNDS = 5
@@ -67,10 +70,11 @@ def main() -> None:
         timeout=LIMIT,
     )
     try:
-        found = work(options.rank, options.world, device, options.count)
-    finally:
-        distributed.destroy_process_group()
-    print(json.dumps(found))
+        print(json.dumps(work(options.rank, options.world, device, options.count)))
+    except Exception:
+        traceback.print_exc()
+        leave_group(1)
+    leave_group()
 
 
 if __name__ == "__main__":
