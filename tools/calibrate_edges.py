@@ -43,6 +43,12 @@ def make_parser() -> Parser:
     shown = parser.add_argument_group("how the student is shown images from then on")
     shown.add_argument("--size", type=positive, metavar="N", help="at the area of N x N pixels")
     shown.add_argument("--max-enlargement", type=float, metavar="X", help="X times a side at most")
+    shown.add_argument(
+        "--key-cell",
+        type=positive,
+        metavar="N",
+        help="layers that are not read attend to cells of N x N tokens: faster from 2 on",
+    )
     parser.add_argument("--out", type=Path, help="folder to write (default: only print)")
     parser.add_argument("--tolerance", type=float, default=0.0075, help="of the image's diagonal")
     return parser
@@ -58,10 +64,12 @@ def main() -> int:
     is_folder = folder.is_dir() and not any(folder.glob("*.safetensors"))
     if is_folder and options.out is not None:
         check_outputs(folders=[options.out], read=[folder])
-    given = {"size": options.size, "max_enlargement": options.max_enlargement}
+    names = ("size", "max_enlargement", "key_cell")
+    given = {name: getattr(options, name) for name in names}
     shown = {name: value for name, value in given.items() if value is not None}
     if is_folder and shown:
-        raise ValueError(f"{folder} holds edge maps: --{next(iter(shown))} is for students")
+        option = next(iter(shown)).replace("_", "-")
+        raise ValueError(f"{folder} holds edge maps: --{option} is for students")
     model: Any
     if is_folder:
         model = EdgeFolder(str(folder))

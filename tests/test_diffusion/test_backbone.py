@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 
-from trace_mm.attention import AttentionTap
+from trace_mm.attention import AttentionLayer, AttentionTap, PooledKeys
 from trace_mm.diffusion import load_backbone
 from trace_mm.ops import fuse_attention
 
@@ -174,6 +176,26 @@ def test_a_pass_for_attention_ends_after_the_last_layer_that_is_read(flow_folder
         _, whole = backbone.denoise_and_attend(latents, 300)
     assert ran
     torch.testing.assert_close(stopped, whole)  # the layers' own results are rounded elsewhere
+
+
+def test_finest_layers_that_are_not_read_can_attend_to_cells(flow_folder):
+    latents = torch.randn(1, 4, 8, 8)
+    everything = load_backbone(flow_folder)
+    finest = min(layer.stride for layer in everything.layers)
+    names = [layer.name for layer in everything.layers if layer.stride == finest]
+    backbone = load_backbone(flow_folder, layers=f"^{re.escape(names[-1])}$")
+    with torch.no_grad():
+        plain = backbone.attention(latents, 300)
+        pooled = backbone.attention(latents, 300, key_cell=2)
+        unread = [
+            AttentionLayer(name, backbone.denoiser.get_submodule(name), finest)
+            for name in names[:-1]
+        ]
+        with PooledKeys(unread, (8, 8), 2):
+            torch.testing.assert_close(pooled, backbone.attention(latents, 300))
+        assert not torch.allclose(pooled, plain, atol=1e-6)
+        read = everything.attention(latents, 300, key_cell=2)  # all: none is left to be pooled
+        torch.testing.assert_close(read, everything.attention(latents, 300), atol=0, rtol=0)
 
 
 def test_autocast_does_not_lower_the_precision_of_maps(flow):

@@ -1,9 +1,10 @@
 import math
+import re
 
 import pytest
 import torch
 
-from tests.tiny_students import build, images_of, shake
+from tests.tiny_students import build, images_of, samples_of, shake
 from trace_mm.models import build_student, save_student
 from trace_mm.models.distillation import (
     Distillation,
@@ -146,3 +147,21 @@ def test_small_images_are_shown_no_more_than_so_many_times_as_large(flow_folder,
         assert model.run(images_of(1, (48, 48))[0][None]).images.shape[2:] == (64, 64)
     with pytest.raises(ValueError, match="max_enlargement must be at least 1"):
         build(flow_folder, max_enlargement=0.5)
+
+
+def test_cells_of_keys_are_of_predictions_alone(flow_folder, tmp_path):
+    names = [layer.name for layer in build(flow_folder).backbone.layers if layer.stride == 1]
+    backbone = {"layers": f"^{re.escape(names[-1])}$"}
+    plain = shake(build(flow_folder, backbone=backbone)).eval()
+    pooled = shake(build(flow_folder, backbone=backbone, key_cell=2)).eval()
+    images, samples = images_of(2), samples_of(2)
+    losses = [model.loss(images, samples)["loss_edge"] for model in (plain, pooled)]
+    assert losses[0] == losses[1]
+    edges, other = (model.predict(images)[0].pred_edges for model in (plain, pooled))
+    assert not torch.equal(edges, other)
+    path = save_student(pooled, tmp_path / "student")
+    loaded = build_student(path, {"pretrained": str(flow_folder), **backbone})
+    assert loaded.key_cell == 2
+    torch.testing.assert_close(loaded.predict(images)[0].pred_edges, other)
+    with pytest.raises(ValueError, match="key_cell must be at least 1, got 0"):
+        build(flow_folder, key_cell=0)

@@ -218,7 +218,7 @@ def test_no_option_is_forgotten(kind, flow_folder, student_file, tmp_path):
     config = {
         TraceTeacher: teacher(flow_folder, tile=8),
         TraceStudent: student(
-            student_file, flow_folder, tile=8, calibration=(0.5, 0.1), max_enlargement=2
+            student_file, flow_folder, tile=8, calibration=(0.5, 0.1), max_enlargement=2, key_cell=2
         ),
         VisionTeacher: {"type": "VisionTeacher", "backbone": {"pretrained": tower}, "tile": 8},
     }[kind]
@@ -233,6 +233,15 @@ def test_no_option_is_forgotten(kind, flow_folder, student_file, tmp_path):
     assert describe_model({**by_objects, "object_size": "auto"})["object_size"] == "auto"
     with pytest.raises(ValueError, match="a number of pixels or 'auto', got 'small'"):
         describe_model({**by_objects, "object_size": "small"})
+
+
+def test_cells_of_keys_count_unless_they_are_tokens(flow_folder, student_file):
+    plain = describe_model(student(student_file, flow_folder))
+    assert "key_cell" not in plain
+    assert describe_model(student(student_file, flow_folder, key_cell=1)) == plain
+    assert describe_model(student(student_file, flow_folder, key_cell=2))["key_cell"] == 2
+    with pytest.raises(ValueError, match="key_cell must be at least 1"):
+        describe_model(student(student_file, flow_folder, key_cell=0))
 
 
 def test_calibration_counts_unless_it_changes_nothing(flow_folder, student_file):

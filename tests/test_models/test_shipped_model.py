@@ -64,7 +64,7 @@ def test_the_photo_student_is_the_default():
     inferencer = TraceInferencer(device="cpu")
     assert Path(inferencer.cfg.model.checkpoint) == PHOTO_STUDENT
     student = inferencer.model
-    assert student.size == 384 and student.max_enlargement == 2
+    assert student.size == 384 and student.max_enlargement == 2 and student.key_cell == 2
     scale, offset = student.calibration
     assert scale > 0 and (scale, offset) != (1, 0)
     assert sum(path.stat().st_size for path in PHOTO_STUDENT.iterdir()) <= 4_000_000

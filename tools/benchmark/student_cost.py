@@ -72,7 +72,9 @@ def main() -> None:
         "plain": lambda: backbone.denoise(backbone.encode(image[None]), student.timestep),
         "student": lambda: student.predict([image]),
         "  its encoder": lambda: backbone.encode(image[None]),
-        "  its pass and attention": lambda: backbone.attention(latents, student.timestep),
+        "  its pass and attention": lambda: backbone.attention(
+            latents, student.timestep, key_cell=student.key_cell
+        ),
         "  its decoder": lambda: student.decoder(attention, grid, latents),
         "teacher": lambda: teacher.predict([image]),
     }

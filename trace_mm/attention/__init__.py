@@ -7,6 +7,7 @@ from trace_mm.lazy import lazy_exports
 if TYPE_CHECKING:
     from trace_mm.attention.layers import AttentionLayer, select_layers
     from trace_mm.attention.maps import self_attention_map
+    from trace_mm.attention.pooled_keys import PooledKeys
     from trace_mm.attention.tap import AttentionCall, AttentionTap, AttentionWatch
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "AttentionLayer",
     "AttentionTap",
     "AttentionWatch",
+    "PooledKeys",
     "select_layers",
     "self_attention_map",
 ]

@@ -28,6 +28,11 @@ class AttentionLayer:
     stride: int
     image_tokens: slice = field(default_factory=lambda: slice(None))
 
+    @property
+    def holds_image_alone(self) -> bool:
+        """Whether there are no other tokens, such as a prompt's."""
+        return self.image_tokens == slice(None)
+
 
 def select_layers(layers: Sequence[AttentionLayer], pattern: str) -> list[AttentionLayer]:
     """Keep the layers whose name a regular expression finds.

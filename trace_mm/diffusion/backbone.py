@@ -1,20 +1,20 @@
 """A frozen diffusion model as TRACE sees it: image to latent, noise, attention."""
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trace_mm.attention import AttentionLayer, AttentionTap
+from trace_mm.attention import AttentionLayer, AttentionTap, PooledKeys
 from trace_mm.attention.tap import MapReceiver, TotalOf
 from trace_mm.diffusion import forward_process
 from trace_mm.diffusion.families import attention_layers, family_of
 from trace_mm.diffusion.prompts import Embeddings, PromptEmbeddings, expand_text
-from trace_mm.ops import AttentionFusion
+from trace_mm.diffusion.stage_sums import StageSums
 from trace_mm.structures import EdgeDataSample
 
 Timestep = int | Sequence[int] | Tensor
@@ -56,7 +56,8 @@ class DiffusionBackbone(nn.Module):
         # Any: nn.Module hides the config that diffusers' models have.
         self.denoiser: Any = denoiser
         self.scheduler = scheduler
-        self.vae: Any = vae
+        # Its convolutions run a fifth faster on a CPU where a pixel's channels lie side by side.
+        self.vae: Any = None if vae is None else vae.to(memory_format=torch.channels_last)
         self.null_text = {name: tensor.detach() for name, tensor in null_text.items()}
         self.prompts = prompts
         self.family = family_of(denoiser)
@@ -259,7 +260,11 @@ class DiffusionBackbone(nn.Module):
         return self.family.call(self.denoiser, noisy.to(dtype), steps, text, self.latent_stride)
 
     def attention(
-        self, noisy: Tensor, timestep: Timestep, text: Embeddings | None = None
+        self,
+        noisy: Tensor,
+        timestep: Timestep,
+        text: Embeddings | None = None,
+        key_cell: int = 1,
     ) -> Tensor:
         """The fused self-attention SA(X_t) of Eq. 8.
 
@@ -268,20 +273,38 @@ class DiffusionBackbone(nn.Module):
             timestep: the noise level t, or one an item of the batch; a tensor on the device where
                 nothing may be copied to it (CUDA graphs).
             text: see :meth:`denoise`.
+            key_cell: side in tokens of the cells to which the finest layers attend if they are not
+                read (:class:`trace_mm.attention.PooledKeys`); 1 computes them as they are. Not for
+                gradients beside :meth:`enable_gradient_checkpointing`.
 
         Returns:
             (B, N, N) float32, rows sum to 1, N = h * w of ``grid(noisy)``.
         """
-        sums = _StageSums(self.layers, noisy)
+        sums = StageSums(self.layers, noisy)
 
         def receive(layer: AttentionLayer, attention: Tensor) -> None:
             sums.add(layer, attention)
             if sums.complete:
                 raise _AllReadError  # what comes after the last layer costs time for nothing
 
-        with contextlib.suppress(_AllReadError):
+        with contextlib.suppress(_AllReadError), self._pooled_keys(noisy, key_cell):
             self._denoise_tapped(noisy, timestep, text, receive, sums.total, one_softmax=True)
         return sums.fused()
+
+    def _pooled_keys(self, noisy: Tensor, cell: int) -> AbstractContextManager[Any]:
+        """Where the finest layers that are not read attend to cells of tokens."""
+        if cell == 1:
+            return contextlib.nullcontext()
+        layers = attention_layers(self.denoiser, self.null_text["prompt_embeds"].shape[1])
+        finest, read = min(layer.stride for layer in layers), {layer.name for layer in self.layers}
+        unread = [
+            layer
+            for layer in layers
+            if layer.stride == finest and layer.name not in read and layer.holds_image_alone
+        ]
+        if not unread:
+            return contextlib.nullcontext()
+        return PooledKeys(unread, (noisy.shape[2], noisy.shape[3]), cell)
 
     def denoise_and_attend(
         self, noisy: Tensor, timestep: Timestep, text: Embeddings | None = None
@@ -297,7 +320,7 @@ class DiffusionBackbone(nn.Module):
         Returns:
             What :meth:`denoise` returns, and what :meth:`attention` returns.
         """
-        sums = _StageSums(self.layers, noisy)
+        sums = StageSums(self.layers, noisy)
         output = self._denoise_tapped(noisy, timestep, text, sums.add, sums.total)
         return output, sums.fused()
 
@@ -332,66 +355,3 @@ class DiffusionBackbone(nn.Module):
 
 class _AllReadError(Exception):
     """Ends a pass of which only the attention is wanted."""
-
-
-class _StageSums:
-    """Fuses maps stage by stage (Eq. 8): those of one stride first, while they are small.
-
-    Args:
-        layers: of which one map each will be added.
-        noisy: latents (B, C, h', w') that the layers see.
-    """
-
-    def __init__(self, layers: Sequence[AttentionLayer], noisy: Tensor) -> None:
-        self._device = noisy.device.type
-        self._counts = Counter(layer.stride for layer in layers)
-        self._missing = {layer.name for layer in layers}
-        self._grids = {s: (noisy.shape[2] // s, noisy.shape[3] // s) for s in self._counts}
-        self._sums: dict[int, Tensor] = {}
-
-    @property
-    def complete(self) -> bool:
-        """Whether the maps of all layers are there."""
-        return not self._missing
-
-    def total(self, layer: AttentionLayer) -> Tensor | None:
-        """The sum to which a layer's map may be added in place, if there is one."""
-        return None if torch.is_grad_enabled() else self._sums.get(layer.stride)
-
-    def add(self, layer: AttentionLayer, attention: Tensor) -> None:
-        """Take the map (B, n, n) of one layer, or the sum that it was added to.
-
-        Raises:
-            KeyError: if the layer's map was taken before.
-        """
-        self._missing.remove(layer.name)
-        found = self._sums.get(layer.stride)
-        if found is None:
-            self._sums[layer.stride] = attention
-        elif found is not attention:
-            self._sums[layer.stride] = found.add_(attention)
-
-    def fused(self) -> Tensor:
-        """The mean over layers, (B, N, N). Hands the memory over.
-
-        Raises:
-            ValueError: if the attention of a layer was not seen; names it.
-        """
-        if self._missing:
-            raise ValueError(
-                f"{', '.join(sorted(self._missing))}: no call of scaled_dot_product_attention was "
-                "seen. Use diffusers' own attention: no other attention processor, no "
-                "set_attention_backend, no DIFFUSERS_ATTN_BACKEND in the environment"
-            )
-        finest = min(self._sums)
-        fusion = AttentionFusion(self._grids[finest])
-        # The sum first: its memory is the result's.
-        fusion.add(
-            self._sums.pop(finest), self._grids[finest], reuse=True, count=self._counts[finest]
-        )
-        with torch.autocast(self._device, enabled=False):  # it would fuse in half precision
-            for stride in sorted(self._sums, reverse=True):
-                count = self._counts[stride]
-                mean = self._sums.pop(stride).div_(count)
-                fusion.add(mean, self._grids[stride], weight=count)
-        return fusion.result()

@@ -23,6 +23,7 @@ from trace_mm.models.object_tiles import check_one_choice
 from trace_mm.models.options import (
     NOT_CALIBRATED,
     check_calibration,
+    check_key_cell,
     check_preset,
     check_reading,
     student_options,
@@ -176,6 +177,8 @@ def _describe_student(given: Options, defaults: Options) -> Options:
     options["checkpoint"] = None
     if check_calibration(options["calibration"]) == NOT_CALIBRATED:
         options["calibration"] = None
+    if check_key_cell(options["key_cell"]) == 1:
+        options["key_cell"] = None
     name = description["backbone"]["name"]
     content = {"student.content": student_fingerprint(checkpoint), "backbone.name": name}
     return {**_with_tile(options), **content, **known.describe()}

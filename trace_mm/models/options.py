@@ -120,6 +120,17 @@ def check_enlargement(given: float | None) -> float | None:
     return given
 
 
+def check_key_cell(given: int) -> int:
+    """Side in tokens of the cells to which layers attend that are not read.
+
+    Raises:
+        ValueError: if it is below 1.
+    """
+    if given < 1:
+        raise ValueError(f"key_cell must be at least 1, got {given}")
+    return given
+
+
 def tile_side(tile: int | str | None, size: int) -> int | None:
     """Side in pixels of a tile; None for no tiles.
 

@@ -15,7 +15,12 @@ from trace_mm.models.first_reading import FirstReading
 from trace_mm.models.label_watch import LabelWatch
 from trace_mm.models.lora import add_lora, lora_disabled
 from trace_mm.models.object_tiles import ObjectSize, Tiling
-from trace_mm.models.options import check_calibration, check_enlargement, student_options
+from trace_mm.models.options import (
+    check_calibration,
+    check_enlargement,
+    check_key_cell,
+    student_options,
+)
 from trace_mm.models.sizes import resize_images, working_size
 from trace_mm.models.student_pass import (
     StudentPass,
@@ -27,12 +32,11 @@ from trace_mm.models.student_pass import (
 )
 from trace_mm.models.student_state import StudentState
 from trace_mm.models.student_weights import load_student_weights
-from trace_mm.models.teacher import TraceTeacher
+from trace_mm.models.teacher import teacher_of
 from trace_mm.registry import MODELS
 from trace_mm.runner_model import RunnerModel
 from trace_mm.structures import EdgeDataSample
 
-Options = dict[str, Any]
 PAPER_LORA: Mapping[str, Any] = MappingProxyType({"rank": 64})
 
 
@@ -73,6 +77,9 @@ class TraceStudent(StudentState, RunnerModel):
         train_size: likewise in training, of which predictions know nothing; ``size`` if None.
         calibration: scale and offset of the logits, which make an edge of 0.7 a border in 7 of 10
             cases (``tools/calibrate_edges.py`` finds them); None leaves logits as they are.
+        key_cell: in predictions, side in tokens of the cells to which the finest attention layers
+            attend if they are not read (:class:`trace_mm.attention.PooledKeys`). More than 1 saves
+            time; 1 computes them as in training.
         tile: predict images larger than this many pixels a side in tiles of that size, each shown
             to the model like an image; "auto" is ``size``.
         tile_overlap: the least part of a tile that its neighbour covers too.
@@ -120,6 +127,7 @@ class TraceStudent(StudentState, RunnerModel):
         seed: int = 0,
         checkpoint: str | None = None,
         calibration: Sequence[float] | None = None,
+        key_cell: int = 1,
         tile: int | Literal["auto"] | None = None,
         tile_overlap: float = 0.25,
         object_size: ObjectSize | None = None,
@@ -144,6 +152,7 @@ class TraceStudent(StudentState, RunnerModel):
         self.timestep, self.size = chosen["timestep"], chosen["size"]
         self.train_size = train_size or self.size
         self.max_enlargement = check_enlargement(max_enlargement)
+        self.key_cell = check_key_cell(key_cell)
         self.backbone.check_timestep(self.timestep)
         self.tiling = Tiling(object_size, tile, self.size, self.backbone.token)
         self.tile = self.tiling.tile
@@ -152,7 +161,7 @@ class TraceStudent(StudentState, RunnerModel):
         self.seed = seed
         self.decoder_only = False
         # In a tuple: weights that are not the student's must not be among its parameters.
-        self._teacher = (self._build_teacher(teacher, backbone, recommended),)
+        self._teacher = (teacher_of(self.backbone, teacher, backbone, recommended),)
         identity = self.describe_backbone(backbone)
         if lora is not None and self.backbone.offload:
             raise ValueError("offload is for predictions: LoRA cannot be trained beside it")
@@ -167,6 +176,7 @@ class TraceStudent(StudentState, RunnerModel):
             seed=seed,
             **({} if calibration is None else {"calibration": [*self.calibration]}),
             **({} if max_enlargement is None else {"max_enlargement": max_enlargement}),
+            **({} if key_cell == 1 else {"key_cell": key_cell}),
         )
         if gradient_checkpointing:
             self.backbone.enable_gradient_checkpointing()
@@ -202,7 +212,8 @@ class TraceStudent(StudentState, RunnerModel):
         if mode == "predict":
             return self.predict(inputs, samples)
         if mode == "tensor":
-            return self.read(stack_images(inputs), self.backbone.text_of(samples))
+            text = self.backbone.text_of(samples)
+            return self.read(stack_images(inputs), text, key_cell=self.key_cell)
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def loss(
@@ -268,7 +279,7 @@ class TraceStudent(StudentState, RunnerModel):
             sample.timestep, sample.scores = self.timestep, {}
             text = self.backbone.text_of([sample])
             tile, enlargement = self.tiling.of(image)
-            read = partial(self.read, text=text, enlargement=enlargement)
+            read = partial(self.read, text=text, enlargement=enlargement, key_cell=self.key_cell)
             if tile is not None:
                 sample.pred_edges = tile_edges(image, tile, self.tile_overlap, read)
                 continue
@@ -305,6 +316,7 @@ class TraceStudent(StudentState, RunnerModel):
         images: Tensor,
         text: Mapping[str, Tensor] | None = None,
         enlargement: float | None = None,
+        key_cell: int = 1,
     ) -> Tensor:
         """The logits of :meth:`run` alone; ends the denoiser's pass after its last attention.
 
@@ -312,6 +324,7 @@ class TraceStudent(StudentState, RunnerModel):
             images: (B, 3, H, W) in [0, 1].
             text: see :meth:`run`.
             enlargement: that ``max_enlargement`` gives way to.
+            key_cell: see :meth:`trace_mm.diffusion.DiffusionBackbone.attention`.
 
         Returns:
             (B, 1, h * k, w * k), k the decoder's upsampling.
@@ -322,7 +335,7 @@ class TraceStudent(StudentState, RunnerModel):
         _, latents, noise = self._noise(images, enlargement)
         noisy = self.backbone.add_noise(latents, noise, self.timestep)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
-            attention = self.backbone.attention(noisy, self.timestep, text)
+            attention = self.backbone.attention(noisy, self.timestep, text, key_cell)
         return self._decode(attention, latents)
 
     def _decode(self, attention: Any, latents: Tensor) -> Tensor:
@@ -357,17 +370,6 @@ class TraceStudent(StudentState, RunnerModel):
         own = (size[0], size[1])
         most = self.max_enlargement and max(self.max_enlargement, enlargement or 1)
         return working_size(own, side, self.backbone.size_multiple, most)
-
-    def _build_teacher(
-        self, teacher: Options | None, backbone: Options, recommended: Options
-    ) -> Any:
-        if teacher is None:
-            return None
-        options = dict(teacher)
-        kind = options.pop("type", "TraceTeacher")
-        if kind in ("TraceTeacher", TraceTeacher) and options.get("backbone") in (None, backbone):
-            return TraceTeacher(**{**options, "backbone": (self.backbone, recommended)})
-        return MODELS.build({**options, "type": kind}).requires_grad_(False).eval()
 
     def _pseudo_edges(self, images: Tensor, samples: Sequence[EdgeDataSample]) -> Tensor:
         """The teacher's edge strength (B, 1, h, w) of a batch, on its token grid if it has one."""

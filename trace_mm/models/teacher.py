@@ -226,3 +226,26 @@ def _loaded(
     if isinstance(backbone, tuple):
         return backbone[0], backbone[1] if follow_folder else {}
     return load_recommended(**backbone) if follow_folder else (load_backbone(**backbone), {})
+
+
+def teacher_of(
+    backbone: DiffusionBackbone,
+    teacher: Mapping[str, Any] | None,
+    loaded_with: Mapping[str, Any],
+    recommended: Mapping[str, Any],
+) -> Any:
+    """The teacher of a student, which shares its backbone unless it has one of its own.
+
+    Args:
+        backbone: of the student.
+        teacher: options of :class:`TraceTeacher`, or the config of another model; None for none.
+        loaded_with: the options of the student's backbone.
+        recommended: by the backbone's folder.
+    """
+    if teacher is None:
+        return None
+    options = dict(teacher)
+    kind = options.pop("type", "TraceTeacher")
+    if kind in ("TraceTeacher", TraceTeacher) and options.get("backbone") in (None, loaded_with):
+        return TraceTeacher(**{**options, "backbone": (backbone, recommended)})
+    return MODELS.build({**options, "type": kind}).requires_grad_(False).eval()

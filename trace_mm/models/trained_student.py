@@ -23,6 +23,7 @@ def build_trained_student(
     object_size: ObjectSize | None = None,
     timestep: int | None = None,
     seed: int | None = None,
+    key_cell: int | None = None,
     decoder: dict[str, Any] | None = None,
     data_preprocessor: dict[str, Any] | None = None,
 ) -> Any:
@@ -39,6 +40,7 @@ def build_trained_student(
         object_size: likewise.
         timestep: likewise; None as in training.
         seed: likewise.
+        key_cell: likewise; None is what the student says, 1 attends to all tokens.
         decoder: likewise; the weights of another decoder are refused.
         data_preprocessor: of MMEngine.
 
@@ -56,6 +58,6 @@ def build_trained_student(
         source["dtype"] = trained if is_fast_on(trained, device) else "float32"
     options: dict[str, Any] = {"size": size, "timestep": timestep, "seed": seed, "tile": tile}
     options |= {"decoder": decoder, "data_preprocessor": data_preprocessor}
-    options |= {"object_size": object_size}
+    options |= {"object_size": object_size, "key_cell": key_cell}
     given = {name: value for name, value in options.items() if value is not None}
     return build_student(checkpoint, source, tile_overlap=tile_overlap, **given)

@@ -46,7 +46,7 @@ def region_attention(
     if cell > 1:
         rows, columns = _membership(height, cell, regions), _membership(width, cell, regions)
         regions = _sum_rows(regions.unflatten(2, grid), rows)  # (B, N, ceil(h / cell), w)
-        regions = (regions @ columns).flatten(2)  # (B, N, M)
+        regions = _sum_columns(regions, columns).flatten(2)  # (B, N, M)
     if steps == 1:
         return regions
     if cell > 1:
@@ -65,6 +65,15 @@ def _sum_rows(image: Tensor, membership: Tensor) -> Tensor:
         return membership.mT @ image
     rows = image.unflatten(-2, (regions, height // regions)).unbind(-2)  # (..., r, w) each
     return reduce(torch.add, rows)  # as fast as memory is, which a product is not
+
+
+def _sum_columns(image: Tensor, membership: Tensor) -> Tensor:
+    """Sums (..., r) over the columns of an image (..., w), by their :func:`_membership`."""
+    width, regions = membership.shape
+    if width % regions or width > 4 * regions:  # more than a few passes cost more than a product
+        return image @ membership
+    columns = image.unflatten(-1, (regions, width // regions)).unbind(-1)  # (..., r) each
+    return reduce(torch.add, columns)
 
 
 def _membership(length: int, cell: int, like: Tensor) -> Tensor:

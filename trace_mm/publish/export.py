@@ -255,6 +255,7 @@ def _facts(
         lora=options["lora"],
         timestep=options["timestep"],
         size=options["size"],
+        key_cell=options.get("key_cell", 1),
         training_images=images,
         license=license,
         trained_dtype=backbone.get("dtype", "float32"),

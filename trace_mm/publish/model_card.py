@@ -30,6 +30,7 @@ class CardFacts:
         lora: ``rank``, ``alpha`` and ``targets``; None if only the decoder was trained.
         timestep: of the pass.
         size: side in pixels of the area at which images are shown to the model.
+        key_cell: side in tokens of the cells to which layers attend that are not read.
         training_images: in words; None if unknown.
         license: as model hubs spell it.
         trained_dtype: in which the denoiser computed in training, and is to compute.
@@ -45,6 +46,7 @@ class CardFacts:
     lora: Mapping[str, Any] | None
     timestep: int
     size: int
+    key_cell: int
     training_images: str | None
     license: str
     trained_dtype: str
@@ -73,13 +75,17 @@ def render_card(
             f"rank {facts.lora['rank']}, alpha {facts.lora['alpha']}, "
             f"{facts.lora_weights:,} weights, {place}"
         )
+    cells = ""
+    if facts.key_cell > 1:
+        side = f"{facts.key_cell} x {facts.key_cell}"
+        cells = f"; the finest layers, unless they are read, attend to cells of {side} tokens"
     rows = {
         "backbone": f"`{facts.backbone}`{revision}, {facts.backbone_weights:,} weights with its "
         f"VAE; denoiser `{facts.identity}`",
         "LoRA": lora,
         "decoder": f"`{facts.decoder}`, {facts.decoder_weights:,} weights",
         "one pass at": f"timestep {facts.timestep}, images at the area of "
-        f"{facts.size} x {facts.size} pixels",
+        f"{facts.size} x {facts.size} pixels{cells}",
         "trained on": facts.training_images or "not recorded",
         "precision": f"trained, and run unless another is asked for, in {facts.trained_dtype}"
         + (f"; weights rounded to {dtype}" if dtype else ""),
